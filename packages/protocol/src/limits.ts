@@ -1,0 +1,26 @@
+/**
+ * How large an input may be. Every length and count is checked against these before anything is allocated for it (L10, L14).
+ */
+export interface Limits {
+  /** One received frame. */
+  readonly frameBytesMax: number
+  /** One received message of our own dialect (the Jazz dialect: one line). */
+  readonly messageBytesMax: number
+  /** A document or session id, as UTF-8. */
+  readonly idBytesMax: number
+  readonly sessionsMax: number
+  readonly transactionsMax: number
+  readonly jsonDepthMax: number
+  /** Entries of one `reconcile` batch. */
+  readonly reconcileMax: number
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  frameBytesMax: 64 * 1024 * 1024,
+  messageBytesMax: 4 * 1024 * 1024,
+  idBytesMax: 256,
+  sessionsMax: 10_000,
+  transactionsMax: 100_000,
+  jsonDepthMax: 64,
+  reconcileMax: 10_000,
+}
