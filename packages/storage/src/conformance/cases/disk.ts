@@ -1,0 +1,166 @@
+/**
+ * What disks and processes do: fail, fill up, be killed, be opened twice.
+ */
+import { EMPTY } from '@tidemark/known-state'
+import type { Append, AppendResult, Awaitable, Storage } from '../../contract.ts'
+import { failsWith, failure, holds, same, show, started } from '../assert.ts'
+import { accepted, bytes, text } from '../build.ts'
+import { readsBack } from '../model.ts'
+import { group, type StorageCase, scenario } from '../subject.ts'
+
+const ONE = bytes.content('x', [bytes.run('a', 0, 3), bytes.run('b', 0, 3)])
+const MORE = bytes.content('x', [bytes.run('a', 3, 6), bytes.run('b', 3, 6)], { header: false })
+const OTHER = bytes.content('y', [bytes.run('a', 0, 3), bytes.run('b', 0, 3)])
+
+export const disk: readonly StorageCase[] = group('disk', [
+  scenario('a failing read is an error and never absence', ['failNext'], async ({ storage, subject }) => {
+    await storage.append([ONE])
+    const calls: readonly (() => Awaitable<unknown>)[] = [
+      () => storage.knownStates(['x', 'y']),
+      () => storage.headers(['x']),
+      () => storage.read('x', EMPTY, { bytesMax: 1000 }),
+    ]
+    for (const call of calls) {
+      await subject.failNext?.('read', 'IO')
+      await failsWith('IO', call, 'a call whose read fails')
+    }
+    await readsBack(storage, [ONE])
+  }),
+
+  scenario(
+    'a failing write is an error, leaves documents whole, and the next write works',
+    ['failNext'],
+    async ({ storage, subject }) => {
+      await storage.append([ONE])
+      await subject.failNext?.('write', 'IO')
+      await notAcknowledged(storage, [MORE, OTHER], 'IO')
+      await wholeOrUnchanged(storage)
+      for (const result of await storage.append([MORE, OTHER])) accepted(result)
+      await readsBack(storage, [ONE, MORE])
+      await readsBack(storage, [OTHER])
+    },
+  ),
+
+  scenario(
+    'a full disk is QUOTA, leaves documents whole, and the next write works',
+    ['failNext'],
+    async ({ storage, subject }) => {
+      await storage.append([ONE])
+      await subject.failNext?.('write', 'QUOTA')
+      await notAcknowledged(storage, [MORE, OTHER], 'QUOTA')
+      await wholeOrUnchanged(storage)
+      for (const result of await storage.append([MORE, OTHER])) accepted(result)
+      await readsBack(storage, [ONE, MORE])
+    },
+  ),
+
+  scenario(
+    'marks of a failing batch are set with its content or not at all',
+    ['failNext'],
+    async ({ storage, subject }) => {
+      await storage.append([ONE], { marks: new Map([['m', text('old')]]) })
+      await subject.failNext?.('write', 'IO')
+      await failure(() => storage.append([MORE], { marks: new Map([['m', text('new')]]) }), 'append').catch(() => {})
+      const [state] = await storage.knownStates(['x'])
+      const stored = state?.known.sessions.get('a') === 6
+      same(await storage.marks({ prefix: '', limit: 9 }), [['m', text(stored ? 'new' : 'old')]], 'marks')
+    },
+  ),
+
+  scenario('a failing write that was not waited for fails nobody else', ['failNext'], async ({ storage, subject }) => {
+    await storage.append([ONE])
+    await subject.failNext?.('write', 'IO')
+    const appends = [MORE, OTHER, bytes.content('z')].map((content) => started(() => storage.append([content])))
+    await Promise.allSettled(appends)
+    await wholeOrUnchanged(storage)
+    for (const result of await storage.append([MORE, OTHER, bytes.content('z')])) accepted(result)
+    await readsBack(storage, [ONE, MORE])
+  }),
+
+  scenario(
+    'what was acknowledged is there after the process was killed',
+    ['kill'],
+    async ({ storage, subject, open }) => {
+      const contents = [ONE, MORE]
+      for (const content of contents)
+        accepted((await storage.append([content], { marks: new Map([['m', text('1')]]) }))[0])
+      const again = await open(subject.kill?.())
+      await readsBack(again.storage, contents)
+      same(await again.storage.marks({ prefix: '', limit: 9 }), [['m', text('1')]], 'marks')
+      accepted((await again.storage.append([OTHER]))[0])
+    },
+  ),
+
+  scenario(
+    'what was not acknowledged when the process was killed is whole or not there',
+    ['kill'],
+    async ({ storage, subject, open }) => {
+      accepted((await storage.append([ONE]))[0])
+      const append = started(() => storage.append([MORE, OTHER]))
+      const again = await open(subject.kill?.())
+      await append.catch(() => {})
+      await wholeOrUnchanged(again.storage)
+      for (const result of await again.storage.append([MORE, OTHER])) accepted(result)
+      await readsBack(again.storage, [ONE, MORE])
+    },
+  ),
+
+  scenario('a second opener is told BUSY, or shares what is there', ['second'], async ({ storage, subject, open }) => {
+    accepted((await storage.append([ONE]))[0])
+    const outcome = await open(subject.second?.()).catch((cause: unknown) => cause)
+    if (outcome instanceof Error) {
+      await failsWith('BUSY', () => Promise.reject(outcome), 'opening what is open')
+    } else {
+      const second = outcome as Awaited<ReturnType<typeof open>>
+      await readsBack(second.storage, [ONE])
+      accepted((await second.storage.append([OTHER]))[0])
+      await readsBack(storage, [OTHER])
+    }
+    accepted((await storage.append([MORE]))[0])
+    await readsBack(storage, [ONE, MORE])
+  }),
+
+  scenario('a store that may not be written says so and is read', ['readOnly'], async ({ storage, subject, open }) => {
+    accepted((await storage.append([ONE]))[0])
+    await storage.close()
+    const { storage: reader, opened } = await open(subject.readOnly?.())
+    same(opened.writable, false, 'writable')
+    await failsWith('READ_ONLY', () => reader.append([MORE]), 'append')
+    await failsWith('READ_ONLY', () => reader.append([], { marks: new Map([['m', text('1')]]) }), 'append of a mark')
+    const { maps, erase } = opened.capabilities
+    if (maps)
+      await failsWith(
+        'READ_ONLY',
+        () => reader.mergeMap('m', new Map([['k', { version: [1, 'a'], bytes: text('v') }]])),
+        'mergeMap',
+      )
+    if (erase) await failsWith('READ_ONLY', () => reader.erase('x', [1, 'a'], { keep: [] }), 'erase')
+    await readsBack(reader, [ONE])
+  }),
+])
+
+/** Rejected with `code`, or answered with `failed` for each document that was not stored; never acknowledged. */
+async function notAcknowledged(storage: Storage, batch: readonly Append[], code: 'IO' | 'QUOTA'): Promise<void> {
+  let results: readonly AppendResult[]
+  try {
+    results = await storage.append(batch)
+  } catch (cause) {
+    await failsWith(code, () => Promise.reject(cause), 'append whose write fails')
+    return
+  }
+  holds(
+    results.some((result) => 'failed' in result && result.failed === code),
+    `a result that failed with ${code}, got ${show(results)}`,
+  )
+  for (const [index, result] of results.entries()) {
+    const [state] = await storage.knownStates([(batch[index] as Append).id])
+    if (!('failed' in result)) same(state?.known, result.state?.known, 'state of a document that was answered for')
+  }
+}
+
+/** x as after ONE or after ONE and MORE, y absent or as after OTHER. */
+async function wholeOrUnchanged(storage: Storage): Promise<void> {
+  const [x, y] = await storage.knownStates(['x', 'y'])
+  await readsBack(storage, x?.known.sessions.get('a') === 6 ? [ONE, MORE] : [ONE])
+  if (y !== undefined) await readsBack(storage, [OTHER])
+}

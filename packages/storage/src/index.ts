@@ -1,0 +1,16 @@
+/**
+ * The storage contract and what belongs to it: memory storage, errors, ids, digests, clock.
+ *
+ * `@tidemark/storage/adapter` has the rules for authors of adapters, `@tidemark/storage/conformance` the kit.
+ */
+export { type Clock, systemClock } from './clock.ts'
+export * from './contract.ts'
+export { digestFromBytes, digestToBytes, EMPTY_DIGEST, extendDigest, isDigest } from './digest.ts'
+export { StorageError } from './errors.ts'
+export { isHonoured } from './generation.ts'
+export { checkId, compareIds, ID_BYTES_MAX } from './ids.ts'
+export { jsonEqual } from './json-equal.ts'
+export { type MemoryStorageOptions, memoryStorage } from './memory/index.ts'
+export { andThen, settle } from './settle.ts'
+export type { SynchronousStorage } from './synchronous.ts'
+export { compareVersions } from './version.ts'
