@@ -1,0 +1,102 @@
+/**
+ * Session ids as small numbers: the same session writes many documents, so its id is stored once and referred to.
+ *
+ * What is remembered is bounded (L10): two generations of a map each way; when the young one is full the old one is dropped.
+ * Misses are looked up together, one query for all of them. References are never reused, so what is remembered stays true.
+ * Not here: giving a new session its reference, which is part of a commit (work.ts).
+ */
+import { textOf } from './bytes.ts'
+import type { SqliteStatement } from './driver.ts'
+
+export interface NameQueries {
+  /** Key and name of each key in a JSON array. */
+  readonly namesOf: SqliteStatement
+  /** Key and position of each name in a JSON array. */
+  readonly keysOf: SqliteStatement
+}
+
+export class SessionNames {
+  readonly #queries: NameQueries
+  readonly #names: Remembered<number, string>
+  readonly #keys: Remembered<string, number>
+
+  constructor(queries: NameQueries, sessionsMax: number) {
+    this.#queries = queries
+    this.#names = new Remembered(sessionsMax)
+    this.#keys = new Remembered(sessionsMax)
+  }
+
+  /** The name of a reference, if it is remembered. */
+  name(key: number): string | undefined {
+    return this.#names.get(key)
+  }
+
+  /** The names of all `keys`, remembered or looked up; a key that does not exist is not named. */
+  names(keys: Iterable<number>): ReadonlyMap<number, string> {
+    const found = new Map<number, string>()
+    const unknown: number[] = []
+    for (const key of keys) {
+      const name = this.#names.get(key)
+      if (name === undefined) unknown.push(key)
+      else found.set(key, name)
+    }
+    if (unknown.length === 0) return found
+    for (const [key, bytes] of this.#queries.namesOf.all(JSON.stringify(unknown))) {
+      const name = textOf(bytes)
+      found.set(key as number, name)
+      this.remember(name, key as number)
+    }
+    return found
+  }
+
+  /** The references of all `names`, remembered or looked up; a name that was never stored is not in the answer. */
+  keys(names: Iterable<string>): Map<string, number> {
+    const found = new Map<string, number>()
+    const unknown: string[] = []
+    for (const name of names) {
+      const key = this.#keys.get(name)
+      if (key === undefined) unknown.push(name)
+      else found.set(name, key)
+    }
+    if (unknown.length === 0) return found
+    for (const [key, index] of this.#queries.keysOf.all(JSON.stringify(unknown))) {
+      const name = unknown[index as number] as string
+      found.set(name, key as number)
+      this.remember(name, key as number)
+    }
+    return found
+  }
+
+  /** Only once it is committed: a reference that was rolled back will be another session's. */
+  remember(name: string, key: number): void {
+    this.#names.set(key, name)
+    this.#keys.set(name, key)
+  }
+}
+
+/** At most `max` entries, the most recently used half among them; nothing is moved while an entry is young. */
+class Remembered<K, V> {
+  readonly #youngMax: number
+  #young = new Map<K, V>()
+  #old = new Map<K, V>()
+
+  constructor(max: number) {
+    this.#youngMax = Math.max(1, max >> 1)
+  }
+
+  get(key: K): V | undefined {
+    const young = this.#young.get(key)
+    if (young !== undefined) return young
+    const old = this.#old.get(key)
+    if (old !== undefined) this.set(key, old)
+    return old
+  }
+
+  set(key: K, value: V): void {
+    if (this.#young.size >= this.#youngMax && !this.#young.has(key)) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#young.set(key, value)
+  }
+}

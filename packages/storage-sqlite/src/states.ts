@@ -1,0 +1,152 @@
+/**
+ * Known states and headers: what is answered without reading content (seed 001).
+ *
+ * A known state is one row; a known state of very many sessions is that row and its chunks. Any number of ids is one query.
+ * L2: what cannot be read is thrown, it is never answered as "not here".
+ */
+import type { StoredState } from '@tidemark/storage'
+import { compareIds } from '@tidemark/storage/adapter'
+import { DamagedBlob } from './bytes.ts'
+import { naming } from './errors.ts'
+import { decodeFirst } from './first.ts'
+import type { Heavy, Named } from './heavy.ts'
+import { type DocumentRow, decodeRow, type Entry } from './known-blob.ts'
+import { readChunk } from './sessions-held.ts'
+import type { Store } from './store.ts'
+
+export function knownStates(store: Store, ids: readonly string[]): (StoredState | undefined)[] {
+  const states: (StoredState | undefined)[] = new Array(ids.length).fill(undefined)
+  const unnamed: { readonly index: number; readonly row: DocumentRow }[] = []
+  for (const [index, blob, sequence] of stateRows(store, ids)) {
+    const id = ids[index] as string
+    const row = naming(id, () => decodeRow(blob))
+    if (row.chunks.length > 0) states[index] = heavyOf(store, id, row, sequence).state
+    else states[index] = stateOf(row, row.entries, store.limits.pageBytes, (session) => store.names.name(session))
+    if (states[index] === undefined) unnamed.push({ index, row })
+  }
+  if (unnamed.length === 0) return states
+  const names = store.names.names(unnamed.flatMap(({ row }) => row.entries.map((entry) => entry.session)))
+  for (const { index, row } of unnamed) states[index] = namedState(store, ids[index] as string, row, row.entries, names)
+  return states
+}
+
+/** The state of a document, and its sessions in bytewise order of their ids. */
+export function orderedState(
+  store: Store,
+  id: string,
+  row: DocumentRow,
+  sequence: number,
+): { readonly state: StoredState; readonly ordered: readonly Named[] } {
+  if (row.chunks.length > 0) {
+    const heavy = heavyOf(store, id, row, sequence)
+    if (heavy.ordered !== undefined) return { state: heavy.state, ordered: heavy.ordered }
+  }
+  const entries = row.chunks.length > 0 ? allEntries(store, row) : row.entries
+  const names = store.names.names(entries.map((entry) => entry.session))
+  const state = namedState(store, id, row, entries, names)
+  const ordered = entries.map(({ session }) => ({ name: names.get(session) as string, session }))
+  if (ordered.length > 1) ordered.sort((a, b) => compareIds(a.name, b.name))
+  if (row.chunks.length > 0) store.heavy.set(id, { sequence, state, ordered })
+  return { state, ordered }
+}
+
+/** The state of a document whose entries are in chunks. */
+function heavyOf(store: Store, id: string, row: DocumentRow, sequence: number): Heavy {
+  const known = store.heavy.get(id, sequence)
+  if (known !== undefined) return known
+  return naming(id, () => {
+    const entries = allEntries(store, row)
+    const names = store.names.names(entries.map((entry) => entry.session))
+    const heavy = { sequence, state: namedState(store, id, row, entries, names), ordered: undefined }
+    // Within a commit this sequence may be that of a change which is rolled back.
+    if (!store.isWriting) store.heavy.set(id, heavy)
+    return heavy
+  })
+}
+
+/** The state as the contract has it, where all names were looked up. @throws StorageError `CORRUPT` */
+export function namedState(
+  store: Store,
+  id: string,
+  row: DocumentRow,
+  entries: readonly Entry[],
+  names: ReadonlyMap<number, string>,
+): StoredState {
+  const state = stateOf(row, entries, store.limits.pageBytes, (session) => names.get(session))
+  if (state !== undefined) return state
+  return naming(id, () => {
+    throw new DamagedBlob('it names a session that is not in the file')
+  })
+}
+
+/** `before` with what has changed since. */
+export function grownState(
+  before: StoredState,
+  row: DocumentRow,
+  changed: Iterable<readonly [name: string, entry: Entry]>,
+  pageBytes: number,
+): StoredState {
+  const sessions = new Map(before.known.sessions)
+  const digests = new Map(before.digests)
+  const lastRuns = new Map(before.lastRuns)
+  for (const [name, { count, digest, lastRun }] of changed) {
+    sessions.set(name, count)
+    if (digest !== undefined) digests.set(name, digest)
+    if (lastRun !== undefined) lastRuns.set(name, lastRun)
+  }
+  return { ...before, known: { header: true, sessions }, digests, lastRuns, paged: row.bytes > pageBytes }
+}
+
+export function headers(store: Store, ids: readonly string[]): (Uint8Array | undefined)[] {
+  const found: (Uint8Array | undefined)[] = new Array(ids.length).fill(undefined)
+  if (ids.length === 0) return found
+  for (const [index, blob] of store.sql.firsts.all(JSON.stringify(ids)))
+    found[index as number] = naming(ids[index as number] as string, () => decodeFirst(blob as Uint8Array).header)
+  return found
+}
+
+const NONE: ReadonlyMap<string, never> = new Map<string, never>()
+
+/** The state as the contract has it; `undefined` if `name` does not know a session. */
+function stateOf(
+  row: DocumentRow,
+  entries: readonly Entry[],
+  pageBytes: number,
+  name: (session: number) => string | undefined,
+): StoredState | undefined {
+  const sessions = new Map<string, number>()
+  const digests = row.kind === 'bytes' ? new Map<string, string>() : undefined
+  let lastRuns: Map<string, number> | undefined
+  for (const entry of entries) {
+    const session = name(entry.session)
+    if (session === undefined) return undefined
+    sessions.set(session, entry.count)
+    if (entry.digest !== undefined) digests?.set(session, entry.digest)
+    if (entry.lastRun !== undefined) {
+      lastRuns ??= new Map()
+      lastRuns.set(session, entry.lastRun)
+    }
+  }
+  return {
+    known: { header: true, sessions },
+    kind: row.kind,
+    priority: row.priority,
+    digests: digests ?? NONE,
+    lastRuns: lastRuns ?? NONE,
+    paged: row.bytes > pageBytes,
+    erased: row.erased,
+  }
+}
+
+function allEntries(store: Store, row: DocumentRow): Entry[] {
+  return row.chunks.flatMap(({ key }) => readChunk(store, key, row))
+}
+
+type StateRow = readonly [index: number, state: Uint8Array, sequence: number]
+
+function stateRows(store: Store, ids: readonly string[]): Iterable<StateRow> {
+  if (ids.length === 0) return []
+  if (ids.length > 1) return store.sql.states.all(JSON.stringify(ids)) as Iterable<unknown> as Iterable<StateRow>
+  const row = store.sql.state.get(ids[0] as string)
+  return row === undefined ? [] : [[0, row[0] as Uint8Array, row[1] as number]]
+}

@@ -1,0 +1,126 @@
+/**
+ * Killed at any moment: what was acknowledged is there, nothing is there by half (law L3, scenario 29).
+ */
+import { randomInt } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { betterSqlite3, type SqliteStorage, sqliteStorage } from '../src/index.ts'
+import { nodeSqlite } from '../src/node-sqlite.ts'
+import { type Child, start } from './children.ts'
+import { bytesOf, folder, readAll } from './support.ts'
+
+const KILLS = 10
+const seed = Number(process.env.TIDEMARK_SEED ?? randomInt(2 ** 31))
+
+interface Said {
+  readonly opened?: { readonly id: string; readonly sequence: number }
+  readonly batch: number
+  readonly acknowledged: readonly (readonly [id: string, sessions: readonly (readonly [string, number])[]])[]
+  readonly sequence: number
+}
+
+/** What must be there: counts by document, the last batch, the sequence it ended at. */
+interface Promised {
+  readonly counts: Map<string, number>
+  batch: number
+  sequence: number
+  readonly generations: string[]
+}
+
+test.for([
+  ['better-sqlite3', betterSqlite3, 'better'],
+  ['node:sqlite', nodeSqlite, 'node'],
+] as const)(
+  `a process that is killed loses nothing that it acknowledged (%s, seed ${seed})`,
+  { timeout: 120_000 },
+  async ([, driver, name]) => {
+    console.log(`crash test, seed ${seed}: run it again with TIDEMARK_SEED=${seed}`)
+    const home = folder()
+    const promised: Promised = { counts: new Map(), batch: -1, sequence: 0, generations: [] }
+    let state = seed
+    const random = (below: number) => {
+      state = (Math.imul(state, 1103515245) + 12345) >>> 0
+      return Math.floor((state / 2 ** 32) * below)
+    }
+    for (let kill = 0; kill < KILLS; kill++) {
+      const child = start('appender.ts', [home.file(), name, String(seed + kill), String(promised.batch + 1)])
+      try {
+        await child.first
+        await wait(random(120))
+      } finally {
+        await child.kill()
+      }
+      note(promised, child)
+      const storage = sqliteStorage({ path: home.file(), driver })
+      try {
+        check(storage, promised)
+      } finally {
+        await storage.close()
+      }
+    }
+    expect(promised.batch).toBeGreaterThan(KILLS)
+    home.remove()
+  },
+)
+
+/** Takes over what the child said. A line that was cut by the kill was not said. */
+function note(promised: Promised, child: Child): void {
+  for (const line of child.lines) {
+    if (!line.endsWith('}')) continue
+    const said = JSON.parse(line) as Said
+    if (said.opened !== undefined) promised.generations.push(said.opened.id)
+    else {
+      promised.batch = said.batch
+      promised.sequence = said.sequence
+      for (const [id, sessions] of said.acknowledged) promised.counts.set(id, sessions[0]?.[1] as number)
+    }
+  }
+}
+
+function check(storage: SqliteStorage, promised: Promised): void {
+  const opened = storage.open()
+  promised.generations.push(opened.generation.id)
+  expect(opened.history?.map(({ id }) => id)).toEqual(promised.generations)
+  expect(opened.generation.sequence).toBeGreaterThanOrEqual(promised.sequence)
+  const sequences = opened.history?.map(({ sequence }) => sequence) ?? []
+  expect(sequences).toEqual([...sequences].sort((a, b) => a - b))
+  const marks = new Map(storage.marks({ prefix: '', limit: 1000 }))
+  const last = Number(new TextDecoder().decode(marks.get('batch') ?? bytesOf('-1')))
+  // One batch may have been committed whose acknowledgement was not said any more.
+  expect(last - promised.batch === 0 || last - promised.batch === 1).toBe(true)
+  for (const id of new Set([...promised.counts.keys(), ...storage.list({ limit: 1000 })])) {
+    const count = checkDocument(storage, id)
+    const before = promised.counts.get(id) ?? 0
+    const isOfLast = new TextDecoder().decode(marks.get(`last ${id}`)) === String(last) && last > promised.batch
+    // Marks and content together: more than was promised only in what the last batch names, and there it is.
+    if (isOfLast) expect(count).toBeGreaterThan(before)
+    else expect([id, count]).toEqual([id, before])
+    promised.counts.set(id, count)
+  }
+  promised.batch = last
+}
+
+/** Both sessions equally long, all of it readable, every run sealed at its end; answers the count. */
+function checkDocument(storage: SqliteStorage, id: string): number {
+  const state = storage.knownStates([id])[0]
+  const count = state?.known.sessions.get('a') ?? 0
+  expect(state?.known.sessions).toEqual(
+    new Map([
+      ['a', count],
+      ['b', count],
+    ]),
+  )
+  const found = new Map([
+    ['a', 0],
+    ['b', 0],
+  ])
+  for (const { session, after, transactions, seal } of readAll(storage, id, 20_000)) {
+    expect(after).toBe(found.get(session))
+    found.set(session, after + transactions.length)
+    expect(seal).toEqual(bytesOf(`${session} until ${after + transactions.length}`))
+    for (const [index, transaction] of transactions.entries())
+      expect(new TextDecoder().decode(transaction).trimEnd()).toBe(`{"${session}":${after + index}}`)
+  }
+  expect(found).toEqual(state?.known.sessions)
+  return count
+}

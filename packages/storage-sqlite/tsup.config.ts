@@ -1,0 +1,13 @@
+/** The JavaScript of this package; `tsc` adds the declarations. */
+import { defineConfig } from 'tsup'
+
+export default defineConfig({
+  entry: ['src/index.ts', 'src/node-sqlite.ts'],
+  format: 'esm',
+  target: 'es2022',
+  sourcemap: true,
+  clean: true,
+  silent: true,
+  // `node:sqlite` has no name without its protocol.
+  removeNodeProtocol: false,
+})
