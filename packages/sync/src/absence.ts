@@ -1,0 +1,56 @@
+/**
+ * Absence: when a document may be said not to exist, and upstreams that know better.
+ *
+ * L1: absence is said to nobody before everybody who may hold the document has answered: the storage, and the upstreams of this
+ * node (never towards the one that asks). An upstream that cannot be reached makes the answer *unavailable*, not *absent* (L2).
+ * Not here: our LOADs themselves (`window.ts`).
+ */
+import { EMPTY } from '@tidemark/known-state'
+import { type Connection, type Core, type Holding, IN_STEP, type Request } from './core.ts'
+import { park, resume } from './lanes.ts'
+import { refuseLoad } from './refusals.ts'
+import { createView, subscribe } from './views.ts'
+import { askPeer } from './window.ts'
+
+/** Whether the absence of what a LOAD asks for may be said; if not, the LOAD waits for upstreams, or was refused. */
+export function absenceIsKnown(core: Core, holding: Holding, request: Request): boolean {
+  const { connection, id } = request
+  if (connection.traits.upstream || !expectsUpstream(core)) return true
+  if (core.upstreams.size > 0 && [...core.upstreams].every((upstream) => saidAbsent(upstream, id))) return true
+  if (request.expired) {
+    // The subscription stays: what an upstream says later still reaches the asker.
+    if (!connection.views.has(id)) subscribe(core, connection, id, createView(EMPTY, EMPTY))
+    const message = 'no upstream answered in time, and this node does not hold the document'
+    refuseLoad(core, connection, id, { code: 'unavailable', message })
+    wantUpstream(core, id)
+    return false
+  }
+  park(core, holding, request, 'upstream')
+  const at = request.since + core.limits.upstreamTimeoutMs
+  core.deadlines.add(at, () => {
+    request.expired = true
+    resume(core, holding, request)
+  })
+  for (const upstream of core.upstreams) askPeer(core, upstream, id, 'user')
+  return false
+}
+
+/** Subscribes to a document at every upstream that does not know yet that we want it. */
+export function wantUpstream(core: Core, id: string): void {
+  for (const upstream of core.upstreams) if (!upstream.views.has(id)) askPeer(core, upstream, id, 'user')
+}
+
+/** Who was asked before a document was said to be absent. */
+export function answeredBy(core: Core): readonly string[] {
+  return ['storage', ...[...core.upstreams].map((upstream) => upstream.peer ?? 'upstream')]
+}
+
+function expectsUpstream(core: Core): boolean {
+  return core.options.upstreamExpected === true || core.upstreams.size > 0
+}
+
+function saidAbsent(upstream: Connection, id: string): boolean {
+  const belief = upstream.views.get(id)
+  // In step with a document that is not stored here: it holds nothing of it either.
+  return belief === IN_STEP || (belief?.assumed !== undefined && !belief.assumed.header)
+}

@@ -1,0 +1,76 @@
+/**
+ * Claims: a peer says that it holds more than we accepted.
+ *
+ * L7: it is asked for it, with a `load` of what we hold, and then told the same plainly. A correction alone, or a plain known
+ * state alone, would not bring it: that is how a server that lost its data gets it back. Where a dialect carries no digests we
+ * ask one sealed run short, so that what comes overlaps what we hold and a fork shows.
+ * Not here: comparing the overlap (the storage does), digests (`forks.ts`).
+ */
+import { covers, type KnownState, missing } from '@tidemark/known-state'
+import type { Digests } from '@tidemark/protocol'
+import { answeredBy } from './absence.ts'
+import { type Connection, type Core, emit, type Holding, send, type View } from './core.ts'
+import { noteCorrected } from './corrections.ts'
+import { durable } from './holdings.ts'
+import { noteAsked } from './window.ts'
+
+/** Asks for what a peer claims beyond what we hold, once what it lacks was sent. */
+export function askForClaim(core: Core, connection: Connection, holding: Holding, view: View): void {
+  const claim = view.claims
+  view.claims = undefined
+  const stored = durable(holding)
+  if (claim === undefined || covers(stored, claim)) return
+  // While a LOAD of ours is outstanding the peer owes us what it holds: asking again, two ends would ask each other for ever.
+  const asking = connection.asked.has(holding.id)
+  if (!asking) sendLoad(core, connection, holding, connection.traits.digests ? stored : oneRunShort(holding, claim))
+  sendKnown(core, connection, holding)
+  if (asking) return
+  // The `load` is the correction of these gaps (L5).
+  noteCorrected(
+    core,
+    view,
+    [...missing(stored, claim).sessions].map(([session, { after }]) => [session, after] as const),
+  )
+}
+
+/** Asks a peer for a document. */
+export function sendLoad(core: Core, connection: Connection, holding: Holding, known: KnownState): void {
+  noteAsked(core, connection, holding.id)
+  send(core, connection, { action: 'load', id: holding.id, known, ...digestsFor(connection, holding) })
+}
+
+/** Tells a peer plainly what is durable here: all of it, or what is named. Absence is told with who was asked. */
+export function sendKnown(
+  core: Core,
+  connection: Connection,
+  holding: Holding,
+  known: KnownState = durable(holding),
+): void {
+  const message = {
+    action: 'known',
+    id: holding.id,
+    known,
+    correction: false,
+    ...digestsFor(connection, holding),
+  } as const
+  const absent = holding.stored === undefined
+  emit(core, { type: 'send', connection: connection.id, message, ...(absent && { answeredBy: answeredBy(core) }) })
+}
+
+export function digestsFor(connection: Connection, holding: Holding): { digests?: Digests } {
+  const digests = holding.stored?.digests
+  return connection.traits.digests && digests !== undefined && digests.size > 0 ? { digests } : {}
+}
+
+function oneRunShort(holding: Holding, claim: KnownState): KnownState {
+  const { stored } = holding
+  if (stored === undefined) return durable(holding)
+  const sessions = new Map(stored.known.sessions)
+  for (const [session, claimed] of claim.sessions) {
+    const start = stored.lastRuns.get(session)
+    if (start === undefined || claimed <= (sessions.get(session) ?? 0)) continue
+    if (start > 0) sessions.set(session, start)
+    else sessions.delete(session)
+  }
+  return { header: stored.known.header, sessions }
+}

@@ -1,0 +1,220 @@
+/**
+ * The tables of one engine, and what its parts share. Every table is bounded by what peers may ask for or by a limit (L10).
+ *
+ * Not here: behaviour. Each `on-….ts` handles one message; `holdings.ts`, `views.ts`, `lanes.ts`, `senders.ts`, `appends.ts`,
+ * `window.ts` keep one table each.
+ */
+import type { KnownState } from '@tidemark/known-state'
+import type { ContentMessage, Message } from '@tidemark/protocol'
+import type { Append, StorageErrorCode, StoredState } from '@tidemark/storage'
+import type { Deadlines } from './deadlines.ts'
+import type { ConnectionId, ConnectionTraits, Effect, Outcome, Report } from './events.ts'
+import type { EngineLimits, EngineOptions } from './options.ts'
+
+export interface Core {
+  readonly options: EngineOptions
+  readonly limits: EngineLimits
+  readonly deadlines: Deadlines
+  readonly connections: Map<ConnectionId, Connection>
+  readonly upstreams: Set<Connection>
+  readonly holdings: Map<string, Holding>
+  /** Holdings that nothing needs at the moment, oldest first; dropped when there are too many. */
+  readonly idle: Map<string, Holding>
+  /** Document → its one subscriber, or its subscribers. The index of fan-out (L11). */
+  readonly subscribers: Map<string, Connection | Set<Connection>>
+  readonly checks: Map<number, (outcome: Outcome<unknown>) => void>
+  readonly appends: Appends
+  /** Dependency → documents whose forwarding waits for it. */
+  readonly awaited: Map<string, Set<string>>
+  /** Documents whose erasure is under way. */
+  readonly erasing: Map<string, Holding>
+  /** What shells asked for although nobody here has it open. */
+  readonly wanted: Set<string>
+  /** Contents accepted, and erasures begun, that are not settled. */
+  unsettled: number
+  recentBytes: number
+  now: number
+  tickets: number
+  effects: Effect[]
+}
+
+/** What this node itself holds of a document. See `holdings.ts`. */
+export interface Holding {
+  readonly id: string
+  /** Whether `stored` is the storage's answer. */
+  looked: boolean
+  /** Ticket of the look-up in flight; 0 if there is none. */
+  looking: number
+  failures: number
+  stored: StoredState | undefined
+  /** Durable and queued (L4). */
+  accepted: KnownState
+  /** Contents accepted and not yet durable, in order. */
+  readonly pendings: Set<Pending>
+  /** A tombstone became durable: what stays, and how often erasing was tried. */
+  erasing: { readonly keep: Set<string>; tries: number } | undefined
+  readonly lanes: Map<Connection, Lane>
+  /** Senders that need it. */
+  pins: number
+  /** The last page appended and what was held before it, so that a live push need not read it back. */
+  recent: { readonly before: KnownState; readonly message: ContentMessage; readonly bytes: number } | undefined
+  /** Dependencies that its forwarding waits for. */
+  awaits: Set<string> | undefined
+  /** Verifier states of what is accepted and not yet durable. */
+  verifying: Map<string, Uint8Array> | undefined
+}
+
+/** Requests of one connection for one document, the first of which waits for something. See `lanes.ts`. */
+export interface Lane {
+  waiting: 'look' | 'append' | 'upstream' | 'check' | undefined
+  readonly requests: Request[]
+}
+
+/** Something to do for one connection and one document, through the same gate as everything else (L1). */
+export interface Request {
+  readonly connection: Connection
+  readonly id: string
+  readonly work: Work
+  readonly bytes: number
+  /** When it arrived. */
+  readonly since: number
+  /** Answers of the application so far, by question. */
+  checks: Map<string, Outcome<unknown>> | undefined
+  /** It waited once for an append that does not bring all that it claims, and need not again. */
+  waited: boolean
+  /** It waited for an upstream as long as it may. */
+  expired: boolean
+  /** What was held of each session when its content was verified. */
+  basis: ReadonlyMap<string, number> | undefined
+  /** Its place in the order of its connection's contents. */
+  slot: Slot | undefined
+}
+
+export type Work =
+  | Extract<Message, { action: 'load' | 'known' | 'content' | 'done' }>
+  /** Ask this peer for the document, with what we hold. */
+  | { readonly action: 'ask' }
+  /** Push a dependency of a document that this peer is being sent. */
+  | { readonly action: 'push'; readonly dependent: string }
+  /** A document that came from this peer names this one: ask for it if nobody here holds it. */
+  | { readonly action: 'need'; readonly dependent: string }
+  /** Compare the hash of a `reconcile` batch. */
+  | { readonly action: 'compare'; readonly batch: Batch; readonly hash: string }
+  /** Tell the peer plainly what is held (an answer to what was refused). */
+  | { readonly action: 'tell' }
+  /** Probe a claim once more. */
+  | { readonly action: 'probe' }
+  /** Correct the peer after a refusal by the storage. */
+  | { readonly action: 'correct' }
+
+/** Content accepted and on its way to the disk. */
+export interface Pending {
+  readonly request: Request
+  readonly holding: Holding
+  readonly content: Append
+  /** Sessions of it that are tombstones: once they are durable the document is erased. */
+  readonly tombstones: readonly string[]
+  /** What its sender holds up to the end of it, and so what its acknowledgement names. */
+  readonly ends: KnownState
+  /** The append that carried it was rejected with this code: the next look-up says what became of it. */
+  unknown: { readonly code: StorageErrorCode | undefined } | undefined
+}
+
+/** A place in the arrival order of one connection's contents; filled when the content is accepted. */
+export interface Slot {
+  pending: Pending | undefined
+  dropped: boolean
+}
+
+export interface Appends {
+  queue: Pending[]
+  inFlight: Pending[] | undefined
+  gathering: boolean
+}
+
+export interface Connection {
+  readonly id: ConnectionId
+  readonly traits: ConnectionTraits
+  /** Who it is, once it said so. */
+  peer: string | undefined
+  readonly views: Map<string, Belief>
+  /** Documents that have a lane of this connection. */
+  readonly lanes: Set<string>
+  readonly arrivals: Slot[]
+  room: boolean
+  /** The one page being read for it. */
+  reading: { readonly id: string; readonly ticket: number; readonly after: KnownState | undefined } | undefined
+  /** Documents with something to send, by priority, in order. */
+  readonly ready: readonly [Set<string>, Set<string>, Set<string>]
+  /** Dependency → documents whose sending waits for it. */
+  readonly held: Map<string, Set<string>>
+  /** Our LOADs. See `window.ts`. */
+  readonly asked: Map<string, { readonly at: number }>
+  readonly toAsk: readonly [Set<string>, Set<string>, Set<string>]
+  readonly batches: Map<string, Batch>
+  readonly reconciling: Map<string, Set<Batch>>
+  pendingBytes: number
+  paused: boolean
+  malformed: number
+}
+
+/** An open `reconcile` batch: acknowledged when all its documents are settled. */
+export interface Batch {
+  readonly id: string
+  readonly connection: Connection
+  readonly open: Set<string>
+}
+
+/** Confirmed and assumed are both exactly what is stored here: a marker instead of a copy. */
+export const IN_STEP = 'in step'
+export type Belief = View | typeof IN_STEP
+
+/** What we believe one connection's peer holds of a document (L6: for as long as the connection lives). */
+export interface View {
+  /** It may be sent the document; one that may only write is known for its gaps alone. */
+  readable: boolean
+  /** What it told us. */
+  confirmed: KnownState
+  /** Confirmed and sent; `undefined` while we asked and it did not answer. */
+  assumed: KnownState | undefined
+  /** Nothing is to be sent, and `assumed` is exactly what is stored. */
+  exact: boolean
+  /** It stands in `ready`, is being read, or waits for dependencies. */
+  sending: boolean
+  /** Pages that could not be read, in a row. */
+  failures: number
+  /** Pages of one stream follow each other. */
+  streaming: boolean
+  /** It claims more than we accepted: to be asked for it after what it lacks was sent (L7). */
+  claims: KnownState | undefined
+  /** The gaps that were corrected: session → what we held, and when (L5). */
+  corrected: Map<string, { readonly have: number; readonly at: number }> | undefined
+  /** A gap to correct when the appends in flight are settled. */
+  gaps: Map<string, number> | undefined
+  /** Refusals by the storage in a row, and whether a correction is scheduled. */
+  refusals: number
+  refused: boolean
+  /** A claim is being probed: for the first time, answered with a correction that is not believed yet, or again. */
+  probe: 'first' | 'doubted' | 'second' | undefined
+  /** Sessions forked by this peer (L13). */
+  frozen: Set<string> | undefined
+  /** Dependencies to be sent first; `undefined` when they were not asked for yet. */
+  dependencies: Set<string> | undefined
+}
+
+export function emit(core: Core, effect: Effect): void {
+  core.effects.push(effect)
+}
+
+export function send(core: Core, connection: Connection, message: Message): void {
+  core.effects.push({ type: 'send', connection: connection.id, message })
+}
+
+export function report(core: Core, about: Report): void {
+  core.effects.push({ type: 'report', report: about })
+}
+
+export function ticket(core: Core): number {
+  core.tickets += 1
+  return core.tickets
+}

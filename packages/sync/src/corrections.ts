@@ -1,0 +1,126 @@
+/**
+ * Corrections: "what you assumed of me is wrong, this is exactly what I hold".
+ *
+ * L5: one correction per gap, document and connection, repeated after a while if the gap is still open. L3: a correction is
+ * also an acknowledgement, so it waits until what was accepted is durable. A refusal by the storage is corrected once, after a
+ * back-off that grows: otherwise a full disk and an eager peer would resend for ever.
+ * Not here: finding gaps (`on-content.ts`), continuity in storage.
+ */
+import type { ErrorCode } from '@tidemark/protocol'
+import type { StorageErrorCode } from '@tidemark/storage'
+import { digestsFor } from './claims.ts'
+import { type Connection, type Core, type Holding, IN_STEP, type Request, report, send, type View } from './core.ts'
+import { durable, guard } from './holdings.ts'
+import { enter } from './lanes.ts'
+import { refuseContent } from './refusals.ts'
+import { subscribersOf } from './views.ts'
+
+/** Gaps remembered per document and connection: peers make up session names. */
+const GAPS_MAX = 1_000
+
+/** A content left out what we lack: `gaps` names what is held of each session that has one. */
+export function correctGaps(
+  core: Core,
+  connection: Connection,
+  holding: Holding,
+  view: View,
+  gaps: ReadonlyMap<string, number>,
+): void {
+  if (view.refused) return
+  const fresh = [...gaps].filter(([session, have]) => !isCorrected(core, view, session, have))
+  if (fresh.length === 0) return
+  view.gaps ??= new Map()
+  for (const [session, have] of fresh) if (view.gaps.size < GAPS_MAX) view.gaps.set(session, have)
+  if (holding.pendings.size === 0) sendCorrection(core, connection, holding, view)
+}
+
+/** Sends the corrections that waited for appends, once nothing of the document is on its way. */
+export function settleGaps(core: Core, holding: Holding): void {
+  if (holding.pendings.size > 0) return
+  for (const connection of subscribersOf(core, holding.id)) {
+    const view = connection.views.get(holding.id)
+    if (view !== undefined && view !== IN_STEP && view.gaps !== undefined)
+      sendCorrection(core, connection, holding, view)
+  }
+}
+
+function sendCorrection(core: Core, connection: Connection, holding: Holding, view: View): void {
+  noteCorrected(core, view, view.gaps ?? [])
+  view.gaps = undefined
+  report(core, { kind: 'corrected', connection: connection.id, id: holding.id })
+  send(core, connection, {
+    action: 'known',
+    id: holding.id,
+    known: durable(holding),
+    correction: true,
+    ...digestsFor(connection, holding),
+  })
+}
+
+function isCorrected(core: Core, view: View, session: string, have: number): boolean {
+  const corrected = view.corrected?.get(session)
+  return corrected?.have === have && core.now - corrected.at < core.limits.correctionRepeatMs
+}
+
+/** A correction says all that we hold, so a few of the gaps stand for all of them. */
+export function noteCorrected(core: Core, view: View, gaps: Iterable<readonly [session: string, have: number]>): void {
+  if (view.corrected === undefined || view.corrected.size > GAPS_MAX) view.corrected = new Map()
+  for (const [session, have] of gaps) view.corrected.set(session, { have, at: core.now })
+}
+
+/** The storage did not take what a peer sent: says so where that can be said, and corrects after a back-off. */
+export function refusedByStorage(
+  core: Core,
+  connection: Connection,
+  id: string,
+  code: StorageErrorCode | undefined,
+): void {
+  const view = connection.views.get(id)
+  const explicit = view === undefined || view === IN_STEP ? undefined : view
+  const waitMs = backoff(core, explicit?.refusals ?? 0)
+  if (connection.traits.errors)
+    refuseContent(core, connection, id, {
+      code: errorCodeOf(code),
+      message: refusedText(code),
+      retryAfterMs: Math.ceil(waitMs),
+    })
+  // The application is told by the error and decides for itself.
+  if (explicit === undefined || connection.traits.local) return
+  if (explicit.refused) return
+  explicit.refused = true
+  explicit.refusals += 1
+  core.deadlines.add(core.now + waitMs, () => {
+    if (connection.views.get(id) !== explicit || !explicit.refused) return
+    explicit.refused = false
+    enter(core, connection, id, { action: 'correct' })
+  })
+}
+
+/** Content of this peer became durable: the store takes it again. */
+export function clearRefusal(view: View): void {
+  view.refused = false
+  view.refusals = 0
+}
+
+export function onCorrect(core: Core, request: Request): void {
+  const { connection, id } = request
+  const holding = guard(core, request)
+  const view = connection.views.get(id)
+  if (holding === undefined || view === undefined || view === IN_STEP) return
+  sendCorrection(core, connection, holding, view)
+}
+
+/** 1 s × 2^n up to 5 minutes, half of it at random, so that many peers do not come back at once. */
+function backoff(core: Core, refusals: number): number {
+  const { refusalBackoffMs, refusalBackoffMaxMs } = core.limits
+  const full = Math.min(refusalBackoffMs * 2 ** refusals, refusalBackoffMaxMs)
+  return full * (0.5 + 0.5 * (core.options.random?.() ?? 1))
+}
+
+const refusedText = (code: StorageErrorCode | undefined) => `the storage did not take it (${code ?? 'failed'})`
+
+function errorCodeOf(code: StorageErrorCode | undefined): ErrorCode {
+  if (code === 'QUOTA') return 'quota'
+  if (code === 'TOO_LARGE') return 'tooLarge'
+  return code === 'BUSY' ? 'busy' : 'failed'
+}

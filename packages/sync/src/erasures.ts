@@ -1,0 +1,50 @@
+/**
+ * Erasures: once a tombstone is durable the document's content goes, its header and its tombstones stay.
+ *
+ * An erasure that failed is tried again, with a back-off, until it is done. Not here: what a tombstone is (the application says).
+ */
+import type { StoredState } from '@tidemark/storage'
+import { recount } from './appends.ts'
+import { type Core, emit, type Holding, type Pending, report } from './core.ts'
+import type { Outcome } from './events.ts'
+import { durable, forget, lookAgain, relax } from './holdings.ts'
+import { codeOf } from './storage-codes.ts'
+
+/** Erases the document if one of the contents that became durable was a tombstone. */
+export function erase(core: Core, holding: Holding, taken: readonly Pending[]): void {
+  const tombstones = taken.flatMap((pending) => pending.tombstones)
+  if (tombstones.length === 0 || holding.stored === undefined || holding.stored.erased !== undefined) return
+  const isNew = holding.erasing === undefined
+  holding.erasing ??= { keep: new Set(), tries: 0 }
+  for (const session of tombstones) if (durable(holding).sessions.has(session)) holding.erasing.keep.add(session)
+  if (!isNew) return
+  core.erasing.set(holding.id, holding)
+  core.unsettled += 1
+  request(core, holding)
+}
+
+function request(core: Core, holding: Holding): void {
+  const { id, erasing } = holding
+  if (erasing !== undefined) emit(core, { type: 'erase', id, version: [1, ''], keep: [...erasing.keep] })
+}
+
+export function onErased(core: Core, id: string, outcome: Outcome<StoredState | undefined>): void {
+  const holding = core.erasing.get(id)
+  if (holding?.erasing === undefined) return
+  if ('failed' in outcome) {
+    report(core, { kind: 'storage', operation: 'erase', id, code: codeOf(outcome.failed), cause: outcome.failed })
+    const { refusalBackoffMs, refusalBackoffMaxMs } = core.limits
+    core.deadlines.add(core.now + Math.min(refusalBackoffMs * 2 ** holding.erasing.tries++, refusalBackoffMaxMs), () =>
+      request(core, holding),
+    )
+    return
+  }
+  core.erasing.delete(id)
+  core.unsettled -= 1
+  holding.erasing = undefined
+  forget(core, holding)
+  holding.stored = outcome.value
+  recount(holding, new Set())
+  if (!holding.looked) lookAgain(core, holding)
+  relax(core, holding)
+}

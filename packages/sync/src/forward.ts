@@ -1,0 +1,60 @@
+/**
+ * Forwarding: what was stored goes to everybody who is subscribed, by the senders.
+ *
+ * L11: found by document. The page that was just stored is kept, so that a live push need not read it back.
+ * Not here: sending (`senders.ts`).
+ */
+import { EMPTY, type KnownState } from '@tidemark/known-state'
+import type { ContentMessage } from '@tidemark/protocol'
+import type { StoredState } from '@tidemark/storage'
+import { type Connection, type Core, type Holding, type Pending, report } from './core.ts'
+import { dependencyArrived } from './dependencies.ts'
+import { forget, remember } from './holdings.ts'
+import { replay } from './lanes.ts'
+import { mergeRuns } from './merge-runs.ts'
+import { markReady } from './senders.ts'
+import { createView, subscribe, subscribersOf, viewOf } from './views.ts'
+import { askPeer } from './window.ts'
+
+/** Lets every subscriber's sender run, and tells upstreams that know nothing of the document yet. The holding must be pinned. */
+export function forward(
+  core: Core,
+  holding: Holding,
+  before: StoredState | undefined,
+  brought: readonly Pending[],
+): void {
+  report(core, { kind: 'grew', id: holding.id })
+  for (const upstream of core.upstreams)
+    if (brought.some((pending) => pending.request.connection !== upstream))
+      offerUpstream(core, upstream, holding, before === undefined)
+  for (const connection of subscribersOf(core, holding.id)) {
+    const view = viewOf(connection, holding.id, before?.known ?? EMPTY)
+    if (view !== undefined) markReady(core, connection, holding, view)
+  }
+  dependencyArrived(core, holding.id)
+  replay(core, holding, 'upstream')
+}
+
+/** What was created here nobody else has: it is sent without asking. Otherwise we ask what is there. */
+function offerUpstream(core: Core, upstream: Connection, holding: Holding, isNew: boolean): void {
+  if (upstream.views.has(holding.id)) return
+  if (isNew) subscribe(core, upstream, holding.id, createView(EMPTY, EMPTY))
+  else askPeer(core, upstream, holding.id, 'outbox')
+}
+
+/** Keeps what was just stored as a page, if it is one. */
+export function rememberPage(core: Core, holding: Holding, before: KnownState, pendings: readonly Pending[]): void {
+  const contents = pendings.map((pending) => pending.content)
+  const runs = mergeRuns(
+    contents.map((content) => content.runs),
+    before,
+  )
+  const header = contents.find((content) => content.header !== undefined)?.header
+  const bytes = pendings.reduce((sum, pending) => sum + pending.request.bytes, 0)
+  const { id, stored } = holding
+  if (runs === undefined || stored === undefined || bytes > core.limits.pageBytes) return forget(core, holding)
+  const { kind, priority } = stored
+  const carriesHeader = !before.header && header !== undefined
+  const message: ContentMessage = { action: 'content', id, kind, priority, ...(carriesHeader && { header }), runs }
+  remember(core, holding, before, message, bytes)
+}

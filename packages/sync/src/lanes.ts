@@ -1,0 +1,112 @@
+/**
+ * Lanes: requests that wait, one lane per document and connection.
+ *
+ * The heart of "guard, park, replay": what is parked is the request itself, and when what it waited for is there it is
+ * handled again from the top. Requests of one connection and document queue behind a parked one, in order.
+ * What waits counts against its connection, which is paused when too much does.
+ * Not here: what is waited for.
+ */
+import { dropSlot, reserveSlot } from './arrivals.ts'
+import { type Connection, type Core, emit, type Holding, type Lane, type Request, type Work } from './core.ts'
+import { handleRequest } from './handle.ts'
+import { relax } from './holdings.ts'
+
+/** What a parked request costs beside its own bytes. */
+const REQUEST_BYTES = 256
+
+/** Handles work for a connection and a document now, or behind what is parked there already. */
+export function enter(core: Core, connection: Connection, id: string, work: Work, bytes = 0): void {
+  const request: Request = {
+    connection,
+    id,
+    work,
+    bytes,
+    since: core.now,
+    checks: undefined,
+    waited: false,
+    expired: false,
+    basis: undefined,
+    slot: undefined,
+  }
+  const lane = core.holdings.get(id)?.lanes.get(connection)
+  if (lane === undefined) {
+    handleRequest(core, request)
+    return
+  }
+  lane.requests.push(request)
+  wait(core, request)
+}
+
+/** Parks a request (the one being handled) until `replay` is called for what it waits for. */
+export function park(core: Core, holding: Holding, request: Request, waiting: NonNullable<Lane['waiting']>): void {
+  const { connection } = request
+  const lane = holding.lanes.get(connection)
+  if (lane !== undefined) {
+    lane.waiting = waiting
+    return
+  }
+  holding.lanes.set(connection, { waiting, requests: [request] })
+  connection.lanes.add(holding.id)
+  wait(core, request)
+}
+
+/** Handles again, from the top, what waits for `waited` in any lane of the holding. */
+export function replay(core: Core, holding: Holding, waited: Lane['waiting']): void {
+  for (const [connection, lane] of [...holding.lanes])
+    if (lane.waiting === waited) replayLane(core, holding, connection, lane)
+}
+
+/** Handles a parked request again, if it still is the one its lane waits with. */
+export function resume(core: Core, holding: Holding, request: Request): void {
+  const lane = holding.lanes.get(request.connection)
+  if (lane !== undefined && lane.requests[0] === request) replayLane(core, holding, request.connection, lane)
+}
+
+function replayLane(core: Core, holding: Holding, connection: Connection, lane: Lane): void {
+  for (;;) {
+    const request = lane.requests[0]
+    if (request === undefined) break
+    lane.waiting = undefined
+    handleRequest(core, request)
+    if (lane.waiting !== undefined) return
+    // A handler may have closed the connection, and its lanes with it.
+    if (holding.lanes.get(connection) !== lane) return
+    lane.requests.shift()
+    dropSlot(core, request)
+    discharge(core, connection, request.bytes + REQUEST_BYTES)
+  }
+  holding.lanes.delete(connection)
+  connection.lanes.delete(holding.id)
+  relax(core, holding)
+}
+
+/** Nothing of a connection that is gone stays. */
+export function dropLanes(core: Core, connection: Connection): void {
+  for (const id of connection.lanes) {
+    const holding = core.holdings.get(id)
+    if (holding === undefined) continue
+    holding.lanes.delete(connection)
+    relax(core, holding)
+  }
+  connection.lanes.clear()
+}
+
+function wait(core: Core, request: Request): void {
+  if (request.work.action === 'content') reserveSlot(request)
+  charge(core, request.connection, request.bytes + REQUEST_BYTES)
+}
+
+/** Counts bytes that were received and are neither durable nor answered; reading pauses above a limit. */
+export function charge(core: Core, connection: Connection, bytes: number): void {
+  connection.pendingBytes += bytes
+  if (connection.paused || connection.pendingBytes <= core.limits.pendingBytesMax) return
+  connection.paused = true
+  emit(core, { type: 'pause', connection: connection.id })
+}
+
+export function discharge(core: Core, connection: Connection, bytes: number): void {
+  connection.pendingBytes -= bytes
+  if (!connection.paused || connection.pendingBytes > core.limits.pendingBytesMax / 2) return
+  connection.paused = false
+  emit(core, { type: 'resume', connection: connection.id })
+}

@@ -1,0 +1,90 @@
+/**
+ * Connections: what happens when one opens, closes, or sends what cannot be understood.
+ *
+ * L6, L10: nothing of a connection outlives it, except content that was accepted.
+ * Not here: sockets.
+ */
+import type { ProtocolError } from '@tidemark/protocol'
+import { dropArrivals } from './arrivals.ts'
+import { type Connection, type Core, emit, IN_STEP, send } from './core.ts'
+import type { ConnectionId, ConnectionTraits } from './events.ts'
+import { dropLanes } from './lanes.ts'
+import { endSubscription } from './on-done.ts'
+import { sendHello } from './on-hello.ts'
+import { refuseContent } from './refusals.ts'
+import { stopSender } from './senders.ts'
+import { isWanted, unsubscribe } from './views.ts'
+import { askPeer } from './window.ts'
+
+export function onConnected(core: Core, id: ConnectionId, traits: ConnectionTraits): void {
+  const connection: Connection = {
+    id,
+    traits,
+    peer: undefined,
+    views: new Map(),
+    lanes: new Set(),
+    arrivals: [],
+    room: true,
+    reading: undefined,
+    ready: [new Set(), new Set(), new Set()],
+    held: new Map(),
+    asked: new Map(),
+    toAsk: [new Set(), new Set(), new Set()],
+    batches: new Map(),
+    reconciling: new Map(),
+    pendingBytes: 0,
+    paused: false,
+    malformed: 0,
+  }
+  core.connections.set(id, connection)
+  if (traits.hello) sendHello(core, connection)
+  if (!traits.upstream) return
+  core.upstreams.add(connection)
+  // What somebody here is interested in is asked for again, with what the storage holds of it (seed 000).
+  for (const document of core.subscribers.keys())
+    if (isWanted(core, document)) askPeer(core, connection, document, 'reconcile')
+  // Requests that wait for an upstream are asked of this one too.
+  for (const holding of core.holdings.values())
+    if ([...holding.lanes.values()].some((lane) => lane.waiting === 'upstream'))
+      askPeer(core, connection, holding.id, 'user')
+}
+
+export function onDisconnected(core: Core, connection: Connection): void {
+  core.connections.delete(connection.id)
+  core.upstreams.delete(connection)
+  connection.reading = undefined
+  dropArrivals(core, connection)
+  dropLanes(core, connection)
+  const upstreams = core.upstreams.size > 0 && !connection.traits.upstream
+  for (const [id, belief] of connection.views) {
+    if (belief !== IN_STEP) stopSender(core, connection, id)
+    if (upstreams) endSubscription(core, connection, id)
+    else unsubscribe(core, connection, id)
+  }
+  connection.held.clear()
+  connection.batches.clear()
+  connection.reconciling.clear()
+  connection.asked.clear()
+  for (const queue of connection.toAsk) queue.clear()
+}
+
+/** One malformed message costs its sender an error and, repeated, the connection; nobody else anything (L14). */
+export function onMalformed(core: Core, connection: Connection, error: ProtocolError): void {
+  // Too large is not malformed: that document is refused, the peer may go on.
+  if (error.code === 'limit' && error.id !== undefined) {
+    refuseContent(core, connection, error.id, { code: 'limit', message: error.message })
+    return
+  }
+  if (connection.traits.errors) {
+    const { id, message } = error
+    send(core, connection, { action: 'error', code: error.code, message, ...(id !== undefined && { id }) })
+  }
+  connection.malformed += 1
+  if (connection.malformed < core.limits.malformedMax) return
+  emit(core, {
+    type: 'close',
+    connection: connection.id,
+    code: 1008,
+    reason: `too many malformed messages, the last: ${error.message}`.slice(0, 100),
+  })
+}

@@ -1,0 +1,135 @@
+/**
+ * CONTENT: new transactions. What continues what we accepted is stored, acknowledged, then forwarded; what leaves a gap is corrected.
+ *
+ * A cold document is merged against what the storage holds of it, never against memory alone (seed 001, US-2). Overlaps are passed
+ * on whole: the storage compares them (L13). L4: continuity is judged against what was accepted, not only what is durable.
+ * Not here: appending and acknowledging (`appends.ts`).
+ */
+import { covers, EMPTY, union } from '@tidemark/known-state'
+import type { ContentMessage, Run } from '@tidemark/protocol'
+import type { Append } from '@tidemark/storage'
+import { accept } from './appends.ts'
+import { allowed, asked, permitted } from './checks.ts'
+import { sendKnown } from './claims.ts'
+import type { Core, Holding, Request, View } from './core.ts'
+import { correctGaps } from './corrections.ts'
+import { needDependencies } from './dependencies.ts'
+import { guard, isAbsent } from './holdings.ts'
+import { otherKind, refuseContent, tooManyDocuments } from './refusals.ts'
+import { endOf } from './senders.ts'
+import { verified } from './verification.ts'
+import { confirm, subscribedView } from './views.ts'
+import { freed } from './window.ts'
+
+export function onContent(core: Core, request: Request, message: ContentMessage): void {
+  const { connection, id } = request
+  if (!permitted(core, request, 'write')) return
+  const mayRead = allowed(core, request, 'read')
+  if (mayRead === undefined) return
+  const holding = guard(core, request)
+  if (holding === undefined) return
+  if (holding.stored !== undefined && holding.stored.kind !== message.kind)
+    return refuseContent(core, connection, id, otherKind(holding.stored.kind))
+  const { continuing, gaps } = split(holding, connection.views.get(id), message)
+  const judged = verified(core, request, holding, continuing)
+  if (judged === undefined) return
+  const { content, refusal } = judged
+  const facts = learn(core, request, holding, content)
+  if (facts === undefined) return
+  const view = subscribedView(core, connection, holding)
+  if (view === undefined) return refuseContent(core, connection, id, tooManyDocuments(core))
+  if (!mayRead) view.readable = false
+  noteAnswer(core, request, message, view)
+  if (refusal !== undefined) refuseContent(core, connection, id, refusal)
+  take(core, request, holding, view, content, facts)
+  if (gaps.size > 0) correctGaps(core, connection, holding, view, gaps)
+}
+
+/** The part that continues what we accepted, and the gaps: session → what we hold of it. */
+function split(
+  holding: Holding,
+  belief: View | 'in step' | undefined,
+  message: ContentMessage,
+): { continuing: ContentMessage; gaps: Map<string, number> } {
+  const gaps = new Map<string, number>()
+  const frozen = typeof belief === 'object' ? belief.frozen : undefined
+  // Headerless content for a document that nobody has: a gap with nothing held. The empty id stands for the header.
+  if (isAbsent(holding) && message.header === undefined) {
+    for (const { session } of message.runs) gaps.set(session, 0)
+    if (gaps.size === 0) gaps.set('', 0)
+    return { continuing: { ...message, runs: [] }, gaps }
+  }
+  const runs = message.runs.filter((run) => {
+    if (frozen?.has(run.session)) return false
+    const have = holding.accepted.sessions.get(run.session) ?? 0
+    if (run.after <= have || holding.stored?.erased !== undefined) return true
+    gaps.set(run.session, have)
+    return false
+  })
+  return { continuing: runs.length === message.runs.length ? message : { ...message, runs }, gaps }
+}
+
+interface Facts {
+  readonly dependencies: readonly string[]
+  readonly tombstones: readonly string[]
+}
+
+/** What the application knows of new sessions and headers; `undefined` if the request was parked for it. */
+function learn(core: Core, request: Request, holding: Holding, content: ContentMessage & Append): Facts | undefined {
+  const asks = core.options.asks
+  const sessions = content.runs.filter((run) => !holding.accepted.sessions.has(run.session)).map((run) => run.session)
+  const { header } = content
+  let dependencies: readonly string[] = []
+  let tombstones: readonly string[] = []
+  if (asks?.dependencies === true && (header !== undefined || sessions.length > 0)) {
+    const answer = asked<readonly string[]>(core, request, 'dependencies', {
+      question: 'dependencies',
+      header,
+      sessions,
+    })
+    if (answer === undefined) return undefined
+    if ('value' in answer) dependencies = answer.value
+  }
+  if (asks?.tombstones === true && sessions.length > 0) {
+    const answer = asked<readonly string[]>(core, request, 'tombstones', {
+      question: 'tombstones',
+      id: request.id,
+      header,
+      sessions,
+    })
+    if (answer === undefined) return undefined
+    if ('value' in answer) tombstones = answer.value
+  }
+  return { dependencies, tombstones }
+}
+
+/** A page that is the last one of what we asked for frees the slot of our LOAD. */
+function noteAnswer(core: Core, request: Request, message: ContentMessage, view: View): void {
+  const { connection, id } = request
+  if (message.expectUntil === undefined || covers(union(view.confirmed, endOf(message)), message.expectUntil))
+    freed(core, connection, id)
+}
+
+function take(
+  core: Core,
+  request: Request,
+  holding: Holding,
+  view: View,
+  content: ContentMessage & Append,
+  facts: Facts,
+): void {
+  const { connection } = request
+  const ends = endOf(content)
+  const carries = content.header !== undefined || content.runs.some(hasTransactions)
+  if (!carries) {
+    // Nothing to store: an empty run asks whether we hold what comes before it.
+    if (content.runs.length > 0) sendKnown(core, connection, holding)
+    return
+  }
+  confirm(view, union(ends, isAbsent(holding) ? EMPTY : { header: true, sessions: new Map() }))
+  const { action: _action, expectUntil: _expectUntil, ...stored } = content
+  accept(core, { request, holding, content: stored, tombstones: facts.tombstones, ends, unknown: undefined })
+  needDependencies(core, connection, holding, facts.dependencies)
+}
+
+const hasTransactions = (run: Run): boolean => run.transactions.length > 0

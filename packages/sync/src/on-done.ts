@@ -1,0 +1,27 @@
+/**
+ * DONE: the sender ends its subscription to a document. Where the dialect does not mean it, it is ignored.
+ * An upstream is told when nobody here wants the document any more and it has all that we hold of it.
+ */
+import { type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
+import { stopSender } from './senders.ts'
+import { isWanted, subscribersOf, unsubscribe } from './views.ts'
+
+export function onDone(core: Core, request: Request): void {
+  const { connection, id } = request
+  if (connection.traits.done) endSubscription(core, connection, id)
+}
+
+export function endSubscription(core: Core, connection: Connection, id: string): void {
+  stopSender(core, connection, id)
+  unsubscribe(core, connection, id)
+  if (core.upstreams.size === 0 || isWanted(core, id)) return
+  for (const upstream of subscribersOf(core, id)) endIfUnwanted(core, upstream, id)
+}
+
+/** Tells an upstream that is in step with us that nobody here wants a document any more. */
+export function endIfUnwanted(core: Core, upstream: Connection, id: string): void {
+  const { done, upstream: isUpstream } = upstream.traits
+  if (!done || !isUpstream || upstream.views.get(id) !== IN_STEP || isWanted(core, id)) return
+  unsubscribe(core, upstream, id)
+  send(core, upstream, { action: 'done', id })
+}

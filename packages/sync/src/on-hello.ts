@@ -1,0 +1,55 @@
+/**
+ * HELLO and ERROR: who the peer is and what it promises; what it could not do.
+ * A version that we do not understand gets an error and a close with a reason, not silence.
+ */
+import type { ErrorMessage, HelloMessage } from '@tidemark/protocol'
+import { settleItem } from './batches.ts'
+import { type Connection, type Core, emit, IN_STEP, report, send } from './core.ts'
+import { askPeer, freed } from './window.ts'
+
+export const PROTOCOL_VERSION = 1
+const FEATURES: readonly string[] = ['done', 'digests', 'probe']
+
+export function sendHello(core: Core, connection: Connection): void {
+  const { self } = core.options
+  const { messageBytesMax, frameBytesMax } = core.limits
+  send(core, connection, {
+    action: 'hello',
+    version: PROTOCOL_VERSION,
+    features: FEATURES,
+    generation: self.generation,
+    level: self.level,
+    limits: { messageBytesMax, frameBytesMax },
+    peer: self.peer,
+  })
+}
+
+export function onHello(core: Core, connection: Connection, message: HelloMessage): void {
+  if (message.version !== PROTOCOL_VERSION) {
+    const text = `protocol version ${PROTOCOL_VERSION} is spoken here, not ${message.version}`
+    send(core, connection, { action: 'error', code: 'unsupported', message: text })
+    emit(core, { type: 'close', connection: connection.id, code: 1002, reason: text })
+    return
+  }
+  connection.peer = message.peer
+  report(core, { kind: 'greeted', connection: connection.id, hello: message })
+}
+
+export function onError(core: Core, connection: Connection, message: ErrorMessage): void {
+  const { id, code, retryAfterMs } = message
+  report(core, { kind: 'error', connection: connection.id, id, code, message: message.message, retryAfterMs })
+  if (id === undefined) return
+  freed(core, connection, id)
+  settleItem(core, connection, id)
+  askAgain(core, connection, id, message)
+}
+
+/** Our LOAD was refused, which says nothing about absence: what may pass is asked again while somebody waits for the answer. */
+function askAgain(core: Core, connection: Connection, id: string, { code, retryAfterMs }: ErrorMessage): void {
+  const belief = connection.views.get(id)
+  if (belief === undefined || belief === IN_STEP || belief.assumed !== undefined) return
+  if (code !== 'failed' && code !== 'unavailable' && code !== 'busy') return
+  core.deadlines.add(core.now + (retryAfterMs ?? core.limits.askAgainMs), () => {
+    if (connection.views.get(id) === belief && belief.assumed === undefined) askPeer(core, connection, id, 'outbox')
+  })
+}

@@ -1,0 +1,77 @@
+/**
+ * KNOWN: what a peer holds, as an acknowledgement or an answer; or, as a correction, exactly what it holds.
+ *
+ * A plain KNOWN only adds to what is believed, may name only some sessions, and is never answered with a correction; a correction
+ * replaces the belief (L6). What is missing is judged against what is *assumed*: judged against what is confirmed, everything in
+ * flight would be sent again. Not here: sending (`senders.ts`).
+ */
+import { covers } from '@tidemark/known-state'
+import type { KnownMessage } from '@tidemark/protocol'
+import { settleItem } from './batches.ts'
+import { allowed } from './checks.ts'
+import { type Connection, type Core, type Holding, IN_STEP, type Request, report, type View } from './core.ts'
+import { compareDigests } from './forks.ts'
+import { durable, guard } from './holdings.ts'
+import { replay } from './lanes.ts'
+import { endIfUnwanted } from './on-done.ts'
+import { probedAgain } from './probes.ts'
+import { markReady, wanted } from './senders.ts'
+import { confirm, createView, markExact, replaceBelief, settleView, subscribe, viewOf } from './views.ts'
+import { freed } from './window.ts'
+
+export function onKnown(core: Core, request: Request, message: KnownMessage): void {
+  const { connection, id } = request
+  if (!message.correction && acknowledges(core, connection, id, message)) return
+  const may = connection.views.has(id) ? true : allowed(core, request, 'read')
+  if (may !== true) return
+  const holding = guard(core, request)
+  if (holding === undefined) return
+  freed(core, connection, id)
+  settleItem(core, connection, id)
+  const old = viewOf(connection, id, durable(holding))
+  if (old !== undefined && old.probe !== undefined && probedAgain(core, connection, holding, old, message)) return
+  const view = message.correction
+    ? replaceBelief(core, connection, holding, message.known)
+    : believe(core, connection, holding, old, message)
+  if (view === undefined) return
+  compareDigests(core, connection, holding, view, message.digests)
+  report(core, { kind: 'confirmed', connection: connection.id, id })
+  if (connection.traits.upstream) replay(core, holding, 'upstream')
+  goOn(core, connection, holding, view)
+}
+
+/** The common case: an acknowledgement of all that was sent, to somebody who was sent all there is. Needs no holding. */
+function acknowledges(core: Core, connection: Connection, id: string, message: KnownMessage): boolean {
+  const view = connection.views.get(id)
+  if (view === undefined || view === IN_STEP || !view.exact || view.probe !== undefined || view.assumed === undefined)
+    return false
+  if (message.digests !== undefined || connection.asked.has(id) || connection.reconciling.has(id)) return false
+  if (!covers(view.assumed, message.known)) return false
+  confirm(view, message.known)
+  report(core, { kind: 'confirmed', connection: connection.id, id })
+  settleView(connection, id, view)
+  endIfUnwanted(core, connection, id)
+  return true
+}
+
+function believe(
+  core: Core,
+  connection: Connection,
+  holding: Holding,
+  old: View | undefined,
+  message: KnownMessage,
+): View | undefined {
+  if (old === undefined) return subscribe(core, connection, holding.id, createView(message.known, message.known))
+  confirm(old, message.known)
+  return old
+}
+
+function goOn(core: Core, connection: Connection, holding: Holding, view: View): void {
+  if (view.sending || !covers(view.assumed ?? durable(holding), wanted(holding, view))) {
+    markReady(core, connection, holding, view)
+    return
+  }
+  markExact(view, durable(holding))
+  settleView(connection, holding.id, view)
+  endIfUnwanted(core, connection, holding.id)
+}

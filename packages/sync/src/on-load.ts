@@ -1,0 +1,84 @@
+/**
+ * LOAD: "subscribe me; this is what I hold". Every LOAD is answered.
+ *
+ * L6: it replaces what was believed of its sender. A peer that is up to date costs one known state and no content (seed 001); one
+ * that lacks something gets just that, in pages; one that claims more is asked for it (L7).
+ * Not here: sending pages (`senders.ts`).
+ */
+import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
+import type { LoadMessage } from '@tidemark/protocol'
+import { absenceIsKnown, wantUpstream } from './absence.ts'
+import { permitted } from './checks.ts'
+import { askForClaim, sendKnown } from './claims.ts'
+import type { Connection, Core, Holding, Request, View } from './core.ts'
+import { compareDigests } from './forks.ts'
+import { durable, guard, isAbsent } from './holdings.ts'
+import { park } from './lanes.ts'
+import { isProbed, probe } from './probes.ts'
+import { otherKind, refuseLoad, tooManyDocuments } from './refusals.ts'
+import { markReady, wanted } from './senders.ts'
+import { markExact, replaceBelief, settleView } from './views.ts'
+
+export function onLoad(core: Core, request: Request, message: LoadMessage): void {
+  const { connection, id } = request
+  if (!permitted(core, request, 'read')) return
+  const holding = guard(core, request)
+  if (holding === undefined) return
+  if (message.probe === true) return sendKnown(core, connection, holding)
+  if (mustWait(core, holding, request, message.known)) return
+  if (claimsNothing(message.known) && isAbsent(holding) && !absenceIsKnown(core, holding, request)) return
+  if (holding.stored !== undefined && !connection.traits.kinds.includes(holding.stored.kind))
+    return refuseLoad(core, connection, id, otherKind(holding.stored.kind))
+  const view = replaceBelief(core, connection, holding, message.known)
+  if (view === undefined) return refuseLoad(core, connection, id, tooManyDocuments(core))
+  // Only a LOAD asks for permission to read; whatever else a peer says leaves that as it is.
+  view.readable = true
+  compareDigests(core, connection, holding, view, message.digests)
+  answer(core, connection, holding, view, message.known)
+  if (!connection.traits.upstream) wantUpstream(core, id)
+}
+
+/** A claim that is not durable yet, but may be when the appends in flight are, is answered then. */
+function mustWait(core: Core, holding: Holding, request: Request, claim: KnownState): boolean {
+  if (holding.pendings.size === 0 || (holding.stored !== undefined && covers(durable(holding), claim))) return false
+  // What is on its way does not bring all that it claims: once that is durable it is asked for the rest.
+  if (request.waited && !covers(holding.accepted, claim)) return false
+  request.waited = true
+  park(core, holding, request, 'append')
+  return true
+}
+
+const claimsNothing = (claim: KnownState): boolean => !claim.header && claim.sessions.size === 0
+
+function answer(core: Core, connection: Connection, holding: Holding, view: View, claim: KnownState): void {
+  const stored = durable(holding)
+  if (holding.stored?.erased !== undefined) return answerErased(core, connection, holding, view, claim)
+  const claimsMore = !covers(stored, claim)
+  const lacks = !covers(view.assumed ?? EMPTY, wanted(holding, view))
+  if (claimsMore) view.claims = claim
+  if (lacks) {
+    if (connection.traits.knownFirst && !claimsNothing(claim)) tellFirst(core, connection, holding, view)
+    markReady(core, connection, holding, view)
+  } else if (claimsMore) {
+    askForClaim(core, connection, holding, view)
+  } else if (isProbed(connection, holding)) {
+    probe(core, connection, holding, view)
+    sendKnown(core, connection, holding)
+  } else {
+    sendKnown(core, connection, holding)
+    markExact(view, stored)
+    settleView(connection, holding.id, view)
+  }
+}
+
+/** Some clients take content for all we hold, unless they were told our state before. */
+function tellFirst(core: Core, connection: Connection, holding: Holding, view: View): void {
+  if (view.claims === undefined) sendKnown(core, connection, holding)
+  else askForClaim(core, connection, holding, view)
+}
+
+/** An erased document covers every claim: what is left of it is served, and nothing more is asked for. */
+function answerErased(core: Core, connection: Connection, holding: Holding, view: View, claim: KnownState): void {
+  sendKnown(core, connection, holding, union(claim, durable(holding)))
+  markReady(core, connection, holding, view)
+}

@@ -1,0 +1,112 @@
+/**
+ * Channels: what carries frames between two nodes, whatever it is made of, and how one is attached to a runner.
+ *
+ * A channel knows its dialect; here frames become messages and back. Not here: sockets (`@tidemark/websocket`), reconnecting
+ * (`@tidemark/client`), keep-alives (the shells).
+ */
+import type { Dialect, Frame, Limits } from '@tidemark/protocol'
+import type { Port, Runner, Sent } from './run.ts'
+
+/** What a channel tells whoever opened it. Nothing is told before `open`, nothing after `closed`. */
+export interface Receiver {
+  frame(frame: Frame): void
+  /** `room()` is true again after it was false. */
+  drained(): void
+  closed(code: number, reason: string): void
+}
+
+export interface Channel {
+  readonly dialect: Dialect
+  /** Begins to deliver; frames that arrived before are delivered first. */
+  open(receiver: Receiver): void
+  send(frame: Frame): void
+  /** Whether what was sent has left to such a degree that another page may be handed over. */
+  room(): boolean
+  /** Bytes that were sent and have not left yet. */
+  unsent(): number
+  close(code: number, reason: string): void
+  /** Stop, or go on, delivering frames; what arrives meanwhile is kept out of memory where the transport can. */
+  pause(): void
+  resume(): void
+}
+
+/** Opens a channel to a peer; rejects if that cannot be done, or with the signal's reason. */
+export type Connect = (signal: AbortSignal) => Promise<Channel>
+
+export interface AttachOptions {
+  /** The peer is asked for what we are interested in. */
+  readonly upstream?: boolean
+  /** Handed to `authorize`. */
+  readonly principal?: unknown
+  /** Limits of what is received. */
+  readonly limits?: Partial<Limits>
+  /** A peer that does not read its answers, so that more than this is unsent, is not read from until there is room again. */
+  readonly unsentBytesMax?: number
+  /** Frames that are sent carry at most this, unless one message alone is larger. */
+  readonly frameBytes?: number
+}
+
+export interface Attached {
+  /** Asks this peer for documents that nobody here has open, with what the storage holds of them. */
+  ask(ids: readonly string[]): void
+  /** Resolves when the channel is closed, by either end. */
+  readonly closed: Promise<{ readonly code: number; readonly reason: string }>
+}
+
+const FRAME_BYTES = 128 * 1024
+
+/** Lets a runner speak through a channel until it closes. */
+export function attach(runner: Runner, channel: Channel, options: AttachOptions = {}): Attached {
+  const {
+    upstream = false,
+    principal,
+    limits,
+    frameBytes = FRAME_BYTES,
+    unsentBytesMax = Number.POSITIVE_INFINITY,
+  } = options
+  const codec = channel.dialect.createCodec(limits)
+  const reading = createGate(channel)
+  const port: Port = {
+    traits: { ...channel.dialect.traits, upstream, local: false },
+    principal,
+    send(sent: readonly Sent[]) {
+      const messages = sent.map(({ message }) => message)
+      for (const frame of codec.encode(messages, frameBytes)) channel.send(frame)
+      // Unread answers are requests that are not answered: only `room` makes the channel say when they have left.
+      if (channel.unsent() > unsentBytesMax && !channel.room()) reading.hold('unsent')
+    },
+    room: () => channel.room(),
+    close: (code, reason) => channel.close(code, reason),
+    pause: () => reading.hold('pending'),
+    resume: () => reading.release('pending'),
+  }
+  const link = runner.connect(port)
+  const closed = new Promise<{ code: number; reason: string }>((resolve) => {
+    channel.open({
+      frame: (frame) => link.receive(codec.decode(frame)),
+      drained() {
+        reading.release('unsent')
+        link.drained()
+      },
+      closed(code, reason) {
+        link.closed()
+        resolve({ code, reason })
+      },
+    })
+  })
+  return { ask: (ids) => link.ask(ids), closed }
+}
+
+/** Reads while nothing holds it: `pending` is what is not durable or answered yet, `unsent` what the peer does not read. */
+function createGate(channel: Channel) {
+  const holds = new Set<'pending' | 'unsent'>()
+  return {
+    hold(reason: 'pending' | 'unsent') {
+      if (holds.size === 0) channel.pause()
+      holds.add(reason)
+    },
+    release(reason: 'pending' | 'unsent') {
+      if (holds.delete(reason) && holds.size === 0) channel.resume()
+    },
+  }
+}

@@ -1,0 +1,311 @@
+/**
+ * The runner: performs what the engine wants done, with a storage, a clock and connections that are handed in.
+ *
+ * Everything that happens in one turn is handled together: look-ups are asked in bulk, what is said to a connection leaves as one
+ * batch, what was accepted is appended as one. A storage that answers at once is answered in the same turn.
+ * Not here: deciding anything (the engine), sockets, frames (`@tidemark/websocket`).
+ */
+import type { Decoded } from '@tidemark/protocol'
+import { ProtocolError } from '@tidemark/protocol'
+import { type Clock, type Opened, type Storage, settle, systemClock } from '@tidemark/storage'
+import { createEngine } from './engine.ts'
+import type { ConnectionId, ConnectionTraits, Effect, Event, Report } from './events.ts'
+import type { EngineOptions } from './options.ts'
+import { answerCheck, type Hooks } from './run-checks.ts'
+import type { EngineSizes, SyncStatus } from './status.ts'
+
+export { type Attached, type AttachOptions, attach, type Channel, type Connect, type Receiver } from './run-channel.ts'
+export type { Hooks } from './run-checks.ts'
+export { createPipe } from './run-pipe.ts'
+
+export type Sent = Extract<Effect, { type: 'send' }>
+
+/** One connection as the runner sees it; all calls come from within a turn. */
+export interface Port {
+  readonly traits: ConnectionTraits
+  /** Whoever `authenticate` said it is; handed to `authorize`. */
+  readonly principal?: unknown
+  /** What one turn says, in order. */
+  send(sent: readonly Sent[]): void
+  /** Whether another page may be handed over. If not, `Link.drained` is to be called when it may. */
+  room(): boolean
+  close(code: number, reason: string): void
+  /** Stop, or go on, reading from it. */
+  pause(): void
+  resume(): void
+}
+
+/** What a connection tells the runner. */
+export interface Link {
+  readonly id: ConnectionId
+  receive(decoded: Iterable<Decoded>): void
+  /** Asks this peer for documents that nobody here has open, with what the storage holds of them. */
+  ask(ids: readonly string[]): void
+  drained(): void
+  closed(): void
+}
+
+export interface RunOptions extends Omit<EngineOptions, 'self' | 'asks'> {
+  readonly storage: Storage
+  readonly peer: string
+  readonly hooks?: Hooks
+  readonly clock?: Clock
+  /** Calls back after the current turn of the event loop, so that what arrives in it is appended together. */
+  readonly soon?: (callback: () => void) => void
+  /** Sees every event and effect, for traces and metrics. */
+  readonly observe?: (step: Event | Effect) => void
+}
+
+export interface Runner {
+  readonly opened: Opened
+  connect(port: Port): Link
+  status(id: string): SyncStatus
+  sizes(): EngineSizes
+  /** Hears every report; answers how to stop. */
+  listen(listener: (report: Report) => void): () => void
+  /** Resolves when everything accepted so far is settled. */
+  flushed(): Promise<void>
+  /** Waits for appends in flight and stops. Connections are the caller's to close; so is the storage. */
+  close(): Promise<void>
+}
+
+/** @throws StorageError if the storage does not open. */
+export async function run(options: RunOptions): Promise<Runner> {
+  return createRunner(options, await options.storage.open())
+}
+
+function createRunner(options: RunOptions, opened: Opened): Runner {
+  const { storage, hooks = {}, clock = systemClock, soon = afterTurn, observe, peer, ...engineOptions } = options
+  const engine = createEngine({
+    random: () => clock.random(),
+    ...engineOptions,
+    self: { peer, generation: opened.generation, level: opened.level === 'memory' ? 'stored' : opened.level },
+    asks: {
+      authorize: hooks.authorize !== undefined,
+      dependencies: hooks.dependenciesOf !== undefined,
+      verify: hooks.verify !== undefined,
+      tombstones: hooks.isTombstone !== undefined,
+    },
+  })
+  const ports = new Map<ConnectionId, Port>()
+  const outboxes = new Map<ConnectionId, Sent[]>()
+  const listeners = new Set<(report: Report) => void>()
+  const waiting = new Set<() => void>()
+  const closing = new AbortController()
+  let inbox: Event[] = []
+  let looks: Extract<Effect, { type: 'look' }>[] = []
+  let turning = false
+  let alarm: { readonly at: number; readonly abort: AbortController } | undefined
+  let connections = 0
+
+  function tell(event: Event): void {
+    if (closing.signal.aborted) return
+    inbox.push(event)
+    if (!turning) turn()
+  }
+
+  function turn(): void {
+    turning = true
+    try {
+      while (inbox.length > 0 || looks.length > 0 || outboxes.size > 0) {
+        handleInbox()
+        if (looks.length > 0) askStorage()
+        else if (inbox.length === 0) sendOutboxes()
+      }
+    } finally {
+      turning = false
+    }
+    setAlarm()
+    if (waiting.size > 0) notifyFlushed()
+  }
+
+  function handleInbox(): void {
+    const events = inbox
+    inbox = []
+    const now = clock.now()
+    for (const event of events) {
+      observe?.(event)
+      for (const effect of engine.handle(event, now)) {
+        observe?.(effect)
+        perform(effect)
+      }
+    }
+  }
+
+  function perform(effect: Effect): void {
+    switch (effect.type) {
+      case 'send': {
+        const outbox = outboxes.get(effect.connection)
+        if (outbox !== undefined) outbox.push(effect)
+        else outboxes.set(effect.connection, [effect])
+        return
+      }
+      case 'look':
+        looks.push(effect)
+        return
+      case 'page':
+        return readPage(effect)
+      case 'gather':
+        return soon(() => tell({ type: 'gathered' }))
+      case 'append':
+        return settle(
+          () => storage.append(effect.batch),
+          (value) => tell({ type: 'appended', outcome: { value } }),
+          (failed) => tell({ type: 'appended', outcome: { failed } }),
+        )
+      case 'erase':
+        return settle(
+          () => storage.erase(effect.id, effect.version, { keep: effect.keep }),
+          (value) => tell({ type: 'erased', id: effect.id, outcome: { value } }),
+          (failed) => tell({ type: 'erased', id: effect.id, outcome: { failed } }),
+        )
+      case 'check':
+        return answerCheck(
+          hooks,
+          storage,
+          (id) => ports.get(id)?.principal,
+          effect.check,
+          (outcome) => tell({ type: 'checked', ticket: effect.ticket, outcome }),
+        )
+      case 'report':
+        for (const listener of listeners) listener(effect.report)
+        return
+      default:
+        return command(effect)
+    }
+  }
+
+  function command(effect: Extract<Effect, { type: 'close' } | { type: 'pause' | 'resume' }>): void {
+    const port = ports.get(effect.connection)
+    if (port === undefined) return
+    if (effect.type === 'close') {
+      sendOutbox(effect.connection, port)
+      port.close(effect.code, effect.reason)
+    } else if (effect.type === 'pause') port.pause()
+    else port.resume()
+  }
+
+  function readPage({ connection, ticket, id, after, bytesMax }: Extract<Effect, { type: 'page' }>): void {
+    settle(
+      () => storage.read(id, after, { bytesMax }),
+      (value) => tell({ type: 'paged', connection, ticket, outcome: { value } }),
+      (failed) => tell({ type: 'paged', connection, ticket, outcome: { failed } }),
+    )
+  }
+
+  /** All look-ups of a turn in one call; if that fails, one by one, so that one bad document does not fail its neighbours. */
+  function askStorage(): void {
+    const asked = looks
+    looks = []
+    lookUp(asked, (failed) => {
+      if (asked.length === 1)
+        for (const { id, ticket } of asked) tell({ type: 'looked', id, ticket, outcome: { failed } })
+      else
+        for (const one of asked)
+          lookUp([one], (cause) => tell({ type: 'looked', id: one.id, ticket: one.ticket, outcome: { failed: cause } }))
+    })
+  }
+
+  function lookUp(
+    asked: readonly { readonly id: string; readonly ticket: number }[],
+    failed: (cause: unknown) => void,
+  ): void {
+    settle(
+      () => storage.knownStates(asked.map(({ id }) => id)),
+      (states) => {
+        for (const [index, { id, ticket }] of asked.entries())
+          tell({ type: 'looked', id, ticket, outcome: { value: states[index] } })
+      },
+      failed,
+    )
+  }
+
+  function sendOutboxes(): void {
+    for (const connection of [...outboxes.keys()]) sendOutbox(connection, ports.get(connection))
+  }
+
+  function sendOutbox(connection: ConnectionId, port: Port | undefined): void {
+    const sent = outboxes.get(connection)
+    outboxes.delete(connection)
+    if (sent === undefined || port === undefined) return
+    port.send(sent)
+    // One page is handed over at a time: the next is read when there is room for it.
+    if (sent.some(({ message }) => message.action === 'content') && port.room()) tell({ type: 'drained', connection })
+  }
+
+  function setAlarm(): void {
+    const at = engine.nextWake()
+    if (at === undefined || closing.signal.aborted || (alarm !== undefined && alarm.at <= at)) return
+    alarm?.abort.abort()
+    const abort = new AbortController()
+    alarm = { at, abort }
+    clock.wait(Math.max(0, at - clock.now()), abort.signal).then(
+      () => {
+        if (abort.signal.aborted) return
+        alarm = undefined
+        tell({ type: 'woke' })
+      },
+      () => {},
+    )
+  }
+
+  function notifyFlushed(): void {
+    if (engine.sizes().queued > 0) return
+    for (const done of waiting) done()
+    waiting.clear()
+  }
+
+  function flushed(): Promise<void> {
+    return new Promise((resolve) => {
+      waiting.add(resolve)
+      if (!turning) notifyFlushed()
+    })
+  }
+
+  return {
+    opened,
+    connect(port) {
+      const id = ++connections
+      ports.set(id, port)
+      tell({ type: 'connected', connection: id, traits: port.traits })
+      return {
+        id,
+        receive(decoded) {
+          for (const one of decoded) {
+            // What follows in the frame is not even decoded once the connection was closed for what came before.
+            if (!ports.has(id)) return
+            if (one instanceof ProtocolError) tell({ type: 'malformed', connection: id, error: one })
+            else inbox.push({ type: 'received', connection: id, message: one.message, bytes: one.bytes })
+          }
+          if (!turning && inbox.length > 0) turn()
+        },
+        ask: (ids) => tell({ type: 'wanted', connection: id, ids }),
+        drained: () => tell({ type: 'drained', connection: id }),
+        closed() {
+          if (!ports.delete(id)) return
+          outboxes.delete(id)
+          tell({ type: 'disconnected', connection: id })
+        },
+      }
+    },
+    status: (id) => engine.status(id),
+    sizes: () => engine.sizes(),
+    listen(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    flushed,
+    async close() {
+      await flushed()
+      closing.abort()
+      alarm?.abort.abort()
+    },
+  }
+}
+
+/** After everything that is readable now was read, where the runtime can say so. */
+function afterTurn(callback: () => void): void {
+  const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => void }
+  if (setImmediate !== undefined) setImmediate(callback)
+  else setTimeout(callback, 0)
+}

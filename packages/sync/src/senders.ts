@@ -1,0 +1,222 @@
+/**
+ * Senders: one per connection and document, driven by its cursor (what the peer is assumed to hold).
+ *
+ * Growth only marks a sender ready. When its connection has room it reads the next page after its cursor, hands it to the
+ * socket and moves the cursor; content is never queued as messages, so a slow peer costs a cursor, and a live push and a
+ * stream are the same thing. One page is read per connection at a time.
+ * L8: pages end at seals (the storage's part). L9: dependencies leave first (`dependencies.ts`).
+ * Not here: what a peer is believed to hold (`views.ts`).
+ */
+import { covers, type KnownState, union } from '@tidemark/known-state'
+import type { Content, ContentMessage } from '@tidemark/protocol'
+import type { Page } from '@tidemark/storage'
+import { askForClaim } from './claims.ts'
+import { type Connection, type Core, emit, type Holding, IN_STEP, report, send, ticket, type View } from './core.ts'
+import { dependenciesFirst, dependencyDone } from './dependencies.ts'
+import type { Outcome } from './events.ts'
+import { durable, relax } from './holdings.ts'
+import { refuseLoad } from './refusals.ts'
+import { codeOf } from './storage-codes.ts'
+import { markExact, settleView } from './views.ts'
+
+/** Something may have to be sent: the sender runs when its connection has room. */
+export function markReady(core: Core, connection: Connection, holding: Holding, view: View): void {
+  view.exact = false
+  if (!view.sending) {
+    view.sending = true
+    holding.pins += 1
+  }
+  queueOf(connection, holding).add(holding.id)
+  pump(core, connection)
+}
+
+/** Lets senders of a connection run while it has room. */
+export function pump(core: Core, connection: Connection): void {
+  while (connection.room && connection.reading === undefined) {
+    const id = nextReady(connection)
+    if (id === undefined) return
+    const holding = core.holdings.get(id)
+    const view = connection.views.get(id)
+    if (holding !== undefined && view !== undefined && view !== IN_STEP) step(core, connection, holding, view)
+  }
+}
+
+/** What is stored and may be sent: without the sessions that this peer forked (L13). */
+export function wanted(holding: Holding, view: View): KnownState {
+  const stored = durable(holding)
+  if (view.frozen === undefined) return stored
+  return {
+    header: stored.header,
+    sessions: new Map([...stored.sessions].filter(([session]) => !view.frozen?.has(session))),
+  }
+}
+
+function step(core: Core, connection: Connection, holding: Holding, view: View): void {
+  // A document whose dependency is still to come is forwarded when it came, or after a while.
+  if (holding.awaits !== undefined) return
+  const cursor = view.assumed
+  if (
+    cursor === undefined ||
+    !view.readable ||
+    !canCarry(connection, holding) ||
+    covers(cursor, wanted(holding, view))
+  ) {
+    finish(core, connection, holding, view)
+    return
+  }
+  if (holding.recent !== undefined && view.frozen === undefined && continues(holding.recent.message, cursor)) {
+    deliver(core, connection, holding, view, holding.recent.message)
+    return
+  }
+  connection.reading = { id: holding.id, ticket: ticket(core), after: cursor }
+  emit(core, {
+    type: 'page',
+    connection: connection.id,
+    ticket: connection.reading.ticket,
+    id: holding.id,
+    after: passFrozen(holding, view, cursor),
+    bytesMax: core.limits.pageBytes,
+  })
+}
+
+/** The storage answered with a page, or failed to. */
+export function onPaged(core: Core, connection: Connection, number: number, outcome: Outcome<Page | undefined>): void {
+  const { reading } = connection
+  if (reading?.ticket !== number) return
+  connection.reading = undefined
+  const holding = core.holdings.get(reading.id)
+  const view = connection.views.get(reading.id)
+  if (holding !== undefined && view !== undefined && view !== IN_STEP && view.sending) {
+    if ('failed' in outcome) pageFailed(core, connection, holding, view, outcome.failed)
+    // The cursor was moved while the page was read (a LOAD, a correction): the page is read again from where it is now.
+    else if (view.assumed !== reading.after) markReady(core, connection, holding, view)
+    else if (outcome.value === undefined || isEmpty(outcome.value)) finish(core, connection, holding, view)
+    else deliver(core, connection, holding, view, asMessage(outcome.value))
+  }
+  pump(core, connection)
+}
+
+/** Sends one page, its dependencies first, and moves the cursor past it. */
+function deliver(core: Core, connection: Connection, holding: Holding, view: View, page: ContentMessage): void {
+  if (page.header !== undefined && !dependenciesFirst(core, connection, holding, view, page)) return
+  const cursor = union(view.assumed as KnownState, endOf(page))
+  const target = wanted(holding, view)
+  const more = !covers(cursor, target)
+  const announced = more && !view.streaming ? { ...page, expectUntil: target } : page
+  send(core, connection, announced)
+  connection.room = false
+  view.assumed = cursor
+  view.failures = 0
+  // The application has what it was given: there is no wire between.
+  if (connection.traits.local) view.confirmed = cursor
+  view.streaming = more
+  if (more) queueOf(connection, holding).add(holding.id)
+  else finish(core, connection, holding, view)
+}
+
+/** Goes on with a page after its dependencies were looked at, or starts again if the cursor moved meanwhile. */
+export function deliverLater(
+  core: Core,
+  connection: Connection,
+  holding: Holding,
+  view: View,
+  page: ContentMessage,
+): void {
+  if (continues(page, view.assumed as KnownState)) deliver(core, connection, holding, view, page)
+  else markReady(core, connection, holding, view)
+}
+
+function finish(core: Core, connection: Connection, holding: Holding, view: View): void {
+  stop(holding, view)
+  askForClaim(core, connection, holding, view)
+  markExact(view, durable(holding))
+  settleView(connection, holding.id, view)
+  dependencyDone(core, connection, holding.id)
+  relax(core, holding)
+}
+
+function stop(holding: Holding, view: View): void {
+  view.streaming = false
+  if (!view.sending) return
+  view.sending = false
+  holding.pins -= 1
+}
+
+/** Ends a sender whose subscription ends. */
+export function stopSender(core: Core, connection: Connection, id: string): void {
+  const view = connection.views.get(id)
+  const holding = core.holdings.get(id)
+  if (view === undefined || view === IN_STEP || !view.sending || holding === undefined) return
+  for (const queue of connection.ready) queue.delete(id)
+  stop(holding, view)
+  dependencyDone(core, connection, id)
+  relax(core, holding)
+}
+
+function pageFailed(core: Core, connection: Connection, holding: Holding, view: View, cause: unknown): void {
+  const code = codeOf(cause)
+  report(core, { kind: 'storage', operation: 'page', id: holding.id, code, cause })
+  view.failures += 1
+  const waitMs = core.limits.lookBackoffMs * 2 ** view.failures
+  // What is damaged stays damaged; what may pass is tried again for as long as a look-up would be.
+  if (code === 'CORRUPT' || waitMs > core.limits.lookTriesMs) {
+    view.failures = 0
+    refuseLoad(core, connection, holding.id, { code: 'failed', message: 'the document could not be read' })
+    finish(core, connection, holding, view)
+    return
+  }
+  core.deadlines.add(core.now + waitMs, () => {
+    if (view.sending && connection.views.get(holding.id) === view) markReady(core, connection, holding, view)
+  })
+}
+
+/** What a peer holds after it received a content. */
+export function endOf(content: Content): KnownState {
+  const sessions = new Map<string, number>()
+  for (const run of content.runs) {
+    const end = run.after + run.transactions.length
+    if (end > 0) sessions.set(run.session, end)
+  }
+  return { header: content.header !== undefined, sessions }
+}
+
+/** Whether a content begins exactly at a cursor: nothing left out, nothing sent twice. */
+function continues(content: Content, cursor: KnownState): boolean {
+  if ((content.header !== undefined) === cursor.header) return false
+  return content.runs.every((run) => run.after === (cursor.sessions.get(run.session) ?? 0))
+}
+
+function isEmpty(page: Page): boolean {
+  return page.header === undefined && page.runs.length === 0
+}
+
+function asMessage({ id, kind, priority, header, runs }: Page): ContentMessage {
+  return { action: 'content', id, kind, priority, ...(header !== undefined && { header }), runs }
+}
+
+/** A cursor that lets a read pass over frozen sessions. */
+function passFrozen(holding: Holding, view: View, cursor: KnownState): KnownState {
+  if (view.frozen === undefined) return cursor
+  const stored = durable(holding)
+  const frozen = [...view.frozen].map((session) => [session, stored.sessions.get(session) ?? 0] as const)
+  return union(cursor, { header: false, sessions: new Map(frozen) })
+}
+
+function canCarry(connection: Connection, holding: Holding): boolean {
+  return holding.stored === undefined || connection.traits.kinds.includes(holding.stored.kind)
+}
+
+function queueOf(connection: Connection, holding: Holding): Set<string> {
+  const priority = holding.stored?.priority ?? 3
+  return connection.ready[priority === 0 ? 0 : priority === 3 ? 1 : 2]
+}
+
+function nextReady(connection: Connection): string | undefined {
+  for (const queue of connection.ready) {
+    for (const id of queue) {
+      queue.delete(id)
+      return id
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,222 @@
+/**
+ * Settlement: what became of a batch.
+ *
+ * L3: what is durable is acknowledged, and only then forwarded. L2: a rejected batch means that the outcome is unknown: the
+ * storage is looked at again before anything is said.
+ * Not here: the batch (`appends.ts`), who is sent what was stored (`forward.ts`).
+ */
+import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
+import type { AppendResult, StorageErrorCode, StoredState } from '@tidemark/storage'
+import { gather, recount } from './appends.ts'
+import { settleItem } from './batches.ts'
+import { sendKnown } from './claims.ts'
+import { type Connection, type Core, type Holding, IN_STEP, type Pending, report } from './core.ts'
+import { clearRefusal, correctGaps, refusedByStorage, settleGaps } from './corrections.ts'
+import { erase } from './erasures.ts'
+import type { Outcome } from './events.ts'
+import { freeze } from './forks.ts'
+import { forward, rememberPage } from './forward.ts'
+import { durable, forget, look, lookAgain, relax } from './holdings.ts'
+import { discharge, replay } from './lanes.ts'
+import { refuseContent } from './refusals.ts'
+import { codeOf } from './storage-codes.ts'
+import { markExact, viewOf } from './views.ts'
+
+type Taken = Exclude<AppendResult, { failed: unknown }>
+
+export function onAppended(core: Core, outcome: Outcome<readonly AppendResult[]>): void {
+  const batch = core.appends.inFlight ?? []
+  core.appends.inFlight = undefined
+  const documents = groupByHolding(batch)
+  // Each is needed until the last of its subscribers was looked at, also when the first of them needs nothing.
+  for (const holding of documents.keys()) holding.pins += 1
+  if ('failed' in outcome) appendRejected(core, documents, outcome.failed)
+  else settleBatch(core, documents, batch, outcome.value)
+  for (const holding of documents.keys()) {
+    if (holding.looked) replay(core, holding, 'append')
+    holding.pins -= 1
+    relax(core, holding)
+  }
+  gather(core)
+}
+
+function groupByHolding(batch: readonly Pending[]): Map<Holding, Pending[]> {
+  const groups = new Map<Holding, Pending[]>()
+  for (const pending of batch) {
+    const group = groups.get(pending.holding)
+    if (group === undefined) groups.set(pending.holding, [pending])
+    else group.push(pending)
+  }
+  return groups
+}
+
+/** L3: store, then acknowledge, then forward. */
+function settleBatch(
+  core: Core,
+  documents: ReadonlyMap<Holding, Pending[]>,
+  batch: readonly Pending[],
+  results: readonly AppendResult[],
+): void {
+  const byPending = new Map(batch.map((pending, index) => [pending, results[index] as AppendResult]))
+  const next = [...documents].map(([holding, pendings]) => settleDocument(core, holding, pendings, byPending))
+  for (const forwardDocument of next) forwardDocument()
+}
+
+/** Notes and acknowledges what became of one document's contents; answers what is left to do: forwarding it. */
+function settleDocument(
+  core: Core,
+  holding: Holding,
+  pendings: readonly Pending[],
+  results: ReadonlyMap<Pending, AppendResult>,
+): () => void {
+  const before = holding.stored
+  const taken: Pending[] = []
+  const refused = new Set<string>()
+  let whole = true
+  for (const pending of pendings) {
+    const result = results.get(pending) as AppendResult
+    release(core, pending)
+    if ('failed' in result) {
+      whole = false
+      report(core, { kind: 'storage', operation: 'append', id: holding.id, code: result.failed, cause: result.cause })
+      failedContent(core, pending, before, result.failed)
+      for (const { session } of pending.content.runs) refused.add(session)
+      continue
+    }
+    if (result.state !== undefined) holding.stored = result.state
+    for (const session of result.refused.keys()) refused.add(session)
+    if (result.refused.size > 0 || result.headerRefused !== undefined) {
+      whole = false
+      refusedContent(core, pending, before, result)
+    }
+    taken.push(pending)
+  }
+  recount(holding, refused)
+  // What is being looked up is older than what was just stored.
+  if (!holding.looked) lookAgain(core, holding)
+  return settled(core, holding, before, taken, whole)
+}
+
+/** Acknowledges; answers what comes after all acknowledgements. */
+function settled(
+  core: Core,
+  holding: Holding,
+  before: StoredState | undefined,
+  taken: readonly Pending[],
+  whole: boolean,
+): () => void {
+  acknowledge(core, holding, taken)
+  settleGaps(core, holding)
+  const old = before?.known ?? EMPTY
+  const grew = !covers(old, durable(holding))
+  if (grew && whole) rememberPage(core, holding, old, taken)
+  else if (grew) forget(core, holding)
+  return () => {
+    if (grew) forward(core, holding, before, taken)
+    erase(core, holding, taken)
+  }
+}
+
+function release(core: Core, pending: Pending): void {
+  const { holding, request } = pending
+  holding.pendings.delete(pending)
+  core.unsettled -= 1
+  discharge(core, request.connection, request.bytes)
+  settleItem(core, request.connection, holding.id)
+}
+
+/** One KNOWN per connection for all its contents of this append, naming what they brought. */
+function acknowledge(core: Core, holding: Holding, taken: readonly Pending[]): void {
+  const acknowledged = new Map<Connection, KnownState>()
+  for (const pending of taken) {
+    const { connection } = pending.request
+    acknowledged.set(connection, union(acknowledged.get(connection) ?? EMPTY, held(holding, pending)))
+  }
+  for (const [connection, known] of acknowledged) {
+    if (!core.connections.has(connection.id)) continue
+    const view = connection.views.get(holding.id)
+    if (view !== undefined && view !== IN_STEP) clearRefusal(view)
+    if (known.header) sendKnown(core, connection, holding, known)
+  }
+}
+
+/** What is durable of the sessions that a content named. */
+function held(holding: Holding, pending: Pending): KnownState {
+  const { header, sessions: stored } = durable(holding)
+  // An erased document covers every claim.
+  if (holding.stored?.erased !== undefined) return union(pending.ends, { header, sessions: new Map() })
+  const sessions = new Map<string, number>()
+  for (const { session } of pending.content.runs) {
+    const have = stored.get(session) ?? 0
+    if (have > 0) sessions.set(session, have)
+  }
+  return { header, sessions }
+}
+
+/** `before`: what was stored when the marker of a peer in step was set, which is what such a peer holds. */
+function refusedContent(core: Core, pending: Pending, before: StoredState | undefined, result: Taken): void {
+  const { holding, request } = pending
+  const { connection } = request
+  const view = viewOf(connection, holding.id, before?.known ?? EMPTY)
+  if (result.headerRefused !== undefined) {
+    report(core, { kind: 'fork', connection: connection.id, id: holding.id, session: undefined })
+    return refuseContent(core, connection, holding.id, OTHER_HEADER)
+  }
+  const gaps = new Map<string, number>()
+  for (const [session, { why, have }] of result.refused) {
+    if (why === 'gap') gaps.set(session, have)
+    else if (why === 'fork') freeze(core, connection, holding, view, session)
+    else refuseContent(core, connection, holding.id, { code: 'tooLarge', message: tooLarge(session) })
+  }
+  if (gaps.size > 0 && view !== undefined) correctGaps(core, connection, holding, view, gaps)
+}
+
+const OTHER_HEADER = { code: 'fork', message: 'another header is stored for this document' } as const
+const tooLarge = (session: string) => `a run of session ${JSON.stringify(session)} is too large to be stored`
+
+/** The storage could not take this content, and nothing of it is stored: its sender still has it. */
+function failedContent(
+  core: Core,
+  pending: Pending,
+  before: StoredState | undefined,
+  code: StorageErrorCode | undefined,
+): void {
+  const { holding, request } = pending
+  const view = viewOf(request.connection, holding.id, before?.known ?? EMPTY)
+  if (view !== undefined) markExact(view, durable(holding))
+  refusedByStorage(core, request.connection, holding.id, code)
+}
+
+/** L2: all or nothing of each document was stored, and we do not know which. */
+function appendRejected(core: Core, documents: ReadonlyMap<Holding, Pending[]>, cause: unknown): void {
+  const code = codeOf(cause)
+  report(core, { kind: 'storage', operation: 'append', id: undefined, code, cause })
+  // What was queued behind it continues what may not be there: it is judged by the same look-up.
+  const behind = core.appends.queue.filter((pending) => documents.has(pending.holding))
+  core.appends.queue = core.appends.queue.filter((pending) => !documents.has(pending.holding))
+  for (const pending of [...[...documents.values()].flat(), ...behind]) pending.unknown = { code }
+  for (const holding of documents.keys()) {
+    holding.looked = false
+    look(core, holding)
+  }
+}
+
+/** The storage was asked again after an unknown outcome. */
+export function settleUnknown(core: Core, holding: Holding, before: StoredState | undefined): void {
+  const unknown = [...holding.pendings].filter((pending) => pending.unknown !== undefined)
+  if (unknown.length === 0) return
+  const stored = durable(holding)
+  const taken: Pending[] = []
+  const refused = new Set<string>()
+  for (const pending of unknown) {
+    release(core, pending)
+    if (covers(stored, pending.ends) || holding.stored?.erased !== undefined) {
+      taken.push(pending)
+      continue
+    }
+    failedContent(core, pending, before, pending.unknown?.code)
+    for (const { session } of pending.content.runs) refused.add(session)
+  }
+  recount(holding, refused)
+  settled(core, holding, before, taken, false)()
+}

@@ -1,0 +1,149 @@
+/**
+ * Views: what we believe each connection's peer holds, and who is subscribed to what.
+ *
+ * L6: a belief lives as long as its connection; a LOAD or a correction replaces it, everything else only adds to it. A peer
+ * that holds exactly what is stored here is a marker, not a copy, so that an idle subscription costs a map entry.
+ * L11: subscribers are found by document, never by walking the connections.
+ * Not here: what is sent because of a view (`senders.ts`).
+ */
+import { covers, EMPTY, equals, type KnownState, union } from '@tidemark/known-state'
+import { type Connection, type Core, type Holding, IN_STEP, type View } from './core.ts'
+import { durable } from './holdings.ts'
+
+/** The peer's view, made explicit if it was a marker; `undefined` if the peer is not subscribed. */
+export function viewOf(connection: Connection, id: string, stored: KnownState): View | undefined {
+  const belief = connection.views.get(id)
+  if (belief !== IN_STEP) return belief
+  const view = createView(stored, stored)
+  connection.views.set(id, view)
+  return view
+}
+
+/** As `viewOf`; a peer that was not subscribed is, holding nothing that we know of. `undefined` if it may not have more. */
+export function subscribedView(core: Core, connection: Connection, holding: Holding): View | undefined {
+  const view = viewOf(connection, holding.id, durable(holding))
+  if (view !== undefined) return view
+  return subscribe(core, connection, holding.id, createView(EMPTY, EMPTY))
+}
+
+export function createView(confirmed: KnownState, assumed: KnownState | undefined, readable = true): View {
+  return {
+    readable,
+    confirmed,
+    assumed,
+    exact: false,
+    sending: false,
+    failures: 0,
+    streaming: false,
+    claims: undefined,
+    corrected: undefined,
+    gaps: undefined,
+    refusals: 0,
+    refused: false,
+    probe: undefined,
+    frozen: undefined,
+    dependencies: undefined,
+  }
+}
+
+export function subscribe(core: Core, connection: Connection, id: string, view: View): View | undefined {
+  if (!connection.views.has(id)) {
+    if (connection.views.size >= core.limits.subscriptionsMax) return undefined
+    addSubscriber(core, connection, id)
+  }
+  connection.views.set(id, view)
+  return view
+}
+
+/** Replaces what is believed of a peer by what it says it holds. */
+export function replaceBelief(
+  core: Core,
+  connection: Connection,
+  holding: Holding,
+  claim: KnownState,
+): View | undefined {
+  const old = viewOf(connection, holding.id, durable(holding))
+  if (old === undefined) return subscribe(core, connection, holding.id, createView(claim, claim))
+  // In mid-stream the cursor may be lowered, never raised past what was sent: the claim may be the stream's announced end.
+  const believed = old.streaming && old.assumed !== undefined ? lower(claim, old.assumed) : claim
+  Object.assign(old, {
+    confirmed: believed,
+    assumed: believed,
+    exact: false,
+    claims: undefined,
+    corrected: undefined,
+    gaps: undefined,
+    refusals: 0,
+    refused: false,
+    probe: undefined,
+  })
+  return old
+}
+
+/** Adds to what is believed of a peer. */
+export function confirm(view: View, known: KnownState): void {
+  const assumed = view.assumed
+  view.confirmed = union(view.confirmed, known)
+  view.assumed = assumed === undefined ? view.confirmed : union(assumed, known)
+  // What it holds beyond what was sent may be more than what is stored.
+  if (view.assumed !== assumed) view.exact = false
+}
+
+/** Turns a view that says nothing beyond what is stored into the marker. */
+export function settleView(connection: Connection, id: string, view: View): void {
+  if (!view.exact || view.sending || view.assumed === undefined || !covers(view.confirmed, view.assumed)) return
+  if (
+    !view.readable ||
+    view.probe !== undefined ||
+    view.claims !== undefined ||
+    view.frozen !== undefined ||
+    view.refused ||
+    view.gaps !== undefined
+  )
+    return
+  if (connection.views.get(id) === view) connection.views.set(id, IN_STEP)
+}
+
+/** Notes whether what a peer is assumed to hold is exactly what is stored: nothing to send, nothing claimed beyond. */
+export function markExact(view: View, stored: KnownState): void {
+  view.exact = view.assumed !== undefined && equals(view.assumed, stored)
+}
+
+export function unsubscribe(core: Core, connection: Connection, id: string): void {
+  if (!connection.views.delete(id)) return
+  const subscribers = core.subscribers.get(id)
+  if (subscribers === connection) core.subscribers.delete(id)
+  else if (subscribers instanceof Set) {
+    subscribers.delete(connection)
+    const [last] = subscribers
+    if (subscribers.size === 1 && last !== undefined) core.subscribers.set(id, last)
+  }
+}
+
+export function subscribersOf(core: Core, id: string): readonly Connection[] {
+  const subscribers = core.subscribers.get(id)
+  if (subscribers === undefined) return []
+  return subscribers instanceof Set ? [...subscribers] : [subscribers]
+}
+
+/** Whether anybody but upstreams wants to hear of a document, or the shell does. */
+export function isWanted(core: Core, id: string): boolean {
+  return core.wanted.has(id) || subscribersOf(core, id).some((connection) => !connection.traits.upstream)
+}
+
+function addSubscriber(core: Core, connection: Connection, id: string): void {
+  const subscribers = core.subscribers.get(id)
+  if (subscribers === undefined) core.subscribers.set(id, connection)
+  else if (subscribers instanceof Set) subscribers.add(connection)
+  else core.subscribers.set(id, new Set([subscribers, connection]))
+}
+
+/** What both hold. */
+function lower(a: KnownState, b: KnownState): KnownState {
+  const sessions = new Map<string, number>()
+  for (const [session, value] of a.sessions) {
+    const least = Math.min(value, b.sessions.get(session) ?? 0)
+    if (least > 0) sessions.set(session, least)
+  }
+  return { header: a.header && b.header, sessions }
+}

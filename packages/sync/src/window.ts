@@ -1,0 +1,87 @@
+/**
+ * Window: our own LOADs, bounded per connection.
+ *
+ * At most one LOAD of ours per connection and document is outstanding, and at most a window of them per upstream; what the user
+ * opened overtakes what only reconnecting wants. A slot is freed by KNOWN, by the last page, by an error, by a deadline, by
+ * disconnecting. Not here: which documents to ask for, dependency order (`@tidemark/reconciliation`).
+ */
+import { EMPTY } from '@tidemark/known-state'
+import { allowed } from './checks.ts'
+import { sendLoad } from './claims.ts'
+import { type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
+import { durable, guard } from './holdings.ts'
+import { enter, park } from './lanes.ts'
+import { createView, isWanted, subscribe } from './views.ts'
+
+/** Why a document is asked for, most urgent first. */
+export type Urgency = 'user' | 'outbox' | 'reconcile'
+const URGENCIES: readonly Urgency[] = ['user', 'outbox', 'reconcile']
+
+/** Asks a peer for a document when there is room in its window; asked again, a waiting one may become more urgent. */
+export function askPeer(core: Core, connection: Connection, id: string, urgency: Urgency): void {
+  if (connection.asked.has(id)) return
+  const rank = URGENCIES.indexOf(urgency)
+  if (connection.toAsk.slice(0, rank + 1).some((queue) => queue.has(id))) return
+  for (const queue of connection.toAsk) queue.delete(id)
+  connection.toAsk[rank]?.add(id)
+  fillWindow(core, connection)
+}
+
+/** The place in the order is taken here, and filled when the look-up has answered. */
+function fillWindow(core: Core, connection: Connection): void {
+  for (const [rank, queue] of connection.toAsk.entries()) {
+    for (const id of queue) {
+      if (connection.asked.size >= core.limits.loadsInFlightMax) return
+      queue.delete(id)
+      if (rank === 0 && !isStillWanted(core, connection, id)) continue
+      noteAsked(core, connection, id)
+      enter(core, connection, id, { action: 'ask' })
+    }
+  }
+}
+
+/** Whoever wanted a document may have gone while the LOAD for it waited. */
+function isStillWanted(core: Core, connection: Connection, id: string): boolean {
+  if (!connection.traits.upstream || isWanted(core, id) || core.awaited.has(id)) return true
+  const lanes = core.holdings.get(id)?.lanes.values() ?? []
+  return [...lanes].some((lane) => lane.waiting === 'upstream')
+}
+
+export function onAsk(core: Core, request: Request): void {
+  const { connection, id } = request
+  const may = allowed(core, request, 'read')
+  if (may === undefined) return
+  const holding = guard(core, request)
+  if (holding === undefined) return
+  // L3: a LOAD says what we hold, and what is not durable may still fail.
+  if (holding.pendings.size > 0 && !request.waited) {
+    request.waited = true
+    return park(core, holding, request, 'append')
+  }
+  const belief = connection.views.get(id)
+  // Its belief is as good as an answer: it came while the look-up ran.
+  if (belief !== undefined && (belief === IN_STEP || belief.assumed !== undefined)) return freed(core, connection, id)
+  if (belief === undefined) subscribe(core, connection, id, createView(EMPTY, undefined, may))
+  sendLoad(core, connection, holding, durable(holding))
+}
+
+/** Our own look-up failed: asks with nothing, which costs a download and loses nothing (seed 000, US-3). */
+export function askFailed(core: Core, connection: Connection, id: string): void {
+  if (!connection.views.has(id))
+    subscribe(core, connection, id, createView(EMPTY, undefined, connection.traits.upstream))
+  noteAsked(core, connection, id)
+  send(core, connection, { action: 'load', id, known: EMPTY })
+}
+
+export function noteAsked(core: Core, connection: Connection, id: string): void {
+  const entry = { at: core.now }
+  connection.asked.set(id, entry)
+  core.deadlines.add(core.now + core.limits.loadTimeoutMs, () => {
+    if (connection.asked.get(id) === entry) freed(core, connection, id)
+  })
+}
+
+/** Our LOAD was answered, refused or given up: its slot is free. */
+export function freed(core: Core, connection: Connection, id: string): void {
+  if (connection.asked.delete(id)) fillWindow(core, connection)
+}

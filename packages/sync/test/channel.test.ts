@@ -1,0 +1,67 @@
+/**
+ * Channels attached to runners: frames to messages and back, in both dialects; a peer that does not read.
+ */
+import { EMPTY } from '@tidemark/known-state'
+import { type Dialect, jazz, tidemarkJson } from '@tidemark/protocol'
+import { memoryStorage } from '@tidemark/storage'
+import { expect, test } from 'vitest'
+import { attach, type Channel, createPipe, type Receiver, run } from '../src/run.ts'
+import { append, settled, state } from './world.ts'
+
+for (const dialect of [jazz, tidemarkJson])
+  test(`${dialect.name}: what one runner stores the other receives through a pipe`, async () => {
+    const stores = [memoryStorage(), memoryStorage()] as const
+    const [server, client] = await Promise.all(stores.map((storage, index) => run({ storage, peer: `p${index}` })))
+    if (server === undefined || client === undefined) throw new Error('two runners')
+    stores[0].append([append('note', 'a:0-3')])
+    const [near, far] = createPipe(dialect)
+    attach(server, far)
+    const attached = attach(client, near, { upstream: true })
+    attached.ask(['note'])
+    await settled()
+    expect(stores[1].knownStates(['note'])[0]?.known).toEqual(state('a:3'))
+    near.close(1000, 'done')
+    expect(await attached.closed).toEqual({ code: 1000, reason: 'done' })
+    await settled()
+    expect(server.sizes()).toMatchObject({ connections: 0, documents: 0 })
+    await Promise.all([server.close(), client.close()])
+  })
+
+/** A channel whose other end reads nothing until it is told to. */
+function stuffed(dialect: Dialect) {
+  const seen = { unsent: 0, paused: 0, resumed: 0, receiver: undefined as Receiver | undefined }
+  const channel: Channel = {
+    dialect,
+    open: (receiver) => {
+      seen.receiver = receiver
+    },
+    send: (frame) => {
+      seen.unsent += frame.length
+    },
+    room: () => seen.unsent === 0,
+    unsent: () => seen.unsent,
+    close() {},
+    pause: () => {
+      seen.paused += 1
+    },
+    resume: () => {
+      seen.resumed += 1
+    },
+  }
+  return { channel, seen }
+}
+
+test('a peer that does not read its answers is not read from until it does', async () => {
+  const runner = await run({ storage: memoryStorage(), peer: 'server' })
+  const { channel, seen } = stuffed(jazz)
+  attach(runner, channel, { unsentBytesMax: 1_000 })
+  const codec = jazz.createCodec()
+  for (let index = 0; index < 100; index++)
+    for (const frame of codec.encode([{ action: 'load', id: `co_z${index}`, known: EMPTY }], 1_000))
+      seen.receiver?.frame(frame)
+  expect([seen.paused, seen.resumed]).toEqual([1, 0])
+  seen.unsent = 0
+  seen.receiver?.drained()
+  expect([seen.paused, seen.resumed]).toEqual([1, 1])
+  await runner.close()
+})

@@ -1,0 +1,99 @@
+/**
+ * What cannot be understood (scenario 33, L14): it costs its sender an error and, repeated, the connection; nobody else anything.
+ */
+import { EMPTY } from '@tidemark/known-state'
+import { jazz, ProtocolError, tidemarkJson } from '@tidemark/protocol'
+import { expect, test } from 'vitest'
+import { append, content, createWorld, JAZZ, settled } from './world.ts'
+
+const broken = new ProtocolError('malformed', { field: 'sessions["a"]', expected: 'a count', got: '-1' })
+
+test('33: a malformed message is answered with an error where that can be said, and the connection goes on', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-1')] })
+  const own = world.peer('own', server)
+  const jazzPeer = world.peer('jazz', server, JAZZ)
+  for (const peer of [own, jazzPeer]) {
+    peer.link.receive([broken])
+    peer.load('note')
+  }
+  await settled()
+  expect(own.heard).toMatchObject([
+    { action: 'error', code: 'malformed', message: 'sessions["a"]: expected a count, got -1' },
+    { action: 'content' },
+  ])
+  expect(jazzPeer.heard).toMatchObject([{ action: 'content' }])
+})
+
+test('33: after twenty of them the connection is closed with a reason, and the rest of its frame is not read', async () => {
+  const world = createWorld()
+  const server = await world.node('server')
+  const bad = world.peer('bad', server, JAZZ)
+  const good = world.peer('good', server, JAZZ)
+  let decoded = 0
+  function* flood() {
+    for (; decoded < 10_000; decoded++) {
+      if (bad.closed !== undefined) bad.link.closed()
+      yield broken
+    }
+  }
+  bad.link.receive(flood())
+  expect(bad.closed).toEqual({
+    code: 1008,
+    reason: 'too many malformed messages, the last: sessions["a"]: expected a count, got -1',
+  })
+  expect(decoded).toBeLessThan(25)
+  good.load('note')
+  await settled()
+  expect(good.heard).toMatchObject([{ action: 'known', known: EMPTY }])
+})
+
+test('33: what is too large refuses its document, and does not count as malformed', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-1')] })
+  const peer = world.peer('peer', server, JAZZ)
+  const large = new ProtocolError('limit', {
+    field: 'message',
+    expected: 'at most 4194304 bytes',
+    got: '5000000',
+    id: 'note',
+  })
+  for (let times = 0; times < 30; times++) peer.link.receive([large])
+  await settled()
+  expect(peer.closed).toBe(undefined)
+  expect(world.trace).toEqual(Array(30).fill('server > peer  KNOWN note header a:1'))
+})
+
+test('33: hostile bytes reach the engine only as errors, in both dialects', async () => {
+  const hostile = [
+    '',
+    '{',
+    'null',
+    '[]',
+    '{"action":"load"}',
+    '{"action":"load","id":7}',
+    '{"action":"load","id":"a","header":"yes","sessions":{}}',
+    '{"action":"load","id":"a","header":true,"sessions":{"s":-1}}',
+    '{"action":"load","id":"a","header":true,"sessions":{"s":1.5}}',
+    '{"action":"load","id":"a","header":true,"sessions":{"s":9007199254740993}}',
+    '{"action":"content","id":"a","new":{"s":{"after":0,"newTransactions":7}}}',
+    `{"action":"load","id":"${'x'.repeat(1_000_000)}","header":false,"sessions":{}}`,
+    '['.repeat(100_000),
+    '{"action":"load","id":"\\ud800","header":false,"sessions":{}}',
+  ]
+  for (const dialect of [jazz, tidemarkJson]) {
+    const world = createWorld()
+    const server = await world.node('server', { limits: { malformedMax: 1_000 } })
+    const bad = world.peer('bad', server, dialect.traits)
+    const writer = world.peer('writer', server)
+    const reader = world.peer('reader', server)
+    reader.load('note')
+    const codec = dialect.createCodec()
+    for (const line of hostile) bad.link.receive(codec.decode(line))
+    writer.say(content('note', 'a:0-1'))
+    await settled()
+    expect(reader.heard.at(-1)).toMatchObject({ action: 'content', id: 'note' })
+    expect(bad.heard.filter(({ action }) => action !== 'error' && action !== 'hello')).toEqual([])
+    expect(server.runner.sizes()).toMatchObject({ parked: 0, queued: 0 })
+  }
+})

@@ -1,0 +1,669 @@
+/**
+ * Chance, from outside the engine: scripted peers that keep the protocol by themselves (and some that do not) talk to a core, and
+ * to an edge whose upstream it is, over slow lines, slow and failing storages, slow hooks, tiny pages and windows, cut connections.
+ *
+ * Checked all the time: a node claims and acknowledges only what is stored, sends only what is stored, nothing forged reaches
+ * anybody, nothing goes back to where it came from, nothing is sent twice on a connection unless it was asked for again.
+ * Checked when all faults are over: everybody holds everything, nothing waits; and when all connections are closed, nothing is left.
+ * A failing history prints its seed: `SEED=n` runs it alone, `HISTORIES=n` runs more.
+ */
+import { covers, EMPTY, type KnownState, knownState, union } from '@tidemark/known-state'
+import { type ContentMessage, type Message, ProtocolError, type Run, type Traits } from '@tidemark/protocol'
+import { memoryStorage, type Storage, StorageError } from '@tidemark/storage'
+import { expect, test } from 'vitest'
+import type { Hooks } from '../src/run-checks.ts'
+import {
+  bytes,
+  type Connection,
+  createWorld,
+  describe,
+  JAZZ,
+  type Node,
+  nextTurn,
+  OWN,
+  settled,
+  type World,
+} from './world.ts'
+
+declare const process: { readonly env: Record<string, string | undefined> }
+
+const HISTORIES = Number(process.env.HISTORIES ?? 60)
+const FIRST = Number(process.env.FIRST ?? 1)
+const only = process.env.SEED
+const seeds = only === undefined ? Array.from({ length: HISTORIES }, (_, index) => FIRST + index) : [Number(only)]
+const STEPS = 60
+const DOCUMENTS = ['d1', 'd2', 'group', 'list']
+
+for (const shape of ['core', 'edge', 'hooks', 'liars', 'tombstones'] as const)
+  test(`${shape}: random histories keep the laws`, { timeout: 3_600_000 }, async () => {
+    const failures: string[] = []
+    for (const seed of seeds)
+      await history(seed, shape).catch((cause) => {
+        failures.push(`SEED=${seed}: ${cause instanceof Error ? cause.message : cause}`)
+        if (only !== undefined || failures.length >= Number(process.env.FAILURES ?? 1))
+          throw new Error(failures.join('\n'), { cause })
+      })
+    expect(failures).toEqual([])
+  })
+
+type Shape = 'core' | 'edge' | 'hooks' | 'liars' | 'tombstones'
+
+async function history(seed: number, shape: Shape): Promise<void> {
+  const random = generator(seed)
+  const world = createWorld()
+  const faults = { on: true }
+  const limits = {
+    pageBytes: random() < 0.5 ? 40 : 64 * 1024,
+    loadsInFlightMax: random() < 0.5 ? 1 : 1_000,
+    holdingsIdleMax: random() < 0.5 ? 1 : 1_000,
+    recentBytesMax: random() < 0.5 ? 300 : 16 * 1024 * 1024,
+    pendingBytesMax: random() < 0.2 ? 1_000 : 8 * 1024 * 1024,
+  }
+  const hooks = shape === 'hooks' || shape === 'tombstones' ? slowHooks(random, faults, shape) : {}
+  const storage = () => unreliable(random, faults, shape === 'tombstones' ? 0 : 0.1)
+  const core = await world.node('core', { storage: storage(), limits, hooks, random })
+  const edge =
+    shape === 'edge'
+      ? await world.node('edge', { storage: storage(), limits, hooks, random, upstreamExpected: true })
+      : undefined
+  const nodes = edge === undefined ? [core] : [core, edge]
+  const history: History = { world, random, seed, shape, nodes, trouble: [], log: [], erased: new Set(), hooked: Object.keys(hooks).length > 0 }
+  const clients = ['c1', 'c2', 'c3'].map((name, index) =>
+    createClient(
+      history,
+      name,
+      nodes[index % nodes.length] as Node,
+      pick(random, [OWN, { ...JAZZ, kinds: ['json', 'bytes'] }]),
+    ),
+  )
+  let trunk: Connection | undefined
+  const trunkTraits = pick(random, [OWN, { ...JAZZ, kinds: ['json', 'bytes'] as const }])
+  const reconnectTrunk = () => {
+    trunk?.close()
+    if (edge !== undefined) {
+      trunk = world.connect(edge, core, trunkTraits)
+      if (random() < 0.5 || !faults.on) trunk.client.ask(DOCUMENTS)
+    }
+  }
+  if (random() < 0.7) reconnectTrunk()
+  for (let step = 0; step < STEPS; step++) {
+    const client = pick(random, clients)
+    const choice = random()
+    if (choice < 0.35) client.write(pick(random, DOCUMENTS))
+    else if (choice < 0.5) client.open(pick(random, DOCUMENTS))
+    else if (choice < 0.55) client.done(pick(random, DOCUMENTS))
+    else if (choice < 0.65) client.connect()
+    else if (choice < 0.7) client.disconnect()
+    else if (choice < 0.75) client.slow(random() < 0.5)
+    else if (choice < 0.8) client.interrupt(pick(random, DOCUMENTS))
+    else if (choice < 0.84) reconnectTrunk()
+    else if (choice < 0.86) trunk?.close()
+    else if (choice < 0.92 && shape === 'liars') client.lie(pick(random, DOCUMENTS))
+    else if (choice < 0.94 && shape === 'tombstones') client.erase(pick(random, ['d1', 'd2']))
+    else await world.clock.advance(random() * (random() < 0.2 ? 20_000 : 500))
+    for (let turns = random() * 6; turns > 0; turns--) {
+      for (const one of clients) one.pass()
+      await nextTurn()
+    }
+  }
+  faults.on = false
+  // Everything heals: all connect anew and say what they hold, twice, since the first may meet what failed before.
+  for (let round = 0; round < 2; round++) {
+    reconnectTrunk()
+    for (const client of clients) {
+      client.slow(false)
+      client.connect()
+      for (const id of DOCUMENTS) client.open(id)
+    }
+    await rest(world, clients)
+    await world.clock.advance(400_000)
+    await rest(world, clients)
+  }
+  if (history.trouble.length > 0) fail(history, history.trouble.slice(0, 3).join('\n'))
+  await checkConverged(history, clients)
+  for (const node of nodes) {
+    const { parked, queued, checks } = node.runner.sizes()
+    if (parked + queued + checks > 0) fail(history, `${node.name} rests with ${JSON.stringify(node.runner.sizes())}`)
+  }
+  for (const client of clients) client.disconnect()
+  trunk?.close()
+  await settled()
+  await world.clock.advance(400_000)
+  for (const node of nodes) {
+    const sizes = node.runner.sizes()
+    const { connections, documents, subscriptions, holdings, idle, parked, queued, checks, recentBytes } = sizes
+    if (connections + documents + subscriptions + (holdings - idle) + parked + queued + checks > 0)
+      fail(history, `${node.name} keeps ${JSON.stringify(sizes)}`)
+    if (idle > limits.holdingsIdleMax || recentBytes > limits.recentBytesMax)
+      fail(history, `${node.name} keeps too much: ${JSON.stringify(sizes)}`)
+  }
+  if (history.log.length > 6_000) fail(history, `${history.log.length} messages`)
+}
+
+interface History {
+  readonly world: World
+  readonly random: () => number
+  readonly seed: number
+  readonly shape: Shape
+  readonly nodes: readonly Node[]
+  readonly trouble: string[]
+  readonly log: string[]
+  readonly erased: Set<string>
+  readonly hooked: boolean
+}
+
+function fail(history: History, message: string): never {
+  const tail = only === undefined ? '' : `\n${history.log.join('\n')}\n`
+  throw new Error(`${tail}${message}`)
+}
+
+async function rest(world: World, clients: readonly Client[]): Promise<void> {
+  for (let quiet = 0; quiet < 3; quiet++) {
+    await settled()
+    for (const client of clients) if (client.passAll()) quiet = -1
+  }
+  await world.clock.advance(0)
+}
+
+async function checkConverged(history: History, clients: readonly Client[]): Promise<void> {
+  for (const id of DOCUMENTS) {
+    const stored = history.nodes.map((node) => stateOf(node, id))
+    if (history.erased.has(id)) continue
+    const all = [...stored.map((one) => withoutEvil(one.known)), ...clients.map((client) => client.holds(id))].reduce(union)
+    for (const [index, one] of stored.entries())
+      if (!covers(one.known, all))
+        fail(history, `${history.nodes[index]?.name} lacks of ${id}: ${show(one.known)} of ${show(all)}`)
+    for (const client of clients)
+      if (!covers(client.holds(id), all))
+        fail(history, `${client.name} lacks of ${id}: ${show(client.holds(id))} of ${show(all)}`)
+  }
+}
+
+function stateOf(node: Node, id: string): { known: KnownState; erased: boolean } {
+  const storage = REAL.get(node.spy.real) ?? node.spy.real
+  const [stored] = storage.knownStates([id]) as readonly ({ known: KnownState; erased: unknown } | undefined)[]
+  return { known: stored?.known ?? EMPTY, erased: stored?.erased !== undefined }
+}
+
+const show = (known: KnownState) =>
+  `${known.header ? 'header' : '∅'} ${[...known.sessions].map(([s, n]) => `${s}:${n}`).join(' ')}`
+
+interface Client {
+  readonly name: string
+  holds(id: string): KnownState
+  connect(): void
+  disconnect(): void
+  open(id: string): void
+  write(id: string): void
+  done(id: string): void
+  slow(slow: boolean): void
+  /** Says a LOAD or a correction out of turn. */
+  interrupt(id: string): void
+  /** Says something that is not true, or not allowed. */
+  lie(id: string): void
+  erase(id: string): void
+  /** Lets some messages pass, either way. */
+  pass(): void
+  passAll(): boolean
+}
+
+interface Doc {
+  known: KnownState
+  /** What the server is believed to hold; `undefined` before it was asked or told on this connection. */
+  server: KnownState | undefined
+}
+
+/** What was said on one connection about one document, as the server may know it. */
+interface Ledger {
+  /** What it was sent or told us: nothing of it is to be sent again. */
+  has: KnownState
+  /** All content that we sent. */
+  said: KnownState
+  /** What was said that lowers a belief and may not have been handled yet: until the next rest nothing is counted as sent twice. */
+  unsure: boolean
+}
+
+function createClient(history: History, name: string, node: Node, traits: Traits): Client {
+  const { world, random, log } = history
+  const docs = new Map<string, Doc>()
+  const erased = new Set<string>()
+  let line: Line | undefined
+
+  interface Line {
+    readonly link: ReturnType<Node['runner']['connect']>
+    readonly ledgers: Map<string, Ledger>
+    readonly inbox: Message[]
+    readonly outbox: Message[]
+    full: boolean
+    paused: boolean
+    open: boolean
+  }
+
+  const doc = (id: string): Doc => {
+    const known = docs.get(id)
+    if (known !== undefined) return known
+    const made: Doc = { known: EMPTY, server: undefined }
+    docs.set(id, made)
+    return made
+  }
+
+  function trouble(text: string): void {
+    history.trouble.push(`${name}: ${text}`)
+    log.push(`!!! ${name}: ${text}`)
+  }
+
+  function connect(): void {
+    disconnect()
+    for (const one of docs.values()) one.server = undefined
+    const made: Line = {
+      ledgers: new Map(),
+      inbox: [],
+      outbox: [],
+      full: false,
+      paused: false,
+      open: true,
+      link: undefined as never,
+    }
+    const link = node.runner.connect({
+      traits: { ...traits, upstream: false, local: false },
+      send(sent) {
+        if (!made.open) trouble('something was sent to a closed connection')
+        for (const { message } of sent) {
+          log.push(`${node.name} > ${name}  ${describe(message)}`)
+          if (log.length > 12_000) throw new Error('message storm')
+          inspect(made, message)
+          made.inbox.push(message)
+        }
+      },
+      room: () => !made.full,
+      close() {},
+      pause: () => {
+        made.paused = true
+      },
+      resume: () => {
+        made.paused = false
+      },
+    })
+    line = Object.assign(made, { link })
+    for (const [id, one] of docs) if (random() < 0.8 && (one.known.header || random() < 0.5)) open(id)
+  }
+
+  function disconnect(): void {
+    if (line === undefined) return
+    log.push(`--- ${name} closed`)
+    line.open = false
+    line.link.closed()
+    line = undefined
+  }
+
+  function say(message: Message): void {
+    line?.outbox.push(message)
+  }
+
+  function open(id: string): void {
+    if (line === undefined) return
+    const one = doc(id)
+    say({ action: 'load', id, known: one.known })
+    one.server ??= EMPTY
+  }
+
+  function write(id: string): void {
+    const one = doc(id)
+    if (erased.has(id)) return
+    const count = one.known.sessions.get(name) ?? 0
+    one.known = union(one.known, knownState(true, [[name, count + 1 + Math.floor(random() * 4)]]))
+    push(id)
+  }
+
+  /** Sends what the server is not believed to have. */
+  function push(id: string): void {
+    const one = doc(id)
+    if (line === undefined || !one.known.header) return
+    one.server ??= EMPTY
+    let first = true
+    for (const [session, until] of one.known.sessions) {
+      let after = one.server.sessions.get(session) ?? 0
+      while (after < until) {
+        const end = random() < 0.5 ? until : Math.min(until, after + 2)
+        const header: boolean = first && !one.server.header
+        say(piece(id, session, after, end, header))
+        one.server = union(one.server, { header: one.server.header || header, sessions: new Map([[session, end]]) })
+        first = false
+        after = end
+      }
+    }
+    if (first && !one.server.header) {
+      say({ action: 'content', id, kind: 'json', priority: 3, runs: [], header: headerOf(id) })
+      one.server = union(one.server, { header: true, sessions: new Map() })
+    }
+  }
+
+  /** What the server says is true, and new. */
+  function inspect(made: Line, message: Message): void {
+    if (!('id' in message) || message.id === undefined) return
+    const { id } = message
+    const ledger = ledgerOf(made, id)
+    const stored = stateOf(node, id)
+    if (message.action === 'known' || message.action === 'load')
+      if (!stored.erased && !covers(stored.known, message.known))
+        trouble(`${describe(message)} claims more than is stored: ${show(stored.known)}`)
+    if (message.action === 'known' && history.hooked) ledger.has = union(ledger.has, lower(message.known, ledger.said))
+    if (message.action !== 'content') return
+    if (message.header !== undefined && !same(message.header, headerOf(id))) trouble(`a forged header of ${id}`)
+    for (const run of message.runs) {
+      const end = run.after + run.transactions.length
+      if (!stored.erased && end > (stored.known.sessions.get(run.session) ?? 0))
+        trouble(`${describe(message)} is not stored`)
+      for (const [index, transaction] of run.transactions.entries())
+        if (!same(transaction, transactionOf(run.session, run.after + index)) && history.shape !== 'liars')
+          trouble(`forged transactions in ${describe(message)}`)
+      const had = ledger.has.sessions.get(run.session) ?? 0
+      if (run.transactions.length > 0 && run.after < had && !ledger.unsure)
+        trouble(`${describe(message)} was sent before, or came from here: ${run.session}:${had}`)
+      if (run.after > had && !ledger.unsure && run.transactions.length > 0)
+        trouble(`${describe(message)} leaves a gap after ${run.session}:${had}`)
+    }
+    ledger.has = union(ledger.has, endOf(message))
+  }
+
+  function ledgerOf(made: Line, id: string): Ledger {
+    const known = made.ledgers.get(id)
+    if (known !== undefined) return known
+    const ledger: Ledger = { has: EMPTY, said: EMPTY, unsure: false }
+    made.ledgers.set(id, ledger)
+    return ledger
+  }
+
+  /** One message of ours arrives at the server. */
+  function deliver(made: Line, message: Message): void {
+    log.push(`${name} > ${node.name}  ${describe(message)}`)
+    if ('id' in message && message.id !== undefined) {
+      const ledger = ledgerOf(made, message.id)
+      if (message.action === 'load' || (message.action === 'known' && message.correction) || message.action === 'done')
+        ledger.unsure = true
+      if (message.action === 'known' || message.action === 'load') ledger.has = union(ledger.has, message.known)
+      // With hooks it may wait for their answers; then what was acknowledged counts.
+      if (message.action === 'content') ledger.said = union(ledger.said, endOf(message))
+      if (message.action === 'content' && !history.hooked) ledger.has = union(ledger.has, endOf(message))
+    }
+    made.link.receive([{ message, bytes: 100 }])
+  }
+
+  /** One message of the server arrives here. */
+  function hear(message: Message): void {
+    if (line === undefined || !('id' in message) || message.id === undefined) return
+    const { id } = message
+    const one = doc(id)
+    switch (message.action) {
+      case 'load':
+        one.server = message.known
+        if (covers(one.server, one.known)) say({ action: 'known', id, known: one.known, correction: false })
+        else push(id)
+        return
+      case 'known':
+        one.server = message.correction ? message.known : union(one.server ?? EMPTY, message.known)
+        if (message.correction || one.known.header) push(id)
+        return
+      case 'content':
+        return take(message, one)
+    }
+  }
+
+  function take(message: ContentMessage, one: Doc): void {
+    const { id } = message
+    if (erased.has(id) && !message.runs.some((run) => run.session.endsWith('$'))) return
+    one.server = union(one.server ?? EMPTY, endOf(message))
+    if (message.header === undefined && !one.known.header) {
+      say({ action: 'known', id, known: EMPTY, correction: true })
+      return
+    }
+    let gap = false
+    let known = union(one.known, { header: true, sessions: new Map() })
+    for (const run of message.runs) {
+      if (run.session.endsWith('$')) erased.add(id)
+      if (run.after > (known.sessions.get(run.session) ?? 0)) gap = true
+      else known = union(known, knownState(true, [[run.session, run.after + run.transactions.length]]))
+    }
+    one.known = known
+    say({ action: 'known', id, known, correction: gap })
+    push(id)
+  }
+
+  function pass(): void {
+    const made = line
+    if (made === undefined) return
+    while (made.open && made.outbox.length > 0 && !made.paused && random() < 0.6)
+      deliver(made, made.outbox.shift() as Message)
+    while (made.open && made.inbox.length > 0 && random() < 0.6) hear(made.inbox.shift() as Message)
+  }
+
+  function lie(id: string): void {
+    if (line === undefined) return
+    const after = Math.floor(random() * 4)
+    const session = pick(random, ['c1', 'c2', 'c3', 'x'])
+    const count = Math.floor(random() * 3)
+    const run: Run = {
+      session: 'evil',
+      after,
+      transactions: Array.from({ length: count }, (_, index) =>
+        bytes(`{"${name}":${random() < 0.5 ? index : random()}}`),
+      ),
+      seal: bytes(`evil ${after + count}`),
+    }
+    const choice = random()
+    if (choice < 0.2)
+      say({
+        action: 'content',
+        id,
+        kind: 'json',
+        priority: 3,
+        runs: [run],
+        ...(random() < 0.3 && { header: headerOf(id) }),
+      })
+    else if (choice < 0.35)
+      say({
+        action: 'load',
+        id: `${id}-${session}`,
+        known: knownState(true, [[session, 1 + Math.floor(random() * 30)]]),
+      })
+    else if (choice < 0.5)
+      say({ action: 'load', id, known: knownState(random() < 0.7, [['evil', Math.floor(random() * 9)]]) })
+    else if (choice < 0.6)
+      say({
+        action: 'known',
+        id,
+        known: knownState(random() < 0.5, [['evil', Math.floor(random() * 9)]]),
+        correction: random() < 0.5,
+      })
+    else if (choice < 0.7)
+      say({
+        action: 'reconcile',
+        batch: `b${Math.floor(random() * 3)}`,
+        values: [
+          [id, 'x'],
+          [`${id}-none`, 'y'],
+          [id, 'z'],
+        ],
+      })
+    else if (choice < 0.8)
+      say({ action: 'content', id, kind: 'json', priority: 3, runs: [{ session: 'evil', after, transactions: [] }] })
+    else if (choice < 0.85) say({ action: 'error', id, code: 'failed', message: 'no' })
+    else if (choice < 0.9) say({ action: 'content', id: `${id}-raw`, kind: pick(random, ['bytes', 'json']), priority: 0, runs: [run], header: headerOf(`${id}-raw`) })
+    else if (choice < 0.95)
+      say({
+        action: 'content',
+        id: `${id}-${session}`,
+        kind: 'json',
+        priority: 6,
+        runs: [{ ...run, after: 0 }],
+        header: headerOf(id),
+      })
+    else say({ action: 'load', id, known: EMPTY, probe: true })
+    if (random() < 0.1)
+      line.link.receive([new ProtocolError('malformed', { field: 'x', expected: 'y', got: 'z' } as never)])
+    for (const ledger of line.ledgers.values()) ledger.unsure = true
+  }
+
+  return {
+    name,
+    holds: (id) => withoutEvil(doc(id).known),
+    connect,
+    disconnect,
+    open,
+    write,
+    slow(slow) {
+      if (line === undefined) return
+      const was = line.full
+      line.full = slow
+      if (was && !slow) line.link.drained()
+    },
+    done(id) {
+      if (line !== undefined && traits.done) say({ action: 'done', id })
+    },
+    interrupt(id) {
+      if (line === undefined) return
+      const one = doc(id)
+      if (random() < 0.5) open(id)
+      else if (one.known.header) say({ action: 'known', id, known: one.known, correction: true })
+      else say({ action: 'known', id, known: one.known, correction: false })
+    },
+    lie,
+    erase(id) {
+      const one = doc(id)
+      if (line === undefined || !one.known.header) return
+      erased.add(id)
+      history.erased.add(id)
+      say({
+        action: 'content',
+        id,
+        kind: 'json',
+        priority: 3,
+        runs: [{ session: `${name}$`, after: 0, transactions: [transactionOf(`${name}$`, 0)], seal: bytes('gone') }],
+      })
+    },
+    pass,
+    passAll() {
+      let any = false
+      const made = line
+      if (made === undefined) return false
+      while (made.open && made.outbox.length > 0 && !made.paused) {
+        any = true
+        deliver(made, made.outbox.shift() as Message)
+      }
+      while (made.open && made.inbox.length > 0) {
+        any = true
+        hear(made.inbox.shift() as Message)
+      }
+      return any
+    },
+  }
+}
+
+const withoutEvil = (known: KnownState): KnownState => ({
+  header: known.header,
+  sessions: new Map([...known.sessions].filter(([session]) => session !== 'evil')),
+})
+
+const lower = (a: KnownState, b: KnownState): KnownState =>
+  knownState(
+    a.header && b.header,
+    [...a.sessions].map(([session, count]) => [session, Math.min(count, b.sessions.get(session) ?? 0)] as const),
+  )
+const headerOf = (id: string) => bytes(`{"id":"${id}"}`)
+const transactionOf = (session: string, index: number) => bytes(`{"${session}":${index}}`)
+const same = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, index) => byte === b[index])
+
+function piece(id: string, session: string, after: number, until: number, header: boolean): ContentMessage {
+  const transactions = Array.from({ length: until - after }, (_, index) => transactionOf(session, after + index))
+  const runs = [{ session, after, transactions, seal: bytes(`seal ${session} ${until}`) }]
+  return { action: 'content', id, kind: 'json', priority: 3, runs, ...(header && { header: headerOf(id) }) }
+}
+
+function endOf(message: ContentMessage): KnownState {
+  return knownState(
+    message.header !== undefined,
+    message.runs.map((run) => [run.session, run.after + run.transactions.length] as const),
+  )
+}
+
+/** Hooks that answer when they like. */
+function slowHooks(random: () => number, faults: { readonly on: boolean }, shape: Shape): Hooks {
+  const late = async <T>(value: T): Promise<T> => {
+    for (let turns = Math.floor(random() * 4); turns > 0; turns--) await nextTurn()
+    return value
+  }
+  const maybe = <T>(value: T): T | Promise<T> => (random() < 0.3 ? value : late(value))
+  const names: Record<string, string[]> = { list: ['group'], group: ['list', 'd1'], d2: ['nowhere'] }
+  const hooks: Hooks = {
+    authorize: () => maybe(true),
+    dependenciesOf: (header) => {
+      if (faults.on && random() < 0.05) throw new Error('no idea')
+      const id = header === undefined ? '' : (JSON.parse(new TextDecoder().decode(header)) as { id: string }).id
+      return maybe(names[id] ?? [])
+    },
+    verify: (content, states) => {
+      const accepted = new Map<string, number>()
+      const next = new Map<string, Uint8Array>()
+      for (const run of content.runs) {
+        const before = states.get(run.session)
+        // The state left behind is the count: what is offered continues it.
+        const count = before === undefined ? 0 : Number(new TextDecoder().decode(before))
+        if (count !== run.after) throw new Error(`${run.session}: verified up to ${count}, offered from ${run.after}`)
+        accepted.set(run.session, run.transactions.length)
+        next.set(run.session, bytes(String(run.after + run.transactions.length)))
+      }
+      return maybe({ accepted, states: next })
+    },
+  }
+  return shape === 'tombstones' ? { isTombstone: (session: string) => maybe(session.endsWith('$')) } : hooks
+}
+
+/** What an unreliable storage really holds. */
+const REAL = new WeakMap<Storage, Storage>()
+
+/** A storage that answers when it likes, in any order, and fails now and then: before or after it did what it was asked. */
+function unreliable(random: () => number, faults: { readonly on: boolean }, rate: number): Storage {
+  const real = memoryStorage()
+  const slow = random() < 0.8
+  const late = async <T>(call: () => T): Promise<T> => {
+    for (let turns = Math.floor(random() * 5); turns > 0; turns--) await nextTurn()
+    if (faults.on && random() < rate) throw new StorageError('IO', 'before')
+    const value = call()
+    for (let turns = Math.floor(random() * 5); turns > 0; turns--) await nextTurn()
+    if (faults.on && random() < rate) throw new StorageError('IO', 'after')
+    return value
+  }
+  let queue: Promise<unknown> = Promise.resolve()
+  const proxy = new Proxy(real as Storage, {
+    get(target, name: keyof Storage) {
+      const method = (target[name] as (...args: unknown[]) => unknown).bind(target)
+      if (!slow) return method
+      if (name === 'append' || name === 'erase')
+        return (...args: unknown[]) => {
+          const next = queue.then(() => late(() => method(...args)))
+          queue = next.catch(() => {})
+          return next
+        }
+      if (name === 'knownStates' || name === 'read' || name === 'verifierStates')
+        return (...args: unknown[]) => late(() => method(...args))
+      return method
+    },
+  })
+  REAL.set(proxy, real)
+  return proxy
+}
+
+function pick<T>(random: () => number, list: readonly T[]): T {
+  return list[Math.floor(random() * list.length)] as T
+}
+
+/** Mulberry32. */
+function generator(seed: number): () => number {
+  let state = (seed * 0x9e3779b1) >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

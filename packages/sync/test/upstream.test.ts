@@ -1,0 +1,147 @@
+/**
+ * Nodes with an upstream: a client and its server, an edge and its core. When absence may be said, and by whom it is known.
+ */
+import { EMPTY } from '@tidemark/known-state'
+import { expect, test } from 'vitest'
+import { append, content, createWorld, JAZZ, nextTurn, settled, state } from './world.ts'
+
+test('35: an edge that holds a document answers at once, subscribes upstream, and passes on what the core gets later', async () => {
+  const world = createWorld()
+  const core = await world.node('core', { holds: [append('note', 'a:0-3')] })
+  const edge = await world.node('edge', { holds: [append('note', 'a:0-3')], upstreamExpected: true })
+  world.connect(edge, core)
+  const client = world.peer('client', edge)
+  client.load('note', state('a:3'))
+  await settled()
+  expect(world.trace.filter((line) => !line.includes('core'))).toEqual([
+    'client > edge  LOAD note header a:3',
+    'edge > client  KNOWN note header a:3',
+  ])
+  expect(world.trace.filter((line) => line.includes('core'))).toEqual([
+    'edge > core  LOAD note header a:3',
+    'core > edge  KNOWN note header a:3',
+  ])
+  world.peer('writer', core).say(content('note', 'a:3-4', false))
+  await settled()
+  expect(world.trace).toContain('edge > client  CONTENT note a:3-4')
+})
+
+test('35: what a client writes at an edge reaches the core', async () => {
+  const world = createWorld()
+  const core = await world.node('core', { holds: [append('note', 'a:0-1')] })
+  const edge = await world.node('edge', { holds: [append('note', 'a:0-1')], upstreamExpected: true })
+  world.connect(edge, core)
+  world.peer('client', edge).say(content('note', 'b:0-1', false), content('new', 'a:0-1'))
+  await settled()
+  const held = await core.spy.storage.knownStates(['note', 'new'])
+  expect(held.map((stored) => stored?.known)).toEqual([state('a:1 b:1'), state('a:1')])
+})
+
+test('35b: an edge says absent only after its core said so', async () => {
+  const world = createWorld()
+  const edge = await world.node('edge', { upstreamExpected: true })
+  const core = world.peer('core', edge, { upstream: true })
+  const client = world.peer('client', edge)
+  client.load('note')
+  await settled()
+  expect(client.heard).toEqual([])
+  core.say({ action: 'known', id: 'note', known: EMPTY, correction: false })
+  await settled()
+  expect(world.trace).toEqual([
+    'client > edge  LOAD note ∅',
+    'edge > core  LOAD note ∅',
+    'core > edge  KNOWN note ∅',
+    'edge > client  KNOWN note ∅',
+  ])
+})
+
+test('35b: an edge that cannot reach its core is unavailable after three seconds, never absent; the subscription stays', async () => {
+  const world = createWorld()
+  const core = await world.node('core', { holds: [append('note', 'a:0-1')] })
+  const edge = await world.node('edge', { upstreamExpected: true })
+  const own = world.peer('own', edge)
+  const jazz = world.peer('jazz', edge, JAZZ)
+  own.load('note')
+  jazz.load('note')
+  await settled()
+  await world.clock.advance(2_900)
+  expect([...own.heard, ...jazz.heard]).toEqual([])
+  await world.clock.advance(200)
+  expect(own.heard).toMatchObject([{ action: 'error', code: 'unavailable' }])
+  expect(jazz.heard).toMatchObject([{ action: 'known', known: EMPTY }])
+  world.connect(edge, core)
+  await settled()
+  for (const peer of [own, jazz]) expect(peer.heard.at(-1)).toMatchObject({ action: 'content', id: 'note' })
+})
+
+test('54: who asks a cold server with a slow storage is told after it answered, and by whom absence is known', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('there', 'a:0-1')] })
+  server.spy.replace = {
+    knownStates: async (ids) => {
+      await world.clock.wait(300)
+      return server.spy.real.knownStates(ids)
+    },
+  }
+  const client = await world.node('client', { upstreamExpected: true })
+  world.connect(client, server)
+  const told: unknown[] = []
+  const link = client.runner.connect({
+    traits: { ...JAZZ, errors: true, local: true, upstream: false },
+    send: (sent) =>
+      told.push(
+        ...sent.map(({ message, answeredBy }) => ({
+          action: message.action,
+          id: 'id' in message && message.id,
+          answeredBy,
+        })),
+      ),
+    room: () => true,
+    close() {},
+    pause() {},
+    resume() {},
+  })
+  for (const id of ['there', 'nowhere']) link.receive([{ message: { action: 'load', id, known: EMPTY }, bytes: 1 }])
+  await settled()
+  await world.clock.advance(299)
+  expect(told).toEqual([])
+  await world.clock.advance(1)
+  expect(told).toEqual([
+    { action: 'content', id: 'there', answeredBy: undefined },
+    { action: 'known', id: 'nowhere', answeredBy: ['storage', 'upstream'] },
+  ])
+})
+
+test('an upstream is told DONE when nobody here wants a document any more', async () => {
+  const world = createWorld()
+  const core = await world.node('core', { holds: [append('note', 'a:0-1')] })
+  const edge = await world.node('edge', { upstreamExpected: true })
+  world.connect(edge, core)
+  const [one, two] = [world.peer('one', edge), world.peer('two', edge)]
+  for (const peer of [one, two]) peer.load('note')
+  await settled()
+  one.link.closed()
+  await settled()
+  expect(world.trace).not.toContain('edge > core  DONE note')
+  two.say({ action: 'done', id: 'note' })
+  await settled()
+  expect(world.trace.at(-1)).toBe('edge > core  DONE note')
+  expect(core.runner.sizes()).toMatchObject({ documents: 0 })
+})
+
+test('a lost upstream leaves nothing of what was asked of it, and the next one is asked again', async () => {
+  const world = createWorld()
+  const edge = await world.node('edge', { upstreamExpected: true, holds: [append('note', 'a:0-1')] })
+  const client = world.peer('client', edge)
+  client.load('note', state('a:1'))
+  const first = world.peer('first', edge, { upstream: true })
+  await settled()
+  first.link.closed()
+  await nextTurn()
+  world.peer('second', edge, { upstream: true })
+  await settled()
+  expect(world.trace.filter((line) => line.includes('LOAD') && !line.startsWith('client'))).toEqual([
+    'edge > first  LOAD note header a:1',
+    'edge > second  LOAD note header a:1',
+  ])
+})
