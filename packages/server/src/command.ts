@@ -1,0 +1,104 @@
+/**
+ * The command line of `tidemark-server`: what may be written there, and what it means.
+ *
+ * Not here: doing it (`serve.ts`).
+ */
+import { parseArgs } from 'node:util'
+import type { LogLevel } from './log.ts'
+
+export const DEFAULT_STORAGE = 'sqlite:./tidemark.db'
+const DEFAULT_HOST = '127.0.0.1'
+const DEFAULT_PORT = 4210
+const PORT_MAX = 65_535
+const LOG_LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug']
+
+export const USAGE: string = `usage: tidemark-server [options]
+
+  --host HOST        address to listen on (default ${DEFAULT_HOST}: this machine only)
+  --port PORT        port to listen on, 0 for any that is free (default ${DEFAULT_PORT})
+  --storage STORAGE  sqlite:PATH or memory: (default ${DEFAULT_STORAGE})
+  --upstream URL     another server to sync with (not available yet)
+  --token-file FILE  let in only clients with one of these tokens, one per line;
+                     given as "Authorization: Bearer TOKEN" or as "?key=TOKEN"
+  --log-level LEVEL  ${LOG_LEVELS.join(', ')} (default info); the log goes to stderr
+  --help, --version
+
+Prints "listening on ws://HOST:PORT" when ready. GET /health and GET /metrics tell how it is.
+SIGTERM and Ctrl-C stop it when what was accepted is stored; the second one stops it at once.
+`
+
+/** What was asked for cannot be done: one line for people, and exit code 2. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError'
+}
+
+export interface ServeCommand {
+  readonly host: string
+  readonly port: number
+  readonly storage: string
+  readonly tokenFile: string | undefined
+  readonly logLevel: LogLevel
+}
+
+export type Command = 'help' | 'version' | ServeCommand
+
+/** @throws CommandError for anything that is not exactly an option with a value that makes sense. */
+export function parseCommand(args: readonly string[]): Command {
+  const values = parsed(args)
+  if (values.help === true) return 'help'
+  if (values.version === true) return 'version'
+  if (values.upstream !== undefined)
+    throw new CommandError('--upstream is not available yet: this version syncs with its own clients only')
+  return {
+    host: given('--host', values.host) ?? DEFAULT_HOST,
+    port: portOf(values.port),
+    storage: given('--storage', values.storage) ?? DEFAULT_STORAGE,
+    tokenFile: given('--token-file', values['token-file']),
+    logLevel: levelOf(values['log-level']),
+  }
+}
+
+function parsed(args: readonly string[]) {
+  const text = { type: 'string' } as const
+  const flag = { type: 'boolean' } as const
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        host: text,
+        port: text,
+        storage: text,
+        upstream: text,
+        'token-file': text,
+        'log-level': text,
+        help: flag,
+        version: flag,
+      },
+    }).values
+  } catch (cause) {
+    // Only its first sentence says what is wrong; the rest is advice on writing command lines.
+    const [problem = ''] = (cause as Error).message.split(/\.\s/)
+    throw new CommandError(`${problem}; see --help`, { cause })
+  }
+}
+
+function given(option: string, value: string | undefined): string | undefined {
+  if (value === '') throw new CommandError(`${option}: expected a value, got nothing`)
+  return value
+}
+
+function portOf(text: string | undefined): number {
+  if (text === undefined) return DEFAULT_PORT
+  const port = Number(text)
+  if (!/^\d+$/.test(text) || port > PORT_MAX)
+    throw new CommandError(`--port: expected a number from 0 to ${PORT_MAX}, got ${JSON.stringify(text)}`)
+  return port
+}
+
+function levelOf(text: string | undefined): LogLevel {
+  if (text === undefined) return 'info'
+  const level = LOG_LEVELS.find((known) => known === text)
+  if (level === undefined)
+    throw new CommandError(`--log-level: expected one of ${LOG_LEVELS.join(', ')}, got ${JSON.stringify(text)}`)
+  return level
+}

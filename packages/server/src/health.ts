@@ -1,0 +1,24 @@
+/**
+ * Health: one look at a server, for people and load balancers. No secrets, no ids of documents.
+ */
+import type { AckLevel } from '@tidemark/protocol'
+import type { Generation } from '@tidemark/storage'
+
+export interface Health {
+  /** `draining`: it is being closed; `failed`: the store does not answer. */
+  readonly status: 'ok' | 'draining' | 'failed'
+  readonly peer: string
+  readonly storage: {
+    readonly generation: Generation
+    /** What an acknowledgement means; `memory` survives nothing. */
+    readonly level: AckLevel | 'memory'
+    readonly writable: boolean
+  }
+  readonly connections: number
+  /** Documents that somebody is subscribed to, and subscriptions: each document counts once per subscriber. */
+  readonly documents: number
+  readonly subscriptions: number
+  /** Contents accepted and not yet durable. */
+  readonly queued: number
+  readonly uptimeMs: number
+}

@@ -1,0 +1,119 @@
+/**
+ * A server behind HTTP: `GET /health`, `GET /metrics`, WebSocket upgrades on any path, and whatever else the embedder serves.
+ *
+ * Not here: what the server does (`server.ts`), who is let in (its hooks), TLS (put a proxy before it, or hand in a server).
+ */
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type AcceptOptions, acceptWebSockets } from '@tidemark/websocket/node'
+import type { Who } from './connections.ts'
+import { processMetrics } from './process-metrics.ts'
+import { PROMETHEUS_CONTENT_TYPE } from './registry.ts'
+import type { Server } from './server.ts'
+
+export interface ListenOptions
+  extends Pick<AcceptOptions<Who>, 'dialects' | 'highWaterBytes' | 'pingEveryMs' | 'closeGraceMs'> {
+  /** Default: 127.0.0.1, this machine only. */
+  readonly host?: string
+  /** Default: 0, any that is free. */
+  readonly port?: number
+  /** Answers every plain request but those for `/health` and `/metrics`; without it they are 404. */
+  onRequest?(request: IncomingMessage, response: ServerResponse): void | Promise<void>
+}
+
+export interface Listening {
+  /** `ws://HOST:PORT`, with the real port. */
+  readonly url: string
+  readonly port: number
+  /** Takes nobody any more, closes the server (see `Server.close`), then the sockets. */
+  close(): Promise<void>
+}
+
+/** @throws Error of `node:net`: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `ENOTFOUND`. The server is then still the caller's. */
+export async function listen(server: Server, options: ListenOptions = {}): Promise<Listening> {
+  const { host = '127.0.0.1', port = 0 } = options
+  const http = createHttpServer(HTTP_OPTIONS, (request, response) => {
+    respond(server, options, request, response).catch(() => fail(response))
+  })
+  await bind(http, host, port)
+  const acceptor = acceptWebSockets<Who>(http, {
+    ...options,
+    limits: server.limits,
+    admit: (request) => server.admit(request),
+    onChannel: (channel, who) => server.accept(channel, who),
+  })
+  const { port: realPort } = http.address() as AddressInfo
+  let closing: Promise<void> | undefined
+
+  async function close(): Promise<void> {
+    const closed = new Promise((resolve) => http.close(resolve))
+    try {
+      await server.close()
+    } finally {
+      await acceptor.close(1001, 'the server is going away')
+      http.closeAllConnections()
+      await closed
+    }
+  }
+
+  return {
+    url: `ws://${host.includes(':') ? `[${host}]` : host}:${realPort}`,
+    port: realPort,
+    close() {
+      closing ??= close()
+      return closing
+    },
+  }
+}
+
+/**
+ * Other upgrades than to WebSocket (HTTP/2 in the clear) are not meant for us: they are plain requests. An option of newer Nodes that
+ * the types do not know yet.
+ */
+const HTTP_OPTIONS: ServerOptions = Object.assign({} as ServerOptions, {
+  shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === 'websocket',
+})
+
+function bind(http: HttpServer, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    http.once('error', reject)
+    http.listen({ host, port }, () => {
+      http.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+async function respond(
+  server: Server,
+  { onRequest }: ListenOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const path = request.url?.replace(/\?.*$/, '')
+  const readable = request.method === 'GET' || request.method === 'HEAD'
+  if (readable && path === '/health') {
+    const health = server.health()
+    return answer(response, health.status === 'ok' ? 200 : 503, 'application/json', `${JSON.stringify(health)}\n`)
+  }
+  const metrics = readable && path === '/metrics' ? server.metrics() : undefined
+  if (metrics !== undefined) return answer(response, 200, PROMETHEUS_CONTENT_TYPE, metrics + processMetrics())
+  if (onRequest !== undefined) return onRequest(request, response)
+  answer(response, 404, 'text/plain; charset=utf-8', 'there is nothing here; sync clients connect by WebSocket\n')
+}
+
+function answer(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' })
+  response.end(body)
+}
+
+function fail(response: ServerResponse): void {
+  if (response.headersSent) response.destroy()
+  else answer(response, 500, 'text/plain; charset=utf-8', 'internal error\n')
+}

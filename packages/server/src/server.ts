@@ -1,0 +1,159 @@
+/**
+ * The server as policy: a runner over a storage, who may connect, what is counted and said, how it ends.
+ *
+ * It answers from the storage and loads no documents. No socket and no timer of its own: channels come from outside, waiting
+ * goes through the clock, so it runs in a simulation as it does behind a socket.
+ * L3: closing waits until what was accepted is stored and acknowledged. Not here: HTTP and sockets (`listen.ts`).
+ */
+import { type Frame, jazz, type Limits } from '@tidemark/protocol'
+import { type Clock, type Opened, systemClock } from '@tidemark/storage'
+import type { Report } from '@tidemark/sync'
+import { type Channel, run } from '@tidemark/sync/run'
+import type { Admission, UpgradeRequest } from '@tidemark/websocket'
+import { createAdmission } from './admission.ts'
+import { createConnections, type Who } from './connections.ts'
+import { createCounters } from './counters.ts'
+import { observeSizes } from './gauges.ts'
+import type { Health } from './health.ts'
+import { createKeepAlive } from './keep-alive.ts'
+import { silent } from './log.ts'
+import { createReportLog } from './log-reports.ts'
+import { DEFAULT_SERVER_LIMITS, type ServerLimits, type ServerOptions } from './options.ts'
+import { createPenalties } from './penalties.ts'
+import { reconcileHash } from './reconcile-hash.ts'
+import { createRegistry } from './registry.ts'
+import { createStoreWatch } from './store-watch.ts'
+
+export interface Server {
+  /** Who this server is to its peers. */
+  readonly peer: string
+  /** How the storage answered when it was opened. */
+  readonly opened: Opened
+  /** As given at its creation, with its own defaults. */
+  readonly limits: ServerLimits & Partial<Limits>
+  /** Whether whoever sent an upgrade request is let in; what is admitted goes to `accept`. Never rejects. */
+  admit(request: UpgradeRequest): Promise<Admission<Who>>
+  /** Serves a client until its channel is closed. */
+  accept(channel: Channel, who?: Who): void
+  health(): Health
+  /** All metrics as Prometheus text; `undefined` if a meter was handed in. */
+  metrics(): string | undefined
+  /** Hears what the engine reports; answers how to stop. */
+  listen(listener: (report: Report) => void): () => void
+  /**
+   * Lets nobody in any more, waits until what was accepted is stored and acknowledged, closes all connections with 1001, then the
+   * storage.
+   *
+   * @throws Error if the storage does not settle in time; connections are closed nevertheless.
+   */
+  close(): Promise<void>
+}
+
+/** @throws StorageError if the storage does not open. */
+export async function createServer(options: ServerOptions): Promise<Server> {
+  const { storage, hooks = {}, clock = systemClock, log = silent } = options
+  const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits }
+  const peer = options.peer ?? randomPeer(clock)
+  const registry = createRegistry()
+  const meter = options.meter ?? registry
+  const counters = createCounters(meter)
+  const penalties = createPenalties(clock)
+  const { soon } = options
+  const observe = counters.observe
+  const runner = await run({ storage, peer, clock, hooks, reconcileHash, limits, observe, ...(soon && { soon }) })
+  const keepAlive = createKeepAlive(clock, createPing(peer))
+  const connections = createConnections({ runner, counters, keepAlive, penalties, limits, clock, log })
+  const startedMs = clock.now()
+  const watch = createStoreWatch({
+    storage,
+    clock,
+    failedAsAWhole(cause) {
+      log('error', 'the store failed as a whole: clients are sent away until it answers again', { cause })
+      connections.closeAll(1013, 'the store does not answer; try again later')
+    },
+    answersAgain: () => log('warn', 'the store answers again'),
+  })
+  runner.listen((report) => {
+    counters.report(report)
+    if (report.kind === 'storage') watch.suspect()
+  })
+  runner.listen(createReportLog(log, clock))
+  const forgetSizes = observeSizes(meter, () => runner.sizes())
+  let closing: Promise<void> | undefined
+
+  function obstacle(): string | undefined {
+    if (closing !== undefined) return 'the server is closing'
+    if (watch.failed) return 'the store does not answer'
+    return connections.size >= limits.connectionsMax ? 'too many connections' : undefined
+  }
+
+  async function close(): Promise<void> {
+    // What arrives from now on stays with its senders; they were told nothing of it, so they send it again elsewhere.
+    connections.pauseAll()
+    const settled = await inTime(runner.flushed(), limits.drainMsMax, clock)
+    connections.closeAll(1001, 'the server is going away')
+    watch.stop()
+    forgetSizes()
+    if (!settled) throw new Error(`the storage did not settle what was accepted within ${limits.drainMsMax} ms`)
+    await runner.close()
+    await storage.close()
+  }
+
+  return {
+    peer,
+    opened: runner.opened,
+    limits,
+    admit: createAdmission({ authenticate: hooks.authenticate, penalties, counters, log, obstacle }),
+    accept(channel, who = {}) {
+      const why = obstacle()
+      if (why !== undefined) channel.close(1013, why)
+      else connections.accept(channel, who)
+    },
+    health() {
+      const { documents, subscriptions, queued } = runner.sizes()
+      const { generation, level, writable } = runner.opened
+      return {
+        status: watch.failed ? 'failed' : closing === undefined ? 'ok' : 'draining',
+        peer,
+        storage: { generation, level, writable },
+        connections: connections.size,
+        documents,
+        subscriptions,
+        queued,
+        uptimeMs: clock.now() - startedMs,
+      }
+    },
+    metrics: () => (options.meter === undefined ? registry.render() : undefined),
+    listen: (listener) => runner.listen(listener),
+    close() {
+      closing ??= close()
+      return closing
+    },
+  }
+}
+
+/** The keep-alive line of the Jazz dialect, the one dialect that has it. */
+function createPing(peer: string): (timeMs: number) => Frame {
+  const codec = jazz.createCodec()
+  return (timeMs) => codec.encode([{ action: 'ping', time: timeMs, from: peer }], PING_BYTES)[0] ?? ''
+}
+
+const PING_BYTES = 1_024
+
+/** Whether `work` was done within `ms`. */
+async function inTime(work: Promise<void>, ms: number, clock: Clock): Promise<boolean> {
+  const done = new AbortController()
+  const late = clock.wait(ms, done.signal).then(() => false)
+  try {
+    return await Promise.race([work.then(() => true), late])
+  } finally {
+    done.abort()
+  }
+}
+
+function randomPeer(clock: Clock): string {
+  const letter = () => Math.floor(clock.random() * 36).toString(36)
+  return Array.from({ length: PEER_LETTERS }, letter).join('')
+}
+
+const PEER_LETTERS = 20

@@ -1,0 +1,197 @@
+/**
+ * Scenarios 27, 30 and 55 over real sockets and SQLite, smaller than in their text: what many ids, many connections and many
+ * documents cost. The benchmark runs them at full size.
+ */
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { sqliteStorage } from '@tidemark/storage-sqlite'
+import { expect, test } from 'vitest'
+import { type Command, startCommand, withCommand } from '../command-process.ts'
+import { metric, settled, until, withFolder, withServer, wrapped } from '../help.ts'
+import { content, doc, header, jazzClient, load, session } from '../jazz.ts'
+
+const timeout = 120_000
+
+test(
+  '27: 50,000 LOADs for ids that do not exist: when the connection is closed, memory is where it was',
+  { timeout },
+  () =>
+    withFolder((folder) =>
+      withServer({ storage: sqliteStorage({ path: join(folder, 'store.db') }) }, async (world) => {
+        const round = async (count: number) => {
+          const client = await jazzClient(world.url)
+          for (let index = 0; index < count; index += 1_000)
+            client.say(...Array.from({ length: 1_000 }, (_, more) => load(`Nobody${index + more}`)))
+          await until('all answers', () => client.heard.length === count, 60_000)
+          expect(client.heard.every(({ action, header: held }) => action === 'known' && held === false)).toBe(true)
+          expect(world.server.health()).toMatchObject({ documents: count, subscriptions: count })
+          await client.close()
+          await until('the end', () => world.server.health().connections === 0)
+        }
+        await round(5_000)
+        const before = await heapUsed()
+        await round(50_000)
+        expect(world.server.health()).toMatchObject({ documents: 0, subscriptions: 0, queued: 0 })
+        expect(metric(world.server.metrics() ?? '', 'tidemark_documents_held')).toBe(0)
+        // 4 bytes an id is the measure; the rest is what a test runner leaves lying about.
+        expect((await heapUsed()) - before).toBeLessThan(50_000 * 4 + 500_000)
+      }),
+    ),
+)
+
+test('30: 3,000 idle connections: the cost of a transaction is that of 2 connections', { timeout }, () =>
+  withFolder((folder) =>
+    withCommand(['--port', '0', '--storage', `sqlite:${join(folder, 'store.db')}`], async (command) => {
+      const transactions = 3_000
+      await write(command, 'warmup', transactions)
+      const alone = Math.min(await write(command, 'alone1', transactions), await write(command, 'alone2', transactions))
+      const idle = await openIdle(command, 3_000)
+      try {
+        const crowded = Math.min(
+          await write(command, 'crowd1', transactions),
+          await write(command, 'crowd2', transactions),
+        )
+        expect(
+          metric(await (await command.get('/metrics')).text(), 'tidemark_connections_open'),
+        ).toBeGreaterThanOrEqual(3_000)
+        expect(crowded / alone).toBeLessThan(1.5)
+      } finally {
+        for (const socket of idle) socket.destroy()
+      }
+    }),
+  ),
+)
+
+test('55: the time to listening and the memory do not depend on how many documents are stored', { timeout }, () =>
+  withFolder(async (folder) => {
+    const few = await measureStart(join(folder, 'few.db'), 10)
+    const many = await measureStart(join(folder, 'many.db'), 30_000)
+    expect(many.residentBytes / few.residentBytes).toBeLessThan(1.2)
+    // Two starts of a process of half a second differ by some milliseconds anyway.
+    expect(many.startMs).toBeLessThan(few.startMs * 1.2 + 100)
+  }),
+)
+
+test('55: nothing but `open` is asked of the storage before the first request', { timeout }, () =>
+  withFolder((folder) => {
+    const calls: string[] = []
+    const storage = wrapped(sqliteStorage({ path: join(folder, 'store.db') }), (method, call) => {
+      calls.push(method)
+      return call()
+    })
+    return withServer({ storage }, async (world) => {
+      await world.get('/health')
+      await world.get('/metrics')
+      const client = await jazzClient(world.url)
+      await settled()
+      expect(calls).toEqual(['open'])
+      client.say(load('note'))
+      await client.hears(1)
+      expect(calls).toEqual(['open', 'knownStates'])
+      await client.close()
+    })
+  }),
+)
+
+/** One writer and one subscriber; answers the server's CPU seconds from the first transaction to the last one's arrival. */
+async function write(command: Command, name: string, transactions: number): Promise<number> {
+  const writer = await jazzClient(command.url)
+  const reader = await jazzClient(command.url)
+  writer.say(content(name, 'a', 0, 1))
+  await until('created', () => writer.heard.length > 0)
+  reader.say(load(name))
+  await until('subscribed', () => reader.heard.length > 0)
+  const began = await cpuSeconds(command)
+  const acknowledged = () => writer.heard.at(-1)?.sessions?.[session('a')] ?? 0
+  for (let count = 1; count <= transactions; count++) {
+    if (count - acknowledged() > 100) await until('acknowledged', () => count - acknowledged() < 100)
+    writer.say(content(name, 'a', count, count + 1))
+  }
+  const arrived = () => {
+    const run = reader.heard.at(-1)?.new?.[session('a')]
+    return (run?.after ?? 0) + (run?.newTransactions.length ?? 0)
+  }
+  await until('all of them arrived', () => arrived() > transactions, 60_000)
+  const cost = (await cpuSeconds(command)) - began
+  await Promise.all([writer.close(), reader.close()])
+  return cost
+}
+
+async function cpuSeconds(command: Command): Promise<number> {
+  return metric(await (await command.get('/metrics')).text(), 'process_cpu_seconds_total')
+}
+
+/** Connections that only listen, as cheaply as can be. */
+async function openIdle(command: Command, count: number): Promise<Socket[]> {
+  const { port } = new URL(command.url)
+  const handshake = [
+    'GET / HTTP/1.1',
+    'Host: x',
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  ]
+  const sockets: Socket[] = []
+  while (sockets.length < count) {
+    const batch = Array.from({ length: Math.min(200, count - sockets.length) }, async () => {
+      const socket = connect(Number(port), '127.0.0.1')
+      socket.on('error', () => {})
+      sockets.push(socket)
+      socket.write(`${handshake.join('\r\n')}\r\n\r\n`)
+      await new Promise((resolve) => socket.once('data', resolve))
+      socket.resume()
+    })
+    await Promise.all(batch)
+  }
+  return sockets
+}
+
+/** Fills a store, then starts the command on it: the best of three. */
+async function measureStart(path: string, documents: number): Promise<{ startMs: number; residentBytes: number }> {
+  const storage = sqliteStorage({ path })
+  storage.open()
+  for (let index = 0; index < documents; index += 5_000)
+    await storage.append(
+      Array.from({ length: Math.min(5_000, documents - index) }, (_, more) => document(index + more)),
+    )
+  await storage.close()
+  const starts: { startMs: number; residentBytes: number }[] = []
+  for (let round = 0; round < 3; round++) {
+    const began = performance.now()
+    const command = await startCommand(['--port', '0', '--storage', `sqlite:${path}`])
+    const startMs = performance.now() - began
+    const text = await (await command.get('/metrics')).text()
+    starts.push({ startMs, residentBytes: metric(text, 'process_resident_memory_bytes') })
+    command.child.kill('SIGTERM')
+    await command.ended
+  }
+  const least = (pick: (start: (typeof starts)[0]) => number) => Math.min(...starts.map(pick))
+  return { startMs: least(({ startMs }) => startMs), residentBytes: least(({ residentBytes }) => residentBytes) }
+}
+
+function document(index: number) {
+  const utf8 = new TextEncoder()
+  const name = `Doc${index}`
+  const seal = utf8.encode('signature_z1')
+  const transactions = [utf8.encode('{"privacy":"trusting","madeAt":1,"changes":"[]"}')]
+  return {
+    id: doc(name),
+    kind: 'json',
+    priority: 3,
+    header: utf8.encode(JSON.stringify(header(name))),
+    runs: [{ session: session(`s${index % 100}`), after: 0, transactions, seal }],
+  } as const
+}
+
+async function heapUsed(): Promise<number> {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  for (let round = 0; round < 3; round++) {
+    await settled()
+    collect()
+  }
+  return process.memoryUsage().heapUsed
+}

@@ -1,0 +1,7 @@
+/**
+ * What both ends of a connection assume unless told otherwise.
+ */
+/** Four pages: enough to keep a socket busy, little enough for thousands of slow readers. */
+export const HIGH_WATER_BYTES: number = 256 * 1024
+export const PING_EVERY_MS = 30_000
+export const CLOSE_GRACE_MS = 5_000

@@ -1,0 +1,158 @@
+/**
+ * Upgrades: who is let in, in which dialect, and what the others are told.
+ */
+import { dialects, jazz, tidemarkJson } from '@tidemark/protocol'
+import { describe, expect, test } from 'vitest'
+import { listenTo, pause, until, upgradeText, withServer } from './help.ts'
+
+describe('admission', () => {
+  test('sees path, query, headers and address, and what it answers comes with the channel', () =>
+    withServer({ admit: async ({ url }) => ({ admitted: `user of ${url}` }) }, async (world) => {
+      await world.dial({ dialect: jazz, headers: { authorization: 'Bearer x' } }, '/any/path?key=a%20b')
+      await until('accepted', () => world.accepted.length === 1)
+      const [one] = world.accepted
+      expect(one?.admitted).toBe('user of /any/path?key=a%20b')
+      expect(one?.request).toMatchObject({
+        url: '/any/path?key=a%20b',
+        headers: { authorization: 'Bearer x' },
+        remoteAddress: '127.0.0.1',
+      })
+    }))
+
+  for (const [status, retryAfterMs, seconds] of [
+    [401, undefined, undefined],
+    [403, undefined, undefined],
+    [429, 1_500, 2_000],
+    [503, 5_000, 5_000],
+  ] as const)
+    test(`a refusal is HTTP ${status} with a short text, and there is no connection`, () =>
+      withServer(
+        { admit: () => ({ status, message: 'because', ...(retryAfterMs && { retryAfterMs }) }) },
+        async (world) => {
+          await expect(world.dial()).rejects.toMatchObject({
+            name: 'ConnectError',
+            code: 'refused',
+            status,
+            retryAfterMs: seconds,
+            message: `the server refused with ${status}: because`,
+          })
+          expect(world.accepted).toEqual([])
+          const answer = await world.raw(upgradeText())
+          expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+          expect(answer).toMatch(/\r\n\r\nbecause\n$/)
+          expect(answer.includes('WWW-Authenticate: Bearer')).toBe(status === 401)
+        },
+      ))
+
+  test('one that fails, or takes too long, is 503', async () => {
+    await withServer({ admit: () => Promise.reject(new Error('secret detail')) }, async (world) => {
+      const answer = await world.raw(upgradeText())
+      expect(answer).toMatch(/^HTTP\/1.1 503 /)
+      expect(answer).not.toContain('secret')
+    })
+    await withServer({ admit: () => new Promise(() => {}), admitTimeoutMs: 30 }, async (world) => {
+      await expect(world.dial()).rejects.toMatchObject({ status: 503 })
+    })
+  })
+
+  test('more upgrades than may be decided at one time are 503', () => {
+    let release = () => {}
+    const gate = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const admit = () => gate.then(() => ({ admitted: undefined }))
+    return withServer({ admit, upgradesMax: 2 }, async (world) => {
+      const waiting = [world.dial(), world.dial()]
+      await pause(50)
+      await expect(world.dial()).rejects.toMatchObject({ status: 503 })
+      release()
+      await Promise.all(waiting)
+      await world.dial()
+    })
+  })
+
+  test('a client that goes away while it is decided about costs nothing', () => {
+    let release = () => {}
+    const gate = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    return withServer({ admit: () => gate.then(() => ({ admitted: undefined })) }, async (world) => {
+      const socket = world.tcp()
+      socket.write(upgradeText())
+      await pause(20)
+      socket.resetAndDestroy()
+      await pause(20)
+      release()
+      await pause(20)
+      await world.dial()
+      expect(world.acceptor.connections).toBe(world.accepted.length)
+      await until('only the living one', () => world.acceptor.connections === 1)
+    })
+  })
+})
+
+describe('sub-protocols', () => {
+  test('none is the Jazz dialect', () =>
+    withServer({}, async (world) => {
+      expect(await world.raw(upgradeText())).not.toContain('Sec-WebSocket-Protocol')
+      expect(world.accepted[0]?.channel.dialect).toBe(jazz)
+    }))
+
+  test('a known one is chosen, also among unknown ones', () =>
+    withServer({}, async (world) => {
+      const channel = await world.dial({ dialect: tidemarkJson, protocols: ['other.2'] })
+      expect(channel.dialect).toBe(tidemarkJson)
+      expect(world.accepted[0]?.channel.dialect).toBe(tidemarkJson)
+      const answer = await world.raw(upgradeText('Sec-WebSocket-Protocol: other.2, tidemark.1.json'))
+      expect(answer).toContain('Sec-WebSocket-Protocol: tidemark.1.json\r\n')
+    }))
+
+  test('only unknown ones are 400, naming those that are spoken', () =>
+    withServer({}, async (world) => {
+      const answer = await world.raw(upgradeText('Sec-WebSocket-Protocol: mqtt, other.2'))
+      expect(answer).toMatch(/^HTTP\/1.1 400 /)
+      for (const { subprotocol } of dialects) expect(answer).toContain(subprotocol ?? 'the Jazz dialect')
+    }))
+
+  test('a server may speak some dialects only', async () => {
+    await withServer({ dialects: [jazz] }, async (world) => {
+      await expect(world.dial({ dialect: tidemarkJson })).rejects.toMatchObject({ status: 400 })
+    })
+    await withServer({ dialects: [tidemarkJson] }, async (world) => {
+      await expect(world.dial({ dialect: jazz })).rejects.toMatchObject({ status: 400 })
+    })
+  })
+})
+
+describe('broken requests', () => {
+  const broken = {
+    'no key':
+      'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n',
+    'a short key': upgradeText().replace('dGhlIHNhbXBsZSBub25jZQ==', 'abc'),
+    'an old version': upgradeText().replace('Version: 13', 'Version: 7'),
+    'another method': upgradeText().replace('GET', 'POST'),
+    'another protocol': upgradeText().replace('websocket', 'h2c'),
+    'a malformed list of sub-protocols': upgradeText('Sec-WebSocket-Protocol: tidemark.1.json,,('),
+    'no HTTP at all': 'hello?\r\n\r\n',
+    'half a request': 'GET / HT',
+  }
+  for (const [what, text] of Object.entries(broken))
+    test(`${what}: an HTTP error or silence, and nobody else notices`, () =>
+      withServer({}, async (world) => {
+        const good = listenTo(await world.dial())
+        await until('accepted', () => world.accepted.length === 1)
+        const server = listenTo(world.accepted[0]?.channel as never)
+        const answer = await world.raw(text)
+        if (what === 'half a request') expect(answer).toBe('(still open)')
+        else expect(answer).toMatch(/^HTTP\/1.1 4\d\d /)
+        expect(world.accepted).toHaveLength(1)
+        good.channel.send('fine')
+        await until('the other', () => server.frames.length === 1)
+      }))
+
+  test('plain requests are not touched', () =>
+    withServer({}, async (world) => {
+      const response = await fetch(world.url.replace('ws:', 'http:'))
+      expect(await response.text()).toBe('plain')
+    }))
+})
