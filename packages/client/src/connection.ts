@@ -1,0 +1,199 @@
+/**
+ * The connection to the upstream: kept up, by trying again.
+ *
+ * Attempts are made with full jitter from the first one on, later and later up to a cap, never before the peer asked to be left
+ * alone (`retryAfterMs`). Waits through the clock it is given; no socket and no timer of its own.
+ * Not here: what is said on a connection (the engine), what a channel is made of (`@tidemark/websocket`).
+ */
+import type { Clock } from '@tidemark/storage'
+import type { Attached, Channel, Connect } from '@tidemark/sync/run'
+import { type BackoffOptions, backoff } from './backoff.ts'
+import { type Supervised, supervise } from './supervise.ts'
+
+/** `connecting`: a channel is being opened, or the peer has not said anything yet. */
+export type ConnectionState = 'offline' | 'connecting' | 'online'
+
+/** How the latest connection, or attempt, ended. The code is that of the WebSocket protocol; 0 if none was made. */
+export interface Disconnect {
+  readonly code: number
+  readonly reason: string
+}
+
+export interface ConnectionLimits extends BackoffOptions {
+  /** An attempt, and the wait for the first word of a peer. */
+  readonly connectMsMax: number
+  /** Silence of a peer that pings (Jazz servers do every 5 s). */
+  readonly silenceMsMax: number
+  /** A connection that lasted as long was a good one: failures are counted anew. */
+  readonly stableMs: number
+}
+
+export interface Connection {
+  readonly state: ConnectionState
+  readonly ended: Disconnect | undefined
+  /** The peer introduced itself. */
+  greeted(): void
+  /** The peer wants to be left alone for a while after this connection. */
+  retryAfter(ms: number): void
+  connectNow(): void
+  /** Stays offline until `connectNow`. */
+  disconnect(): void
+  close(): void
+}
+
+export interface ConnectionContext {
+  readonly connect: Connect
+  readonly clock: Clock
+  readonly limits: ConnectionLimits
+  attach(channel: Channel): Attached
+  /** `state` changed. */
+  changed(): void
+}
+
+const GOING: Disconnect = { code: 1000, reason: 'the client went offline' }
+
+export function createConnection({ connect, clock, limits, attach, changed }: ConnectionContext): Connection {
+  let state: ConnectionState = 'offline'
+  let ended: Disconnect | undefined
+  let wanted = true
+  let closed = false
+  let hurried = false
+  let failures = 0
+  let notBefore = 0
+  let onlineSince: number | undefined
+  let supervised: Supervised | undefined
+  let attempt = new AbortController()
+  let nap = new AbortController()
+
+  function become(next: ConnectionState): void {
+    if (state === next) return
+    state = next
+    if (next === 'online') onlineSince = clock.now()
+    changed()
+  }
+
+  async function keepUp(): Promise<void> {
+    while (!closed) {
+      if (!wanted) await asleep(undefined)
+      else {
+        ended = await connectOnce()
+        become('offline')
+        if (wanted && !closed && !hurried) await asleep(restMs())
+      }
+    }
+  }
+
+  /** One connection from the attempt to its end. */
+  async function connectOnce(): Promise<Disconnect> {
+    become('connecting')
+    hurried = false
+    onlineSince = undefined
+    let channel: Channel
+    try {
+      channel = await open()
+    } catch (cause) {
+      notBefore = Math.max(notBefore, clock.now() + retryAfterOf(cause))
+      return { code: 0, reason: cause instanceof Error ? cause.message : String(cause) }
+    }
+    const { hello } = channel.dialect.traits
+    supervised = supervise(channel, {
+      clock,
+      firstMsMax: limits.connectMsMax,
+      silenceMsMax: hello ? undefined : limits.silenceMsMax,
+      heard: () => hello || become('online'),
+    })
+    const end = await attach(supervised.channel).closed
+    supervised = undefined
+    if (onlineSince !== undefined && clock.now() - onlineSince >= limits.stableMs) failures = 0
+    return end
+  }
+
+  /** A channel, or the reason why there is none in time. One that comes too late is closed. */
+  async function open(): Promise<Channel> {
+    attempt = new AbortController()
+    const { signal } = attempt
+    const opening = connect(signal)
+    const patience = new AbortController()
+    clock.wait(limits.connectMsMax, patience.signal).then(
+      () => attempt.abort(new Error(`no connection within ${limits.connectMsMax} ms`)),
+      () => {},
+    )
+    try {
+      const channel = await Promise.race([opening, abortOf(signal)])
+      signal.throwIfAborted()
+      return channel
+    } catch (cause) {
+      opening.then(
+        (late) => late.close(GOING.code, GOING.reason),
+        () => {},
+      )
+      throw cause
+    } finally {
+      patience.abort()
+    }
+  }
+
+  function restMs(): number {
+    const jitterMs = backoff(limits, failures, clock.random())
+    failures += 1
+    return Math.max(0, notBefore - clock.now()) + jitterMs
+  }
+
+  async function asleep(ms: number | undefined): Promise<void> {
+    nap = new AbortController()
+    const { signal } = nap
+    await (ms === undefined ? abortOf(signal) : clock.wait(ms, signal)).catch(() => {})
+  }
+
+  function drop({ code, reason }: Disconnect): void {
+    attempt.abort(new Error(reason))
+    supervised?.end(code, reason)
+    nap.abort()
+    become('offline')
+  }
+
+  // Later, so that whoever asked for the connection has it when it begins to change.
+  queueMicrotask(() => void keepUp())
+  return {
+    get state() {
+      return state
+    },
+    get ended() {
+      return ended
+    },
+    greeted: () => become('online'),
+    retryAfter(ms) {
+      notBefore = clock.now() + ms
+    },
+    connectNow() {
+      if (closed || (wanted && state !== 'offline')) return
+      wanted = true
+      hurried = true
+      failures = 0
+      notBefore = 0
+      nap.abort()
+    },
+    disconnect() {
+      wanted = false
+      drop(GOING)
+    },
+    close() {
+      closed = true
+      drop({ code: 1000, reason: 'the client was closed' })
+    },
+  }
+}
+
+/** Rejects when the signal aborts, with its reason. */
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+}
+
+/** Whoever opens channels may say when to come back (an HTTP server with `Retry-After` does). */
+function retryAfterOf(cause: unknown): number {
+  const ms = (cause as { readonly retryAfterMs?: unknown } | undefined)?.retryAfterMs
+  return typeof ms === 'number' && ms > 0 ? ms : 0
+}

@@ -1,0 +1,103 @@
+/**
+ * A channel under supervision: a peer that stays silent is noticed, and a channel can be given up without waiting for its end.
+ *
+ * A dead peer does not answer a close either, so whoever listens is told at once. Not here: opening channels (`connection.ts`).
+ */
+import type { Clock } from '@tidemark/storage'
+import type { Channel, Receiver } from '@tidemark/sync/run'
+
+export interface SuperviseOptions {
+  readonly clock: Clock
+  /** Milliseconds until the first frame has to be there. */
+  readonly firstMsMax: number
+  /** Milliseconds between two frames; `undefined` where peers are silent when there is nothing to say. */
+  readonly silenceMsMax: number | undefined
+  /** The first frame came. */
+  heard(): void
+}
+
+export interface Supervised {
+  /** To be attached in place of the channel itself. */
+  readonly channel: Channel
+  /** Closes the channel, and tells its receiver so at once. */
+  end(code: number, reason: string): void
+}
+
+/** Close code, of those that belong to applications. */
+export const SILENT = 4000
+
+export function supervise(channel: Channel, options: SuperviseOptions): Supervised {
+  const { clock, firstMsMax, silenceMsMax, heard } = options
+  const over = new AbortController()
+  let receiver: Receiver | undefined
+  let heardAt = clock.now()
+  let isHeard = false
+  let paused = false
+
+  function finish(code: number, reason: string): void {
+    if (over.signal.aborted) return
+    over.abort()
+    receiver?.closed(code, reason)
+  }
+
+  function end(code: number, reason: string): void {
+    if (over.signal.aborted) return
+    channel.close(code, reason)
+    finish(code, reason)
+  }
+
+  function note(): void {
+    heardAt = clock.now()
+    if (isHeard) return
+    isHeard = true
+    heard()
+  }
+
+  async function watch(): Promise<void> {
+    for (let waitMs = firstMsMax; ; ) {
+      await clock.wait(waitMs, over.signal)
+      const limitMs = isHeard ? silenceMsMax : firstMsMax
+      if (limitMs === undefined) return
+      // While we do not read, silence is ours.
+      const silentMs = paused ? 0 : clock.now() - heardAt
+      if (silentMs >= limitMs) return end(SILENT, `nothing was heard for ${silentMs} ms`)
+      waitMs = limitMs - silentMs
+    }
+  }
+
+  return {
+    channel: {
+      dialect: channel.dialect,
+      send: (frame) => channel.send(frame),
+      room: () => channel.room(),
+      unsent: () => channel.unsent(),
+      close: end,
+      open(to) {
+        receiver = to
+        channel.open({
+          frame(frame) {
+            if (over.signal.aborted) return
+            note()
+            to.frame(frame)
+          },
+          drained() {
+            if (!over.signal.aborted) to.drained()
+          },
+          closed: finish,
+        })
+        // Ends with the signal, and nobody waits for it.
+        watch().catch(() => {})
+      },
+      pause() {
+        paused = true
+        channel.pause()
+      },
+      resume() {
+        paused = false
+        heardAt = clock.now()
+        channel.resume()
+      },
+    },
+    end,
+  }
+}

@@ -1,0 +1,235 @@
+/**
+ * The connection: kept up without haste, noticed when it is dead, left alone when that is wanted. In manual time.
+ */
+import { jazz, tidemarkJson } from '@tidemark/protocol'
+import { memoryStorage } from '@tidemark/storage'
+import { type Channel, createPipe } from '@tidemark/sync/run'
+import { describe, expect, test } from 'vitest'
+import { type ClientOptions, createClient, jsonPayload } from '../src/index.ts'
+import { type ManualClock, manualClock, rest } from './clock.ts'
+import { createWorld } from './world.ts'
+
+const header = jsonPayload({ root: true })
+
+/** A client whose attempts are counted, by the times at which they were made. */
+async function lonely(connect: ClientOptions['connect'], clock: ManualClock = manualClock()) {
+  const attempts: number[] = []
+  const begin = clock.now()
+  const client = await createClient({
+    storage: memoryStorage(),
+    clock,
+    async connect(signal) {
+      attempts.push(clock.now() - begin)
+      return (connect as NonNullable<ClientOptions['connect']>)(signal)
+    },
+  })
+  await rest()
+  return { client, clock, attempts }
+}
+
+const refused = () => Promise.reject(new Error('nobody is there'))
+
+describe('attempts', () => {
+  test('wait a part of 1, 2, 4 … 30 s that chance decides, the first one too', async () => {
+    const clock = manualClock()
+    const chances = [0.25, 0.5, 0.75, 1, 0.5, 1, 0]
+    // The peer id of the client takes the first sixteen.
+    clock.chances.push(...new Array(16).fill(0), ...chances)
+    const { client, attempts } = await lonely(refused, clock)
+    await clock.advance(100_000)
+    const waits = attempts.slice(1, 8).map((at, index) => at - (attempts[index] as number))
+    expect(waits).toEqual([250, 1_000, 3_000, 8_000, 8_000, 30_000, 0])
+    expect([client.connection, client.disconnected]).toEqual(['offline', { code: 0, reason: 'nobody is there' }])
+    await client.close()
+    expect(clock.waits()).toEqual([])
+  })
+
+  test('of many clients do not come together after their server went away', async () => {
+    const world = await createWorld(tidemarkJson)
+    const clients = []
+    for (let count = 0; count < 4; count++) clients.push(await world.client())
+    await world.clock.advance(60_000)
+    expect(clients.map(({ client }) => client.connection)).toEqual(['online', 'online', 'online', 'online'])
+    world.clock.chances.push(0.1, 0.4, 0.7, 0.9)
+    await world.server.cut()
+    expect(world.clock.waits().sort((a, b) => a - b)).toEqual([100, 400, 700, 900])
+    await world.clock.advance(400)
+    expect(clients.map(({ client }) => client.connection)).toEqual(['online', 'online', 'offline', 'offline'])
+    await world.end()
+  })
+
+  test('are not made before the time that the server asked for', async () => {
+    const { client, clock, attempts } = await lonely(() =>
+      Promise.reject(Object.assign(new Error('busy'), { retryAfterMs: 5_000 })),
+    )
+    await clock.advance(5_499)
+    expect(attempts).toEqual([0])
+    await clock.advance(1)
+    expect(attempts).toEqual([0, 5_500])
+    await client.close()
+  })
+
+  test('that a server asked for in its last words are not made before', async () => {
+    const ends: Channel[] = []
+    const { client, clock, attempts } = await lonely(async () => {
+      const [ours, theirs] = createPipe(tidemarkJson)
+      theirs.open({ frame() {}, drained() {}, closed() {} })
+      ends.push(theirs)
+      return ours
+    })
+    const codec = tidemarkJson.createCodec()
+    const words = [{ action: 'error', code: 'busy', message: 'restarting', retryAfterMs: 7_000 }] as const
+    for (const frame of codec.encode(words, 1_000)) ends[0]?.send(frame)
+    await rest()
+    ends[0]?.close(1013, 'restarting')
+    await clock.advance(7_499)
+    expect(client.disconnected).toEqual({ code: 1013, reason: 'restarting' })
+    expect(attempts).toHaveLength(1)
+    await clock.advance(1)
+    expect(attempts).toHaveLength(2)
+    await client.close()
+  })
+
+  test('that a server ends at once go on being counted as failures', async () => {
+    const world = await createWorld(tidemarkJson)
+    const { client } = await world.client()
+    world.clock.chances.push(...new Array(5).fill(1))
+    for (const waitMs of [1_000, 2_000, 4_000, 8_000]) {
+      expect(client.connection).toBe('online')
+      await world.server.cut()
+      await world.clock.advance(waitMs - 1)
+      expect(client.connection).toBe('offline')
+      await world.clock.advance(1)
+    }
+    await world.end()
+  })
+
+  test('are made at once when the application knows better', async () => {
+    const { client, clock, attempts } = await lonely(refused)
+    await clock.advance(20_000)
+    const before = attempts.length
+    client.reconnectNow()
+    await rest()
+    expect(attempts).toHaveLength(before + 1)
+    await client.close()
+  })
+
+  test('that take too long are given up, and a channel that comes too late is closed', async () => {
+    let arrive: (channel: Channel) => void = () => {}
+    const { client, clock } = await lonely(
+      () =>
+        new Promise((resolve) => {
+          arrive = resolve
+        }),
+    )
+    expect(client.connection).toBe('connecting')
+    const late = arrive
+    await clock.advance(10_000)
+    expect([client.connection, client.disconnected?.reason]).toEqual(['offline', 'no connection within 10000 ms'])
+    const [ours, theirs] = createPipe(tidemarkJson)
+    const closed = new Promise((resolve) => theirs.open({ frame() {}, drained() {}, closed: (code) => resolve(code) }))
+    late(ours)
+    expect(await closed).toBe(1000)
+    await client.close()
+  })
+})
+
+describe('silence', () => {
+  test('of a peer that never says a word ends the connection after 10 s', async () => {
+    const { client, clock, attempts } = await lonely(async () => createPipe(tidemarkJson)[0])
+    await clock.advance(9_999)
+    expect(client.connection).toBe('connecting')
+    await clock.advance(1)
+    expect([client.connection, client.disconnected?.code]).toEqual(['offline', 4000])
+    await clock.advance(1_000)
+    expect(attempts).toHaveLength(2)
+    await client.close()
+  })
+
+  test('of a Jazz server for 10 s ends the connection; its pings keep it', async () => {
+    const ends: Channel[] = []
+    const { client, clock } = await lonely(async () => {
+      const [ours, theirs] = createPipe(jazz)
+      ends.push(theirs)
+      return ours
+    })
+    const ping = () => ends[0]?.send('{"type":"ping","time":1,"dc":"here"}')
+    expect(client.connection).toBe('connecting')
+    for (let count = 0; count < 10; count++) {
+      ping()
+      await clock.advance(5_000)
+      expect(client.connection).toBe('online')
+    }
+    await clock.advance(4_999)
+    expect(client.connection).toBe('online')
+    await clock.advance(1)
+    expect([client.connection, client.disconnected?.reason]).toEqual(['offline', 'nothing was heard for 10000 ms'])
+    await client.close()
+  })
+
+  test('means nothing where a peer has nothing to say', async () => {
+    const world = await createWorld(tidemarkJson)
+    const { client } = await world.client()
+    await world.clock.advance(3_600_000)
+    expect(client.connection).toBe('online')
+    await world.end()
+  })
+})
+
+describe('being offline', () => {
+  test('lasts until the application ends it, and is told to whoever watches', async () => {
+    const world = await createWorld(tidemarkJson)
+    const { client } = await world.client()
+    const seen: string[] = []
+    client.watch(() => seen.push(client.connection))
+    client.disconnect()
+    expect(client.connection).toBe('offline')
+    await world.clock.advance(600_000)
+    expect(client.connection).toBe('offline')
+    expect(world.server.runner.sizes().connections).toBe(0)
+    client.reconnectNow()
+    await rest()
+    expect(client.connection).toBe('online')
+    expect(seen).toEqual(['offline', 'connecting', 'online'])
+    await world.end()
+  })
+
+  test('and online in the same turn makes a new connection', async () => {
+    const world = await createWorld(tidemarkJson)
+    const { client } = await world.client()
+    const doc = await client.create('note', { header })
+    client.disconnect()
+    client.reconnectNow()
+    await rest()
+    expect(client.connection).toBe('online')
+    await doc.whenUploaded()
+    expect(world.server.runner.sizes().connections).toBe(1)
+    await world.end()
+  })
+
+  test('a version that is not understood is no connection', async () => {
+    const ends: Channel[] = []
+    const { client } = await lonely(async () => {
+      const [ours, theirs] = createPipe(tidemarkJson)
+      theirs.open({ frame() {}, drained() {}, closed() {} })
+      ends.push(theirs)
+      return ours
+    })
+    const codec = tidemarkJson.createCodec()
+    const limits = { messageBytesMax: 1, frameBytesMax: 1 }
+    const generation = { id: 'g', sequence: 0 }
+    const hello = {
+      action: 'hello',
+      version: 9,
+      features: [],
+      generation,
+      level: 'durable',
+      limits,
+      peer: 's',
+    } as const
+    for (const frame of codec.encode([hello], 1_000)) ends[0]?.send(frame)
+    await rest()
+    expect([client.connection, client.disconnected?.code]).toEqual(['offline', 1002])
+    await client.close()
+  })
+})
