@@ -9,6 +9,8 @@ export type Operation =
   | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
   | { readonly type: 'del'; readonly key: Uint8Array }
 
+export type Batch = readonly Operation[]
+
 export type Bare = ClassicLevel<Uint8Array, Uint8Array>
 
 export const BYTES = { keyEncoding: 'view', valueEncoding: 'view' } as const
@@ -19,22 +21,27 @@ export async function openBare(path: string): Promise<Bare> {
   return database
 }
 
-/** Notes every batch that is written to `database`; answers those since it was last asked. */
-export function recorder(database: Bare): () => readonly (readonly Operation[])[] {
-  let batches: (readonly Operation[])[] = []
-  const batch = database.batch.bind(database) as (operations: Operation[], options: object) => Promise<void>
-  database.batch = ((operations: Operation[], options: object) => {
-    batches.push(operations)
-    return batch(operations, options)
-  }) as typeof database.batch
-  return () => {
-    const noted = batches
-    batches = []
-    return noted
+/**
+ * Notes the batches that are written to the folder `path` while `perform` runs. Not while it is measured: what is kept for later
+ * makes work for the collector.
+ */
+export async function recorded(path: string, perform: () => Promise<unknown>): Promise<readonly Batch[]> {
+  const batches: Batch[] = []
+  const { prototype } = ClassicLevel
+  const batch = prototype.batch as (operations: Operation[], options: object) => Promise<void>
+  prototype.batch = function (this: ClassicLevel, operations: Operation[], options: object) {
+    if (this.location === path) batches.push(operations)
+    return batch.call(this, operations, options)
+  } as typeof prototype.batch
+  try {
+    await perform()
+  } finally {
+    prototype.batch = batch as typeof prototype.batch
   }
+  return batches
 }
 
-export async function replay(database: Bare, batches: readonly (readonly Operation[])[]): Promise<void> {
+export async function replay(database: Bare, batches: readonly Batch[]): Promise<void> {
   for (const operations of batches) await database.batch(operations as Operation[], { sync: true })
 }
 

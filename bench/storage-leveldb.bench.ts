@@ -10,7 +10,7 @@ import { EMPTY } from '@tidemark/known-state'
 import type { Append } from '@tidemark/storage'
 import { type LevelDatabase, type LeveldbStorage, leveldbStorage } from '@tidemark/storage-leveldb'
 import { heading, median, perSecond, print, type Row, round, withFolder } from './harness.ts'
-import { type Bare, BYTES, bytesOf, openBare, recorder, replay } from './leveldb-recorded.ts'
+import { type Bare, BYTES, bytesOf, openBare, recorded, replay } from './leveldb-recorded.ts'
 
 const QUICK = process.argv.includes('--quick')
 const ROUNDS = QUICK ? 3 : 5
@@ -103,27 +103,31 @@ const loads: readonly Load[] = [
 
 heading()
 await withFolder(async (folder) => {
-  const ours = await openBare(join(folder, 'ours'))
-  const taken = recorder(ours)
-  const storage = leveldbStorage({ db: ours as unknown as LevelDatabase, level: 'durable' })
+  const path = join(folder, 'ours')
+  const storage = leveldbStorage({ path })
   await storage.open()
   const again = await openBare(join(folder, 'again'))
-  for (let at = 0; at < DOCUMENTS; at += 1000)
-    await must(
-      storage,
-      Array.from({ length: 1000 }, (_, index) => created(at + index)),
-    )
-  for (const { prepare } of loads) await prepare(storage)
-  await replay(again, taken())
+  const first = await recorded(path, async () => {
+    for (let at = 0; at < DOCUMENTS; at += 1000)
+      await must(
+        storage,
+        Array.from({ length: 1000 }, (_, index) => created(at + index)),
+      )
+    for (const { prepare } of loads) await prepare(storage)
+  })
+  await replay(again, first)
   for (let at = 0; at < ROUNDS; at++) {
     await measureKnownStates(storage, again)
     for (const load of loads) {
-      for (const batch of [1, 10, 100, 1000]) await measureBatches(storage, taken, again, load, batch)
-      await measureCallers(storage, taken, again, load)
+      for (const batch of [1, 10, 100, 1000])
+        await measureWriting(`${load.name}: contents /s, ${batch} a batch`, path, again, () =>
+          byOne(storage, load, batch),
+        )
+      const what = `${load.name}: contents /s, ${CALLERS} callers`
+      await measureWriting(what, path, again, () => byMany(storage, load), '0.50')
     }
   }
   await storage.close()
-  await ours.close()
   await again.close()
 })
 for (const size of [200, 4096]) await measureReading(size)
@@ -162,35 +166,44 @@ async function measureKnownStates(storage: LeveldbStorage, bare: Bare): Promise<
   }
 }
 
-type Taken = ReturnType<typeof recorder>
+/** Writes for a while and says how many contents that were; twice, and the second time LevelDB writes the same batches again. */
+async function measureWriting(
+  what: string,
+  path: string,
+  again: Bare,
+  perform: () => Promise<number>,
+  target?: string,
+) {
+  let start = performance.now()
+  const ours = perSecond(await perform(), performance.now() - start)
+  let count = 0
+  const batches = await recorded(path, async () => {
+    count = await perform()
+  })
+  start = performance.now()
+  await replay(again, batches)
+  record(what, ours, perSecond(count, performance.now() - start), target)
+}
 
-/** Durable contents, `batch` at a time by one caller; then LevelDB writes the same batches. */
-async function measureBatches(storage: LeveldbStorage, taken: Taken, again: Bare, load: Load, batch: number) {
-  taken()
+async function byOne(storage: LeveldbStorage, load: Load, batch: number): Promise<number> {
   const start = performance.now()
   let count = 0
   for (; performance.now() - start < COMMIT_MS / 4; count += batch)
     await must(
       storage,
-      Array.from({ length: batch }, (_, caller) => load.next(caller)),
+      Array.from({ length: batch }, (_, caller) => load.next(caller % CALLERS)),
     )
-  const ours = perSecond(count, performance.now() - start)
-  const batches = taken()
-  record(`${load.name}: contents /s, ${batch} a batch`, ours, await rate(count, () => replay(again, batches)))
+  return count
 }
 
-async function measureCallers(storage: LeveldbStorage, taken: Taken, again: Bare, load: Load): Promise<void> {
-  taken()
+async function byMany(storage: LeveldbStorage, load: Load): Promise<number> {
   const start = performance.now()
   let count = 0
   const caller = async (index: number) => {
     for (; performance.now() - start < COMMIT_MS; count++) await must(storage, [load.next(index)])
   }
   await Promise.all(Array.from({ length: CALLERS }, (_, index) => caller(index)))
-  const ours = perSecond(count, performance.now() - start)
-  const batches = taken()
-  const raw = await rate(count, () => replay(again, batches))
-  record(`${load.name}: contents /s, ${CALLERS} callers`, ours, raw, '0.50')
+  return count
 }
 
 /** A document of folded transactions of `size` bytes, page by page; LevelDB reads the same rows in one go. */
@@ -329,22 +342,17 @@ function sizeOf(path: string): number {
 
 async function manySessions(): Promise<Row> {
   return withFolder(async (folder) => {
-    const bare = await openBare(join(folder, 'store'))
-    const taken = recorder(bare)
-    const storage = leveldbStorage({ db: bare as unknown as LevelDatabase })
+    const path = join(folder, 'store')
+    const storage = leveldbStorage({ path })
     await storage.open()
     const names = Array.from({ length: 10_000 }, (_, index) => `session ${index}`)
     const content = (runs: Append['runs']): Append => ({ id: 'x', kind: 'bytes', priority: 3, header, runs })
     await must(storage, [content(names.map((session) => ({ session, after: 0, transactions: [body] })))])
-    taken()
-    await must(storage, [content([{ session: 'session 5000', after: 1, transactions: [body] }])])
-    const bytes = taken().reduce((sum, operations) => sum + bytesOf(operations), 0)
+    const one = content([{ session: 'session 5000', after: 1, transactions: [body] }])
+    const batches = await recorded(path, () => must(storage, [one]))
     await storage.close()
-    await bare.close()
-    return {
-      what: 'bytes written by one transaction to a document of 10,000 sessions',
-      figure: round(bytes),
-      target: '16,384',
-    }
+    const bytes = batches.reduce((sum, operations) => sum + bytesOf(operations), 0)
+    const what = 'bytes written by one transaction to a document of 10,000 sessions'
+    return { what, figure: round(bytes), target: '16,384' }
   })
 }

@@ -17,7 +17,8 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Limits = {
   frameBytesMax: 64 * 1024 * 1024,
-  messageBytesMax: 4 * 1024 * 1024,
+  // What a storage takes by default (a run of 4 MiB) fits, also as base64.
+  messageBytesMax: 8 * 1024 * 1024,
   idBytesMax: 256,
   sessionsMax: 10_000,
   transactionsMax: 100_000,

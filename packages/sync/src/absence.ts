@@ -19,18 +19,21 @@ export function absenceIsKnown(core: Core, holding: Holding, request: Request): 
   if (core.upstreams.size > 0 && [...core.upstreams].every((upstream) => saidAbsent(upstream, id))) return true
   if (request.expired) {
     // The subscription stays: what an upstream says later still reaches the asker.
-    if (!connection.views.has(id)) subscribe(core, connection, id, createView(EMPTY, EMPTY))
+    const isProbe = request.work.action === 'load' && request.work.probe === true
+    if (!isProbe && !connection.views.has(id)) subscribe(core, connection, id, createView(EMPTY, EMPTY))
     const message = 'no upstream answered in time, and this node does not hold the document'
     refuseLoad(core, connection, id, { code: 'unavailable', message })
     wantUpstream(core, id)
     return false
   }
   park(core, holding, request, 'upstream')
-  const at = request.since + core.limits.upstreamTimeoutMs
-  core.deadlines.add(at, () => {
-    request.expired = true
-    resume(core, holding, request)
-  })
+  if (!request.timed) {
+    request.timed = true
+    core.deadlines.add(core.now + core.limits.upstreamTimeoutMs, () => {
+      request.expired = true
+      resume(core, holding, request)
+    })
+  }
   for (const upstream of core.upstreams) askPeer(core, upstream, id, 'user')
   return false
 }

@@ -82,6 +82,8 @@ export interface Request {
   checks: Map<string, Outcome<unknown>> | undefined
   /** It waited once for an append that does not bring all that it claims, and need not again. */
   waited: boolean
+  /** How long it waits for an upstream is decided. */
+  timed: boolean
   /** It waited for an upstream as long as it may. */
   expired: boolean
   /** What was held of each session when its content was verified. */
@@ -149,13 +151,18 @@ export interface Connection {
   /** Dependency → documents whose sending waits for it. */
   readonly held: Map<string, Set<string>>
   /** Our LOADs. See `window.ts`. */
-  readonly asked: Map<string, { readonly at: number }>
+  readonly asked: Map<string, Asked>
   readonly toAsk: readonly [Set<string>, Set<string>, Set<string>]
   readonly batches: Map<string, Batch>
   readonly reconciling: Map<string, Set<Batch>>
   pendingBytes: number
   paused: boolean
   malformed: number
+}
+
+/** A LOAD of ours that is not answered yet; `until` is what its answer announced to bring in several pages. */
+export interface Asked {
+  until: KnownState | undefined
 }
 
 /** An open `reconcile` batch: acknowledged when all its documents are settled. */
@@ -171,6 +178,12 @@ export type Belief = View | typeof IN_STEP
 
 /** What we believe one connection's peer holds of a document (L6: for as long as the connection lives). */
 export interface View {
+  /** It holds another header under the same id: nothing of the document is taken from it or sent to it. */
+  rival: boolean
+  /** It asked for what it is being sent, which so does not wait for dependencies that are still to come to us. */
+  loads: boolean
+  /** What it claimed is to be probed once it was sent what it lacks. */
+  toProbe: boolean
   /** It may be sent the document; one that may only write is known for its gaps alone. */
   readable: boolean
   /** What it told us. */

@@ -31,20 +31,33 @@ function request(core: Core, holding: Holding): void {
 export function onErased(core: Core, id: string, outcome: Outcome<StoredState | undefined>): void {
   const holding = core.erasing.get(id)
   if (holding?.erasing === undefined) return
-  if ('failed' in outcome) {
-    report(core, { kind: 'storage', operation: 'erase', id, code: codeOf(outcome.failed), cause: outcome.failed })
-    const { refusalBackoffMs, refusalBackoffMaxMs } = core.limits
-    core.deadlines.add(core.now + Math.min(refusalBackoffMs * 2 ** holding.erasing.tries++, refusalBackoffMaxMs), () =>
-      request(core, holding),
-    )
-    return
-  }
-  core.erasing.delete(id)
-  core.unsettled -= 1
-  holding.erasing = undefined
-  forget(core, holding)
+  if (holding.erasing.tries === 0) core.unsettled -= 1
+  if ('failed' in outcome) return eraseFailed(core, holding, outcome.failed)
+  finishErasing(core, holding)
   holding.stored = outcome.value
   recount(holding, new Set())
   if (!holding.looked) lookAgain(core, holding)
   relax(core, holding)
+}
+
+/** What may pass is tried again; closing waits for the first try only. */
+function eraseFailed(core: Core, holding: Holding, cause: unknown): void {
+  const { id, erasing } = holding
+  const code = codeOf(cause)
+  report(core, { kind: 'storage', operation: 'erase', id, code, cause })
+  if (erasing === undefined) return
+  if (code !== 'IO' && code !== 'BUSY' && code !== 'QUOTA') {
+    finishErasing(core, holding)
+    return relax(core, holding)
+  }
+  const { refusalBackoffMs, refusalBackoffMaxMs } = core.limits
+  const waitMs = Math.min(refusalBackoffMs * 2 ** erasing.tries, refusalBackoffMaxMs)
+  erasing.tries += 1
+  core.deadlines.add(core.now + waitMs, () => request(core, holding))
+}
+
+function finishErasing(core: Core, holding: Holding): void {
+  core.erasing.delete(holding.id)
+  holding.erasing = undefined
+  forget(core, holding)
 }

@@ -6,46 +6,44 @@
  * Not here: comparing bytes (the storage does when it appends).
  */
 import type { Digests } from '@tidemark/protocol'
-import { sendKnown } from './claims.ts'
 import { type Connection, type Core, emit, type Holding, report, type View } from './core.ts'
 import { durable } from './holdings.ts'
 
+/** Freezes a session for a peer and says so where that can be said; answers whether it was not frozen before. */
 export function freeze(
   core: Core,
   connection: Connection,
   holding: Holding,
   view: View | undefined,
   session: string,
-): void {
-  if (view === undefined || view.frozen?.has(session)) return
+): boolean {
+  if (view === undefined || view.frozen?.has(session)) return false
   view.frozen ??= new Set()
   view.frozen.add(session)
   report(core, { kind: 'fork', connection: connection.id, id: holding.id, session })
-  if (connection.traits.errors) {
-    const message = `session ${JSON.stringify(session)} has two histories: open a new session and write there`
-    emit(core, {
-      type: 'send',
-      connection: connection.id,
-      message: { action: 'error', id: holding.id, code: 'fork', message },
-      answers: 'content',
-    })
-  }
-  sendKnown(core, connection, holding)
+  if (!connection.traits.errors) return true
+  const text = `session ${JSON.stringify(session)} has two histories: open a new session and write there`
+  const message = { action: 'error', id: holding.id, code: 'fork', message: text } as const
+  emit(core, { type: 'send', connection: connection.id, message, answers: 'content' })
+  return true
 }
 
-/** Equal counts with different digests are a fork. */
+/** Equal counts with different digests are a fork. Answers whether one was found. */
 export function compareDigests(
   core: Core,
   connection: Connection,
   holding: Holding,
   view: View,
   claimed: Digests | undefined,
-): void {
+): boolean {
   const own = holding.stored?.digests
-  if (claimed === undefined || own === undefined) return
+  if (claimed === undefined || own === undefined) return false
+  let found = false
   for (const [session, digest] of claimed) {
     const ours = own.get(session)
     const sameCount = view.confirmed.sessions.get(session) === durable(holding).sessions.get(session)
-    if (ours !== undefined && sameCount && ours !== digest) freeze(core, connection, holding, view, session)
+    if (ours !== undefined && sameCount && ours !== digest)
+      found = freeze(core, connection, holding, view, session) || found
   }
+  return found
 }

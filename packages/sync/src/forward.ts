@@ -4,9 +4,9 @@
  * L11: found by document. The page that was just stored is kept, so that a live push need not read it back.
  * Not here: sending (`senders.ts`).
  */
-import { EMPTY, type KnownState } from '@tidemark/known-state'
-import type { ContentMessage } from '@tidemark/protocol'
-import type { StoredState } from '@tidemark/storage'
+import { EMPTY } from '@tidemark/known-state'
+import type { ContentMessage, Run } from '@tidemark/protocol'
+import { EMPTY_DIGEST, type StoredState } from '@tidemark/storage'
 import { type Connection, type Core, type Holding, type Pending, report } from './core.ts'
 import { dependencyArrived } from './dependencies.ts'
 import { forget, remember } from './holdings.ts'
@@ -43,18 +43,36 @@ function offerUpstream(core: Core, upstream: Connection, holding: Holding, isNew
 }
 
 /** Keeps what was just stored as a page, if it is one. */
-export function rememberPage(core: Core, holding: Holding, before: KnownState, pendings: readonly Pending[]): void {
+export function rememberPage(
+  core: Core,
+  holding: Holding,
+  before: StoredState | undefined,
+  pendings: readonly Pending[],
+): void {
+  const known = before?.known ?? EMPTY
   const contents = pendings.map((pending) => pending.content)
   const runs = mergeRuns(
     contents.map((content) => content.runs),
-    before,
+    known,
   )
   const header = contents.find((content) => content.header !== undefined)?.header
   const bytes = pendings.reduce((sum, pending) => sum + pending.request.bytes, 0)
   const { id, stored } = holding
   if (runs === undefined || stored === undefined || bytes > core.limits.pageBytes) return forget(core, holding)
   const { kind, priority } = stored
-  const carriesHeader = !before.header && header !== undefined
-  const message: ContentMessage = { action: 'content', id, kind, priority, ...(carriesHeader && { header }), runs }
-  remember(core, holding, before, message, bytes)
+  const carriesHeader = !known.header && header !== undefined
+  const message: ContentMessage = {
+    action: 'content',
+    id,
+    kind,
+    priority,
+    ...(carriesHeader && { header }),
+    runs: kind === 'bytes' ? withDigests(runs, before) : runs,
+  }
+  remember(core, holding, known, message, bytes)
+}
+
+/** Every run carries the digest that it continues, whatever its writer sent. */
+function withDigests(runs: readonly Run[], before: StoredState | undefined): readonly Run[] {
+  return runs.map((run) => ({ ...run, digest: before?.digests.get(run.session) ?? EMPTY_DIGEST }))
 }

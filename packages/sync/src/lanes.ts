@@ -24,6 +24,7 @@ export function enter(core: Core, connection: Connection, id: string, work: Work
     since: core.now,
     checks: undefined,
     waited: false,
+    timed: false,
     expired: false,
     basis: undefined,
     slot: undefined,

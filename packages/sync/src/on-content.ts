@@ -5,7 +5,7 @@
  * on whole: the storage compares them (L13). L4: continuity is judged against what was accepted, not only what is durable.
  * Not here: appending and acknowledging (`appends.ts`).
  */
-import { covers, EMPTY, union } from '@tidemark/known-state'
+import { EMPTY, union } from '@tidemark/known-state'
 import type { ContentMessage, Run } from '@tidemark/protocol'
 import type { Append } from '@tidemark/storage'
 import { accept } from './appends.ts'
@@ -15,11 +15,11 @@ import type { Core, Holding, Request, View } from './core.ts'
 import { correctGaps } from './corrections.ts'
 import { needDependencies } from './dependencies.ts'
 import { guard, isAbsent } from './holdings.ts'
-import { otherKind, refuseContent, tooManyDocuments } from './refusals.ts'
+import { otherKind, type Refusal, refuseContent, tooManyDocuments } from './refusals.ts'
 import { endOf } from './senders.ts'
-import { verified } from './verification.ts'
+import { verified, withoutHeader } from './verification.ts'
 import { confirm, subscribedView } from './views.ts'
-import { freed } from './window.ts'
+import { notePage } from './window.ts'
 
 export function onContent(core: Core, request: Request, message: ContentMessage): void {
   const { connection, id } = request
@@ -38,8 +38,8 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   if (facts === undefined) return
   const view = subscribedView(core, connection, holding)
   if (view === undefined) return refuseContent(core, connection, id, tooManyDocuments(core))
-  if (!mayRead) view.readable = false
-  noteAnswer(core, request, message, view)
+  view.readable = mayRead
+  notePage(core, connection, id, union(view.confirmed, endOf(message)), message.expectUntil)
   if (refusal !== undefined) refuseContent(core, connection, id, refusal)
   take(core, request, holding, view, content, facts)
   if (gaps.size > 0) correctGaps(core, connection, holding, view, gaps)
@@ -52,7 +52,8 @@ function split(
   message: ContentMessage,
 ): { continuing: ContentMessage; gaps: Map<string, number> } {
   const gaps = new Map<string, number>()
-  const frozen = typeof belief === 'object' ? belief.frozen : undefined
+  const { frozen, rival = false } = typeof belief === 'object' ? belief : {}
+  if (rival) return { continuing: withoutHeader({ ...message, runs: [] }), gaps }
   // Headerless content for a document that nobody has: a gap with nothing held. The empty id stands for the header.
   if (isAbsent(holding) && message.header === undefined) {
     for (const { session } of message.runs) gaps.set(session, 0)
@@ -74,7 +75,9 @@ interface Facts {
   readonly tombstones: readonly string[]
 }
 
-/** What the application knows of new sessions and headers; `undefined` if the request was parked for it. */
+const UNJUDGED: Refusal = { code: 'failed', message: 'the content could not be judged' }
+
+/** What the application knows of new sessions and headers; `undefined` if the request was parked for it, or refused. */
 function learn(core: Core, request: Request, holding: Holding, content: ContentMessage & Append): Facts | undefined {
   const asks = core.options.asks
   const sessions = content.runs.filter((run) => !holding.accepted.sessions.has(run.session)).map((run) => run.session)
@@ -90,24 +93,24 @@ function learn(core: Core, request: Request, holding: Holding, content: ContentM
     if (answer === undefined) return undefined
     if ('value' in answer) dependencies = answer.value
   }
-  if (asks?.tombstones === true && sessions.length > 0) {
-    const answer = asked<readonly string[]>(core, request, 'tombstones', {
+  // Also of sessions that are held already: a tombstone is acted upon when it comes again, if it was not when it came first.
+  const begun = holding.stored?.erased === undefined ? content.runs.filter((run) => run.after === 0) : []
+  if (asks?.tombstones === true && begun.length > 0) {
+    const question = {
       question: 'tombstones',
       id: request.id,
       header,
-      sessions,
-    })
+      sessions: begun.map((run) => run.session),
+    } as const
+    const answer = asked<readonly string[]>(core, request, 'tombstones', question)
     if (answer === undefined) return undefined
-    if ('value' in answer) tombstones = answer.value
+    if ('failed' in answer) {
+      refuseContent(core, request.connection, request.id, UNJUDGED)
+      return undefined
+    }
+    tombstones = answer.value
   }
   return { dependencies, tombstones }
-}
-
-/** A page that is the last one of what we asked for frees the slot of our LOAD. */
-function noteAnswer(core: Core, request: Request, message: ContentMessage, view: View): void {
-  const { connection, id } = request
-  if (message.expectUntil === undefined || covers(union(view.confirmed, endOf(message)), message.expectUntil))
-    freed(core, connection, id)
 }
 
 function take(

@@ -5,10 +5,11 @@
  * replaces the belief (L6). What is missing is judged against what is *assumed*: judged against what is confirmed, everything in
  * flight would be sent again. Not here: sending (`senders.ts`).
  */
-import { covers } from '@tidemark/known-state'
+import { covers, type KnownState } from '@tidemark/known-state'
 import type { KnownMessage } from '@tidemark/protocol'
 import { settleItem } from './batches.ts'
 import { allowed } from './checks.ts'
+import { sendKnown } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, report, type View } from './core.ts'
 import { compareDigests } from './forks.ts'
 import { durable, guard } from './holdings.ts'
@@ -16,7 +17,7 @@ import { replay } from './lanes.ts'
 import { endIfUnwanted } from './on-done.ts'
 import { probedAgain } from './probes.ts'
 import { markReady, wanted } from './senders.ts'
-import { confirm, createView, markExact, replaceBelief, settleView, subscribe, viewOf } from './views.ts'
+import { confirm, createView, lower, markExact, replaceBelief, settleView, subscribe, viewOf } from './views.ts'
 import { freed } from './window.ts'
 
 export function onKnown(core: Core, request: Request, message: KnownMessage): void {
@@ -34,7 +35,7 @@ export function onKnown(core: Core, request: Request, message: KnownMessage): vo
     ? replaceBelief(core, connection, holding, message.known)
     : believe(core, connection, holding, old, message)
   if (view === undefined) return
-  compareDigests(core, connection, holding, view, message.digests)
+  if (compareDigests(core, connection, holding, view, message.digests)) sendKnown(core, connection, holding)
   report(core, { kind: 'confirmed', connection: connection.id, id })
   if (connection.traits.upstream) replay(core, holding, 'upstream')
   goOn(core, connection, holding, view)
@@ -62,7 +63,9 @@ function believe(
   message: KnownMessage,
 ): View | undefined {
   if (old === undefined) return subscribe(core, connection, holding.id, createView(message.known, message.known))
-  confirm(old, message.known)
+  // In mid-stream it may claim the announced end: believed is what it holds of what was sent.
+  const clamped = connection.traits.claimsStreams && old.streaming && old.assumed !== undefined
+  confirm(old, clamped ? lower(message.known, old.assumed as KnownState) : message.known)
   return old
 }
 

@@ -5,34 +5,39 @@
  * that lacks something gets just that, in pages; one that claims more is asked for it (L7).
  * Not here: sending pages (`senders.ts`).
  */
-import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
+import { covers, EMPTY, equals, type KnownState, union } from '@tidemark/known-state'
 import type { LoadMessage } from '@tidemark/protocol'
 import { absenceIsKnown, wantUpstream } from './absence.ts'
 import { permitted } from './checks.ts'
 import { askForClaim, sendKnown } from './claims.ts'
-import type { Connection, Core, Holding, Request, View } from './core.ts'
+import { type Connection, type Core, type Holding, IN_STEP, type Request, type View } from './core.ts'
 import { compareDigests } from './forks.ts'
 import { durable, guard, isAbsent } from './holdings.ts'
 import { park } from './lanes.ts'
-import { isProbed, probe } from './probes.ts'
-import { otherKind, refuseLoad, tooManyDocuments } from './refusals.ts'
+import { isProbed, probeClaim } from './probes.ts'
+import { OTHER_HEADER, otherKind, refuseLoad, tooManyDocuments } from './refusals.ts'
 import { markReady, wanted } from './senders.ts'
-import { markExact, replaceBelief, settleView } from './views.ts'
+import { markExact, replaceBelief, settleView, subscribeInStep } from './views.ts'
 
 export function onLoad(core: Core, request: Request, message: LoadMessage): void {
   const { connection, id } = request
   if (!permitted(core, request, 'read')) return
   const holding = guard(core, request)
   if (holding === undefined) return
-  if (message.probe === true) return sendKnown(core, connection, holding)
   if (mustWait(core, holding, request, message.known)) return
   if (claimsNothing(message.known) && isAbsent(holding) && !absenceIsKnown(core, holding, request)) return
+  if (message.probe === true) return sendKnown(core, connection, holding)
   if (holding.stored !== undefined && !connection.traits.kinds.includes(holding.stored.kind))
     return refuseLoad(core, connection, id, otherKind(holding.stored.kind))
+  if (answerInStep(core, connection, holding, message)) return
   const view = replaceBelief(core, connection, holding, message.known)
+  if (view?.rival) return refuseLoad(core, connection, id, OTHER_HEADER)
   if (view === undefined) return refuseLoad(core, connection, id, tooManyDocuments(core))
   // Only a LOAD asks for permission to read; whatever else a peer says leaves that as it is.
   view.readable = true
+  view.gaps = undefined
+  view.loads = true
+  view.toProbe = isProbed(connection, holding) && !claimsNothing(message.known)
   compareDigests(core, connection, holding, view, message.digests)
   answer(core, connection, holding, view, message.known)
   if (!connection.traits.upstream) wantUpstream(core, id)
@@ -45,6 +50,16 @@ function mustWait(core: Core, holding: Holding, request: Request, claim: KnownSt
   if (request.waited && !covers(holding.accepted, claim)) return false
   request.waited = true
   park(core, holding, request, 'append')
+  return true
+}
+
+/** The common case: the peer holds exactly what is stored. All there is to remember of it is the marker. */
+function answerInStep(core: Core, connection: Connection, holding: Holding, { known, digests }: LoadMessage): boolean {
+  const belief = connection.views.get(holding.id)
+  if (digests !== undefined || isProbed(connection, holding) || !equals(known, durable(holding))) return false
+  if ((belief !== undefined && belief !== IN_STEP) || !subscribeInStep(core, connection, holding.id)) return false
+  sendKnown(core, connection, holding)
+  if (!connection.traits.upstream) wantUpstream(core, holding.id)
   return true
 }
 
@@ -61,10 +76,9 @@ function answer(core: Core, connection: Connection, holding: Holding, view: View
     markReady(core, connection, holding, view)
   } else if (claimsMore) {
     askForClaim(core, connection, holding, view)
-  } else if (isProbed(connection, holding)) {
-    probe(core, connection, holding, view)
-    sendKnown(core, connection, holding)
+    probeClaim(core, connection, holding, view)
   } else {
+    probeClaim(core, connection, holding, view)
     sendKnown(core, connection, holding)
     markExact(view, stored)
     settleView(connection, holding.id, view)

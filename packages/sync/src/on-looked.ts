@@ -30,7 +30,6 @@ export function onLooked(core: Core, id: string, number: number, outcome: Outcom
   keeping(core, holding, () => {
     settleUnknown(core, holding, before)
     replay(core, holding, 'look')
-    replay(core, holding, 'append')
   })
 }
 

@@ -26,9 +26,9 @@ export function onReconcile(core: Core, connection: Connection, message: Reconci
   const batch: Batch = { id: message.batch, connection, open: new Set(message.values.map(([id]) => id)) }
   connection.batches.set(batch.id, batch)
   for (const id of batch.open) openItem(connection, batch, id)
-  for (const [id, hash] of message.values) enter(core, connection, id, { action: 'compare', batch, hash })
+  for (const [id, hash] of new Map(message.values)) enter(core, connection, id, { action: 'compare', batch, hash })
   acknowledgeIfDone(core, batch)
-  core.deadlines.add(core.now + core.limits.reconcileTimeoutMs, () => expireBatch(core, batch))
+  if (batch.open.size > 0) core.deadlines.add(core.now + core.limits.reconcileTimeoutMs, () => expireBatch(core, batch))
 }
 
 export function onCompare(core: Core, request: Request, hash: string): void {
@@ -40,6 +40,8 @@ export function onCompare(core: Core, request: Request, hash: string): void {
   if (holding === undefined) return
   const stored = durable(holding)
   if (stored.header && core.options.reconcileHash?.(stored.sessions) === hash) return settleItem(core, connection, id)
+  // Its answer settles every batch that names it.
+  if (connection.asked.has(id)) return
   if (!connection.views.has(id)) subscribe(core, connection, id, createView(EMPTY, undefined))
   sendLoad(core, connection, holding, stored)
 }

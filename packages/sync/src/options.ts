@@ -57,7 +57,7 @@ export interface EngineLimits {
 
 export const DEFAULT_ENGINE_LIMITS: EngineLimits = {
   pageBytes: 64 * 1024,
-  messageBytesMax: 4 * 1024 * 1024,
+  messageBytesMax: 8 * 1024 * 1024,
   frameBytesMax: 64 * 1024 * 1024,
   pendingBytesMax: 8 * 1024 * 1024,
   subscriptionsMax: 1_000_000,

@@ -19,7 +19,14 @@ export function isProbed(connection: Connection, holding: Holding): boolean {
   return connection.traits.claimsStreams && holding.stored?.paged === true
 }
 
-export function probe(core: Core, connection: Connection, holding: Holding, view: View): void {
+/** Probes what a LOAD claimed, if it is to be: after what it lacked was sent. */
+export function probeClaim(core: Core, connection: Connection, holding: Holding, view: View): void {
+  if (!view.toProbe) return
+  view.toProbe = false
+  probe(core, connection, holding, view)
+}
+
+function probe(core: Core, connection: Connection, holding: Holding, view: View): void {
   const { id, stored } = holding
   if (stored === undefined) return
   view.probe = view.probe === undefined ? 'first' : 'second'

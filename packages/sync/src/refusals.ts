@@ -11,7 +11,7 @@ import { settleItem } from './batches.ts'
 import { type Connection, type Core, emit, type Request, report, send } from './core.ts'
 import { dependencyDone } from './dependencies.ts'
 import { enter } from './lanes.ts'
-import { askFailed } from './window.ts'
+import { askFailed, freed } from './window.ts'
 
 /** Why something was refused, in the words of the protocol. */
 export interface Refusal {
@@ -27,6 +27,7 @@ export function refuseLoad(core: Core, connection: Connection, id: string, refus
 
 export function refuseContent(core: Core, connection: Connection, id: string, refusal: Refusal): void {
   settleItem(core, connection, id)
+  freed(core, connection, id)
   if (sayError(core, connection, id, refusal, 'content')) return
   if (refusal.code !== 'failed') enter(core, connection, id, { action: 'tell' })
 }
@@ -40,6 +41,8 @@ export const tooManyDocuments = (core: Core): Refusal => ({
   code: 'limit',
   message: `too many documents: at most ${core.limits.subscriptionsMax} per connection`,
 })
+
+export const OTHER_HEADER: Refusal = { code: 'fork', message: 'another header is stored for this document' }
 
 const UNREADABLE: Refusal = { code: 'failed', message: 'the storage could not be read' }
 

@@ -15,6 +15,7 @@ import { type Connection, type Core, emit, type Holding, IN_STEP, report, send, 
 import { dependenciesFirst, dependencyDone } from './dependencies.ts'
 import type { Outcome } from './events.ts'
 import { durable, relax } from './holdings.ts'
+import { probeClaim } from './probes.ts'
 import { refuseLoad } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
 import { markExact, settleView } from './views.ts'
@@ -53,11 +54,12 @@ export function wanted(holding: Holding, view: View): KnownState {
 
 function step(core: Core, connection: Connection, holding: Holding, view: View): void {
   // A document whose dependency is still to come is forwarded when it came, or after a while.
-  if (holding.awaits !== undefined) return
+  if (holding.awaits !== undefined && !view.loads) return
   const cursor = view.assumed
   if (
     cursor === undefined ||
     !view.readable ||
+    view.rival ||
     !canCarry(connection, holding) ||
     covers(cursor, wanted(holding, view))
   ) {
@@ -129,6 +131,7 @@ export function deliverLater(
 function finish(core: Core, connection: Connection, holding: Holding, view: View): void {
   stop(holding, view)
   askForClaim(core, connection, holding, view)
+  probeClaim(core, connection, holding, view)
   markExact(view, durable(holding))
   settleView(connection, holding.id, view)
   dependencyDone(core, connection, holding.id)
@@ -137,6 +140,7 @@ function finish(core: Core, connection: Connection, holding: Holding, view: View
 
 function stop(holding: Holding, view: View): void {
   view.streaming = false
+  view.loads = false
   if (!view.sending) return
   view.sending = false
   holding.pins -= 1

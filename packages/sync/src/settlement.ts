@@ -16,9 +16,9 @@ import { erase } from './erasures.ts'
 import type { Outcome } from './events.ts'
 import { freeze } from './forks.ts'
 import { forward, rememberPage } from './forward.ts'
-import { durable, forget, look, lookAgain, relax } from './holdings.ts'
+import { durable, forget, lookAgain, relax } from './holdings.ts'
 import { discharge, replay } from './lanes.ts'
-import { refuseContent } from './refusals.ts'
+import { OTHER_HEADER, refuseContent } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
 import { markExact, viewOf } from './views.ts'
 
@@ -109,7 +109,7 @@ function settled(
   settleGaps(core, holding)
   const old = before?.known ?? EMPTY
   const grew = !covers(old, durable(holding))
-  if (grew && whole) rememberPage(core, holding, old, taken)
+  if (grew && whole) rememberPage(core, holding, before, taken)
   else if (grew) forget(core, holding)
   return () => {
     if (grew) forward(core, holding, before, taken)
@@ -160,18 +160,19 @@ function refusedContent(core: Core, pending: Pending, before: StoredState | unde
   const view = viewOf(connection, holding.id, before?.known ?? EMPTY)
   if (result.headerRefused !== undefined) {
     report(core, { kind: 'fork', connection: connection.id, id: holding.id, session: undefined })
+    if (view !== undefined) view.rival = true
     return refuseContent(core, connection, holding.id, OTHER_HEADER)
   }
   const gaps = new Map<string, number>()
   for (const [session, { why, have }] of result.refused) {
     if (why === 'gap') gaps.set(session, have)
-    else if (why === 'fork') freeze(core, connection, holding, view, session)
-    else refuseContent(core, connection, holding.id, { code: 'tooLarge', message: tooLarge(session) })
+    else if (why === 'fork' && freeze(core, connection, holding, view, session)) sendKnown(core, connection, holding)
+    else if (why === 'tooLarge')
+      refuseContent(core, connection, holding.id, { code: 'tooLarge', message: tooLarge(session) })
   }
   if (gaps.size > 0 && view !== undefined) correctGaps(core, connection, holding, view, gaps)
 }
 
-const OTHER_HEADER = { code: 'fork', message: 'another header is stored for this document' } as const
 const tooLarge = (session: string) => `a run of session ${JSON.stringify(session)} is too large to be stored`
 
 /** The storage could not take this content, and nothing of it is stored: its sender still has it. */
@@ -197,7 +198,8 @@ function appendRejected(core: Core, documents: ReadonlyMap<Holding, Pending[]>, 
   for (const pending of [...[...documents.values()].flat(), ...behind]) pending.unknown = { code }
   for (const holding of documents.keys()) {
     holding.looked = false
-    look(core, holding)
+    // A look-up that is under way was asked before this append.
+    lookAgain(core, holding)
   }
 }
 
@@ -219,4 +221,5 @@ export function settleUnknown(core: Core, holding: Holding, before: StoredState 
   }
   recount(holding, refused)
   settled(core, holding, before, taken, false)()
+  replay(core, holding, 'append')
 }

@@ -31,7 +31,7 @@ export function verified(core: Core, request: Request, holding: Holding, content
   const states = new Map(fresh.runs.map((run) => [run.session, holding.verifying?.get(run.session)]))
   const answer = asked<Verified>(core, request, 'verify', { question: 'verify', content: fresh, states })
   if (answer === undefined) return undefined
-  if ('failed' in answer) return { content: { ...content, runs: [] }, refusal: UNVERIFIED }
+  if ('failed' in answer) return { content: withoutHeader({ ...content, runs: [] }), refusal: UNVERIFIED }
   return keepAccepted(holding, content, answer.value)
 }
 
@@ -42,7 +42,13 @@ function keepAccepted(holding: Holding, content: ContentMessage, answer: Verifie
   const runs = content.runs.flatMap((run) => cut(holding, run, answer.accepted.get(run.session) ?? 0))
   const whole = runs.length === content.runs.length && runs.every((run, index) => run === content.runs[index])
   const states = [...answer.states].filter(([session]) => runs.some((run) => run.session === session))
-  return { content: { ...content, runs, verifier: new Map(states) }, refusal: whole ? undefined : REFUSED }
+  // A document of which nothing is genuine is not created.
+  const kept = runs.some((run) => run.transactions.length > 0) ? content : withoutHeader(content)
+  return { content: { ...kept, runs, verifier: new Map(states) }, refusal: whole ? undefined : REFUSED }
+}
+
+export function withoutHeader({ header: _header, ...rest }: ContentMessage): ContentMessage {
+  return rest
 }
 
 /** The run up to what was accepted; a sealed run is taken whole or not at all. */

@@ -7,7 +7,7 @@
  * Not here: what is sent because of a view (`senders.ts`).
  */
 import { covers, EMPTY, equals, type KnownState, union } from '@tidemark/known-state'
-import { type Connection, type Core, type Holding, IN_STEP, type View } from './core.ts'
+import { type Belief, type Connection, type Core, type Holding, IN_STEP, type View } from './core.ts'
 import { durable } from './holdings.ts'
 
 /** The peer's view, made explicit if it was a marker; `undefined` if the peer is not subscribed. */
@@ -28,6 +28,9 @@ export function subscribedView(core: Core, connection: Connection, holding: Hold
 
 export function createView(confirmed: KnownState, assumed: KnownState | undefined, readable = true): View {
   return {
+    rival: false,
+    loads: false,
+    toProbe: false,
     readable,
     confirmed,
     assumed,
@@ -47,12 +50,21 @@ export function createView(confirmed: KnownState, assumed: KnownState | undefine
 }
 
 export function subscribe(core: Core, connection: Connection, id: string, view: View): View | undefined {
+  return hold(core, connection, id, view) ? view : undefined
+}
+
+/** Subscribes a peer that holds exactly what is stored; `false` if it may not have more subscriptions. */
+export function subscribeInStep(core: Core, connection: Connection, id: string): boolean {
+  return hold(core, connection, id, IN_STEP)
+}
+
+function hold(core: Core, connection: Connection, id: string, belief: Belief): boolean {
   if (!connection.views.has(id)) {
-    if (connection.views.size >= core.limits.subscriptionsMax) return undefined
+    if (connection.views.size >= core.limits.subscriptionsMax) return false
     addSubscriber(core, connection, id)
   }
-  connection.views.set(id, view)
-  return view
+  connection.views.set(id, belief)
+  return true
 }
 
 /** Replaces what is believed of a peer by what it says it holds. */
@@ -72,7 +84,6 @@ export function replaceBelief(
     exact: false,
     claims: undefined,
     corrected: undefined,
-    gaps: undefined,
     refusals: 0,
     refused: false,
     probe: undefined,
@@ -94,6 +105,8 @@ export function settleView(connection: Connection, id: string, view: View): void
   if (!view.exact || view.sending || view.assumed === undefined || !covers(view.confirmed, view.assumed)) return
   if (
     !view.readable ||
+    view.rival ||
+    view.toProbe ||
     view.probe !== undefined ||
     view.claims !== undefined ||
     view.frozen !== undefined ||
@@ -139,7 +152,7 @@ function addSubscriber(core: Core, connection: Connection, id: string): void {
 }
 
 /** What both hold. */
-function lower(a: KnownState, b: KnownState): KnownState {
+export function lower(a: KnownState, b: KnownState): KnownState {
   const sessions = new Map<string, number>()
   for (const [session, value] of a.sessions) {
     const least = Math.min(value, b.sessions.get(session) ?? 0)

@@ -5,10 +5,10 @@
  * opened overtakes what only reconnecting wants. A slot is freed by KNOWN, by the last page, by an error, by a deadline, by
  * disconnecting. Not here: which documents to ask for, dependency order (`@tidemark/reconciliation`).
  */
-import { EMPTY } from '@tidemark/known-state'
+import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
 import { allowed } from './checks.ts'
 import { sendLoad } from './claims.ts'
-import { type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
+import { type Asked, type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
 import { durable, guard } from './holdings.ts'
 import { enter, park } from './lanes.ts'
 import { createView, isWanted, subscribe } from './views.ts'
@@ -74,11 +74,25 @@ export function askFailed(core: Core, connection: Connection, id: string): void 
 }
 
 export function noteAsked(core: Core, connection: Connection, id: string): void {
-  const entry = { at: core.now }
+  const entry: Asked = { until: undefined }
   connection.asked.set(id, entry)
   core.deadlines.add(core.now + core.limits.loadTimeoutMs, () => {
     if (connection.asked.get(id) === entry) freed(core, connection, id)
   })
+}
+
+/** Content came for a document that we may have asked for: the last of its pages frees the slot. */
+export function notePage(
+  core: Core,
+  connection: Connection,
+  id: string,
+  held: KnownState,
+  until: KnownState | undefined,
+): void {
+  const entry = connection.asked.get(id)
+  if (entry === undefined) return
+  entry.until = until ?? entry.until
+  if (entry.until === undefined || covers(held, entry.until)) freed(core, connection, id)
 }
 
 /** Our LOAD was answered, refused or given up: its slot is free. */

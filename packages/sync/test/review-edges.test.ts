@@ -423,3 +423,31 @@ test('a connection that closes at any moment of an upload leaves nothing but wha
     expect(server.runner.sizes().holdings).toBe(server.runner.sizes().idle)
   }
 })
+
+test('32: who was asked for a document while the storage failed is sent it when it writes there and may read', async () => {
+  const world = createWorld()
+  const dependenciesOf = (header: Uint8Array | undefined) =>
+    header !== undefined && new TextDecoder().decode(header).includes('list') ? ['other', 'group'] : []
+  const server = await world.node('server', { hooks: { authorize: () => true, dependenciesOf }, limits: { loadsInFlightMax: 1 } })
+  let looks = 0
+  server.spy.replace = {
+    knownStates: (ids) => {
+      if (ids.includes('group')) looks += 1
+      if (looks === 2) throw new StorageError('IO', 'bad sector')
+      return server.spy.real.knownStates(ids)
+    },
+  }
+  const [one, two] = [world.peer('one', server), world.peer('two', server)]
+  one.say(content('list', 'a:0-1'))
+  await settled()
+  one.say({ action: 'known', id: 'other', known: EMPTY, correction: false })
+  await settled()
+  expect(world.trace).toContain('server > one  LOAD group ∅')
+  looks += 1
+  one.say(content('group', 'a:0-1'))
+  await settled()
+  await world.clock.advance(1_000)
+  two.say(content('group', 'b:0-1', false))
+  await settled()
+  expect(world.trace).toContain('server > one  CONTENT group b:0-1')
+})

@@ -34,7 +34,7 @@ const seeds = only === undefined ? Array.from({ length: HISTORIES }, (_, index) 
 const STEPS = 60
 const DOCUMENTS = ['d1', 'd2', 'group', 'list']
 
-for (const shape of ['core', 'edge', 'hooks', 'liars', 'tombstones'] as const)
+for (const shape of ['core', 'edge', 'hooks', 'liars', 'tombstones', 'kills'] as const)
   test(`${shape}: random histories keep the laws`, { timeout: 3_600_000 }, async () => {
     const failures: string[] = []
     for (const seed of seeds)
@@ -46,7 +46,7 @@ for (const shape of ['core', 'edge', 'hooks', 'liars', 'tombstones'] as const)
     expect(failures).toEqual([])
   })
 
-type Shape = 'core' | 'edge' | 'hooks' | 'liars' | 'tombstones'
+type Shape = 'core' | 'edge' | 'hooks' | 'liars' | 'tombstones' | 'kills'
 
 async function history(seed: number, shape: Shape): Promise<void> {
   const random = generator(seed)
@@ -60,19 +60,17 @@ async function history(seed: number, shape: Shape): Promise<void> {
     pendingBytesMax: random() < 0.2 ? 1_000 : 8 * 1024 * 1024,
   }
   const hooks = shape === 'hooks' || shape === 'tombstones' ? slowHooks(random, faults, shape) : {}
-  const storage = () => unreliable(random, faults, shape === 'tombstones' ? 0 : 0.1)
-  const core = await world.node('core', { storage: storage(), limits, hooks, random })
-  const edge =
-    shape === 'edge'
-      ? await world.node('edge', { storage: storage(), limits, hooks, random, upstreamExpected: true })
-      : undefined
-  const nodes = edge === undefined ? [core] : [core, edge]
-  const history: History = { world, random, seed, shape, nodes, trouble: [], log: [], erased: new Set(), hooked: Object.keys(hooks).length > 0 }
+  const storage = (real?: Storage) => unreliable(random, faults, shape === 'tombstones' ? 0 : 0.1, real)
+  const start = (name: string, real?: Storage) =>
+    world.node(name, { storage: storage(real), limits, hooks, random, upstreamExpected: name === 'edge' })
+  const nodes = [await start('core')]
+  if (shape === 'edge' || (shape === 'kills' && random() < 0.5)) nodes.push(await start('edge'))
+  const history: History = { world, random, seed, shape, nodes, trouble: [], log: [], erased: new Set(), hooked: Object.keys(hooks).length > 0, wiped: false }
   const clients = ['c1', 'c2', 'c3'].map((name, index) =>
     createClient(
       history,
       name,
-      nodes[index % nodes.length] as Node,
+      index % nodes.length,
       pick(random, [OWN, { ...JAZZ, kinds: ['json', 'bytes'] }]),
     ),
   )
@@ -80,12 +78,26 @@ async function history(seed: number, shape: Shape): Promise<void> {
   const trunkTraits = pick(random, [OWN, { ...JAZZ, kinds: ['json', 'bytes'] as const }])
   const reconnectTrunk = () => {
     trunk?.close()
-    if (edge !== undefined) {
+    const [core, edge] = nodes
+    if (core !== undefined && edge !== undefined) {
       trunk = world.connect(edge, core, trunkTraits)
       if (random() < 0.5 || !faults.on) trunk.client.ask(DOCUMENTS)
     }
   }
   if (random() < 0.7) reconnectTrunk()
+  /** A node is no more, at this instant; another starts on what it stored, or on nothing. */
+  const kill = async () => {
+    const at = Math.floor(random() * nodes.length)
+    const dead = nodes[at] as Node
+    const wiped = random() < 0.3
+    for (const client of clients) client.cut(at)
+    history.log.push(`--- ${dead.name} is killed${wiped ? ' and wiped' : ''}`)
+    trunk?.close()
+    trunk = undefined
+    KILL.get(dead.spy.real)?.()
+    nodes[at] = await start(dead.name, wiped ? undefined : REAL.get(dead.spy.real))
+    if (wiped) history.wiped = true
+  }
   for (let step = 0; step < STEPS; step++) {
     const client = pick(random, clients)
     const choice = random()
@@ -96,17 +108,36 @@ async function history(seed: number, shape: Shape): Promise<void> {
     else if (choice < 0.7) client.disconnect()
     else if (choice < 0.75) client.slow(random() < 0.5)
     else if (choice < 0.8) client.interrupt(pick(random, DOCUMENTS))
+    else if (choice < 0.82) client.lose()
     else if (choice < 0.84) reconnectTrunk()
     else if (choice < 0.86) trunk?.close()
+    else if (choice < 0.9 && shape === 'kills') await kill()
     else if (choice < 0.92 && shape === 'liars') client.lie(pick(random, DOCUMENTS))
     else if (choice < 0.94 && shape === 'tombstones') client.erase(pick(random, ['d1', 'd2']))
     else await world.clock.advance(random() * (random() < 0.2 ? 20_000 : 500))
+    if (random() < 0.15) {
+      await rest(world, clients)
+      if (nodes.every((node) => node.runner.sizes().parked + node.runner.sizes().queued === 0))
+        for (const one of clients) one.sure()
+    }
     for (let turns = random() * 6; turns > 0; turns--) {
       for (const one of clients) one.pass()
       await nextTurn()
     }
   }
   faults.on = false
+  if (random() < 0.7) {
+    // What is connected gets there by itself: nobody connects anew or asks again.
+    for (const client of clients) client.slow(false)
+    await rest(world, clients)
+    await world.clock.advance(700_000)
+    await rest(world, clients)
+    for (const client of clients) for (const id of DOCUMENTS) client.resume(id)
+    await rest(world, clients)
+    await world.clock.advance(700_000)
+    await rest(world, clients)
+    for (const client of clients) client.checkInStep()
+  }
   // Everything heals: all connect anew and say what they hold, twice, since the first may meet what failed before.
   for (let round = 0; round < 2; round++) {
     reconnectTrunk()
@@ -145,11 +176,12 @@ interface History {
   readonly random: () => number
   readonly seed: number
   readonly shape: Shape
-  readonly nodes: readonly Node[]
+  readonly nodes: Node[]
   readonly trouble: string[]
   readonly log: string[]
   readonly erased: Set<string>
   readonly hooked: boolean
+  wiped: boolean
 }
 
 function fail(history: History, message: string): never {
@@ -193,6 +225,8 @@ interface Client {
   holds(id: string): KnownState
   connect(): void
   disconnect(): void
+  /** Its node is no more. */
+  cut(at: number): void
   open(id: string): void
   write(id: string): void
   done(id: string): void
@@ -205,6 +239,14 @@ interface Client {
   /** Lets some messages pass, either way. */
   pass(): void
   passAll(): boolean
+  /** A piece of ours is lost on the way to the line: a gap. */
+  lose(): void
+  /** Writes on where it is connected, so that a gap shows. */
+  resume(id: string): void
+  /** What it is subscribed to it has, and the server has what it has. */
+  checkInStep(): void
+  /** Nothing is under way: what was said is known. */
+  sure(): void
 }
 
 interface Doc {
@@ -217,13 +259,16 @@ interface Doc {
 interface Ledger {
   /** What it was sent or told us: nothing of it is to be sent again. */
   has: KnownState
-  /** All content that we sent. */
-  said: KnownState
+  /** It was stored when it was asked for, by somebody who claimed nothing. */
+  asked: boolean
+  /** The same, and all content that we sent, also what still waits for an answer of the application. */
+  most: KnownState
   /** What was said that lowers a belief and may not have been handled yet: until the next rest nothing is counted as sent twice. */
   unsure: boolean
 }
 
-function createClient(history: History, name: string, node: Node, traits: Traits): Client {
+function createClient(history: History, name: string, at: number, traits: Traits): Client {
+  const nodeHere = () => history.nodes[at] as Node
   const { world, random, log } = history
   const docs = new Map<string, Doc>()
   const erased = new Set<string>()
@@ -232,11 +277,13 @@ function createClient(history: History, name: string, node: Node, traits: Traits
   interface Line {
     readonly link: ReturnType<Node['runner']['connect']>
     readonly ledgers: Map<string, Ledger>
+    readonly subscribed: Set<string>
     readonly inbox: Message[]
     readonly outbox: Message[]
     full: boolean
     paused: boolean
     open: boolean
+    killed: boolean
   }
 
   const doc = (id: string): Doc => {
@@ -257,16 +304,20 @@ function createClient(history: History, name: string, node: Node, traits: Traits
     for (const one of docs.values()) one.server = undefined
     const made: Line = {
       ledgers: new Map(),
+      subscribed: new Set(),
       inbox: [],
       outbox: [],
       full: false,
       paused: false,
       open: true,
+      killed: false,
       link: undefined as never,
     }
+    const node = nodeHere()
     const link = node.runner.connect({
       traits: { ...traits, upstream: false, local: false },
       send(sent) {
+        if (made.killed) return
         if (!made.open) trouble('something was sent to a closed connection')
         for (const { message } of sent) {
           log.push(`${node.name} > ${name}  ${describe(message)}`)
@@ -297,6 +348,8 @@ function createClient(history: History, name: string, node: Node, traits: Traits
   }
 
   function say(message: Message): void {
+    if (message.action === 'load' || message.action === 'content') line?.subscribed.add(message.id)
+    if (message.action === 'done') line?.subscribed.delete(message.id)
     line?.outbox.push(message)
   }
 
@@ -343,11 +396,13 @@ function createClient(history: History, name: string, node: Node, traits: Traits
     if (!('id' in message) || message.id === undefined) return
     const { id } = message
     const ledger = ledgerOf(made, id)
+    const node = nodeHere()
     const stored = stateOf(node, id)
     if (message.action === 'known' || message.action === 'load')
       if (!stored.erased && !covers(stored.known, message.known))
         trouble(`${describe(message)} claims more than is stored: ${show(stored.known)}`)
-    if (message.action === 'known' && history.hooked) ledger.has = union(ledger.has, lower(message.known, ledger.said))
+    if (message.action === 'known' && !message.known.header && !message.correction && ledger.asked && traits.errors)
+      trouble(`${describe(message)}, but it is there`)
     if (message.action !== 'content') return
     if (message.header !== undefined && !same(message.header, headerOf(id))) trouble(`a forged header of ${id}`)
     for (const run of message.runs) {
@@ -360,31 +415,39 @@ function createClient(history: History, name: string, node: Node, traits: Traits
       const had = ledger.has.sessions.get(run.session) ?? 0
       if (run.transactions.length > 0 && run.after < had && !ledger.unsure)
         trouble(`${describe(message)} was sent before, or came from here: ${run.session}:${had}`)
-      if (run.after > had && !ledger.unsure && run.transactions.length > 0)
+      if (run.after > (ledger.most.sessions.get(run.session) ?? 0) && !ledger.unsure && run.transactions.length > 0)
         trouble(`${describe(message)} leaves a gap after ${run.session}:${had}`)
     }
     ledger.has = union(ledger.has, endOf(message))
+    ledger.most = union(ledger.most, ledger.has)
   }
 
   function ledgerOf(made: Line, id: string): Ledger {
     const known = made.ledgers.get(id)
     if (known !== undefined) return known
-    const ledger: Ledger = { has: EMPTY, said: EMPTY, unsure: false }
+    const ledger: Ledger = { has: EMPTY, asked: false, most: EMPTY, unsure: false }
     made.ledgers.set(id, ledger)
     return ledger
   }
 
   /** One message of ours arrives at the server. */
   function deliver(made: Line, message: Message): void {
-    log.push(`${name} > ${node.name}  ${describe(message)}`)
+    log.push(`${name} > ${nodeHere().name}  ${describe(message)}`)
     if ('id' in message && message.id !== undefined) {
       const ledger = ledgerOf(made, message.id)
-      if (message.action === 'load' || (message.action === 'known' && message.correction) || message.action === 'done')
+      const replaces = message.action === 'load' || (message.action === 'known' && message.correction)
+      if (message.action === 'load')
+        ledger.asked =
+          !message.known.header && message.known.sessions.size === 0 && stateOf(history.nodes[0] as Node, message.id).known.header
+      if (replaces || message.action === 'done') {
         ledger.unsure = true
+        ledger.has = EMPTY
+      }
       if (message.action === 'known' || message.action === 'load') ledger.has = union(ledger.has, message.known)
-      // With hooks it may wait for their answers; then what was acknowledged counts.
-      if (message.action === 'content') ledger.said = union(ledger.said, endOf(message))
+      if (message.action === 'content') ledger.most = union(ledger.most, endOf(message))
+      // With hooks it may wait for their answers, and others are quicker.
       if (message.action === 'content' && !history.hooked) ledger.has = union(ledger.has, endOf(message))
+      ledger.most = union(ledger.most, ledger.has)
     }
     made.link.receive([{ message, bytes: 100 }])
   }
@@ -395,6 +458,10 @@ function createClient(history: History, name: string, node: Node, traits: Traits
     const { id } = message
     const one = doc(id)
     switch (message.action) {
+      // Told that it failed, who asked would ask again.
+      case 'error':
+        line.subscribed.delete(id)
+        return
       case 'load':
         one.server = message.known
         if (covers(one.server, one.known)) say({ action: 'known', id, known: one.known, correction: false })
@@ -439,6 +506,7 @@ function createClient(history: History, name: string, node: Node, traits: Traits
 
   function lie(id: string): void {
     if (line === undefined) return
+    const tell = (message: Message) => line?.outbox.push(message)
     const after = Math.floor(random() * 4)
     const session = pick(random, ['c1', 'c2', 'c3', 'x'])
     const count = Math.floor(random() * 3)
@@ -452,7 +520,7 @@ function createClient(history: History, name: string, node: Node, traits: Traits
     }
     const choice = random()
     if (choice < 0.2)
-      say({
+      tell({
         action: 'content',
         id,
         kind: 'json',
@@ -461,22 +529,22 @@ function createClient(history: History, name: string, node: Node, traits: Traits
         ...(random() < 0.3 && { header: headerOf(id) }),
       })
     else if (choice < 0.35)
-      say({
+      tell({
         action: 'load',
         id: `${id}-${session}`,
         known: knownState(true, [[session, 1 + Math.floor(random() * 30)]]),
       })
     else if (choice < 0.5)
-      say({ action: 'load', id, known: knownState(random() < 0.7, [['evil', Math.floor(random() * 9)]]) })
+      tell({ action: 'load', id, known: knownState(random() < 0.7, [['evil', Math.floor(random() * 9)]]) })
     else if (choice < 0.6)
-      say({
+      tell({
         action: 'known',
         id,
         known: knownState(random() < 0.5, [['evil', Math.floor(random() * 9)]]),
         correction: random() < 0.5,
       })
     else if (choice < 0.7)
-      say({
+      tell({
         action: 'reconcile',
         batch: `b${Math.floor(random() * 3)}`,
         values: [
@@ -486,19 +554,19 @@ function createClient(history: History, name: string, node: Node, traits: Traits
         ],
       })
     else if (choice < 0.8)
-      say({ action: 'content', id, kind: 'json', priority: 3, runs: [{ session: 'evil', after, transactions: [] }] })
-    else if (choice < 0.85) say({ action: 'error', id, code: 'failed', message: 'no' })
-    else if (choice < 0.9) say({ action: 'content', id: `${id}-raw`, kind: pick(random, ['bytes', 'json']), priority: 0, runs: [run], header: headerOf(`${id}-raw`) })
+      tell({ action: 'content', id, kind: 'json', priority: 3, runs: [{ session: 'evil', after, transactions: [] }] })
+    else if (choice < 0.85) tell({ action: 'error', id, code: 'failed', message: 'no' })
+    else if (choice < 0.9) tell({ action: 'content', id: `${id}-raw`, kind: pick(random, ['bytes', 'json']), priority: 0, runs: [run], header: headerOf(`${id}-raw`) })
     else if (choice < 0.95)
-      say({
+      tell({
         action: 'content',
         id: `${id}-${session}`,
         kind: 'json',
         priority: 6,
         runs: [{ ...run, after: 0 }],
-        header: headerOf(id),
+        header: headerOf(`${id}-${session}`),
       })
-    else say({ action: 'load', id, known: EMPTY, probe: true })
+    else tell({ action: 'load', id, known: EMPTY, probe: true })
     if (random() < 0.1)
       line.link.receive([new ProtocolError('malformed', { field: 'x', expected: 'y', got: 'z' } as never)])
     for (const ledger of line.ledgers.values()) ledger.unsure = true
@@ -509,6 +577,12 @@ function createClient(history: History, name: string, node: Node, traits: Traits
     holds: (id) => withoutEvil(doc(id).known),
     connect,
     disconnect,
+    cut(killed) {
+      if (killed !== at || line === undefined) return
+      line.killed = true
+      line.open = false
+      line = undefined
+    },
     open,
     write,
     slow(slow) {
@@ -541,6 +615,33 @@ function createClient(history: History, name: string, node: Node, traits: Traits
         runs: [{ session: `${name}$`, after: 0, transactions: [transactionOf(`${name}$`, 0)], seal: bytes('gone') }],
       })
     },
+    lose() {
+      const index = line?.outbox.findIndex(
+        (message) => message.action === 'content' && message.header === undefined && message.runs[0]?.session === name,
+      )
+      if (index === undefined || index === -1) return
+      const [lost] = line?.outbox.splice(index, 1) ?? []
+      if (lost !== undefined) log.push(`${name} loses ${describe(lost)}`)
+    },
+    resume(id) {
+      if (line?.subscribed.has(id) && doc(id).known.header) this.write(id)
+    },
+    checkInStep() {
+      if (line === undefined) return
+      const node = nodeHere()
+      for (const id of line.subscribed) {
+        if (history.erased.has(id) || !DOCUMENTS.includes(id)) continue
+        const stored = stateOf(node, id)
+        const held = this.holds(id)
+        if (!covers(stored.known, held)) trouble(`in the end ${node.name} lacks of ${id}: ${show(stored.known)} of ${show(held)}`)
+        if (!covers(held, withoutEvil(stored.known)))
+          trouble(`in the end lacks of ${id}: ${show(held)} of ${show(stored.known)}`)
+      }
+    },
+    sure() {
+      if (line === undefined || line.full || line.paused) return
+      for (const ledger of line.ledgers.values()) ledger.unsure = false
+    },
     pass,
     passAll() {
       let any = false
@@ -564,11 +665,6 @@ const withoutEvil = (known: KnownState): KnownState => ({
   sessions: new Map([...known.sessions].filter(([session]) => session !== 'evil')),
 })
 
-const lower = (a: KnownState, b: KnownState): KnownState =>
-  knownState(
-    a.header && b.header,
-    [...a.sessions].map(([session, count]) => [session, Math.min(count, b.sessions.get(session) ?? 0)] as const),
-  )
 const headerOf = (id: string) => bytes(`{"id":"${id}"}`)
 const transactionOf = (session: string, index: number) => bytes(`{"${session}":${index}}`)
 const same = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, index) => byte === b[index])
@@ -620,16 +716,26 @@ function slowHooks(random: () => number, faults: { readonly on: boolean }, shape
 
 /** What an unreliable storage really holds. */
 const REAL = new WeakMap<Storage, Storage>()
+/** Its process is killed: nothing more happens. */
+const KILL = new WeakMap<Storage, () => void>()
+const never = new Promise<never>(() => {})
 
 /** A storage that answers when it likes, in any order, and fails now and then: before or after it did what it was asked. */
-function unreliable(random: () => number, faults: { readonly on: boolean }, rate: number): Storage {
-  const real = memoryStorage()
+function unreliable(
+  random: () => number,
+  faults: { readonly on: boolean },
+  rate: number,
+  real: Storage = memoryStorage(),
+): Storage {
+  let dead = false
   const slow = random() < 0.8
   const late = async <T>(call: () => T): Promise<T> => {
     for (let turns = Math.floor(random() * 5); turns > 0; turns--) await nextTurn()
+    if (dead) return never
     if (faults.on && random() < rate) throw new StorageError('IO', 'before')
     const value = call()
     for (let turns = Math.floor(random() * 5); turns > 0; turns--) await nextTurn()
+    if (dead) return never
     if (faults.on && random() < rate) throw new StorageError('IO', 'after')
     return value
   }
@@ -637,6 +743,7 @@ function unreliable(random: () => number, faults: { readonly on: boolean }, rate
   const proxy = new Proxy(real as Storage, {
     get(target, name: keyof Storage) {
       const method = (target[name] as (...args: unknown[]) => unknown).bind(target)
+      if (dead) return () => never
       if (!slow) return method
       if (name === 'append' || name === 'erase')
         return (...args: unknown[]) => {
@@ -650,6 +757,9 @@ function unreliable(random: () => number, faults: { readonly on: boolean }, rate
     },
   })
   REAL.set(proxy, real)
+  KILL.set(proxy, () => {
+    dead = true
+  })
   return proxy
 }
 
