@@ -59,7 +59,7 @@ export interface Doc extends AsyncDisposable {
   readonly absentBy: readonly string[]
   /** Why asking failed; `undefined` in every other state. */
   readonly failure: Failure | undefined
-  /** What this handle was given or wrote. */
+  /** What the application took from this handle, wrote through it, or had before: hand it to `open` to go on from there. */
   readonly known: KnownState
   /** Whether every upstream confirmed what is stored here, writes of this handle included. */
   readonly status: DocStatus
@@ -90,7 +90,7 @@ export interface Doc extends AsyncDisposable {
    */
   create(creation: Creation): Promise<void>
   /**
-   * Appends to a session of this document. Resolves when the transactions are durable here; they are sent on by themselves. If it
+   * Appends to a session of this document: a new one, or one whose contents were read through this handle. Resolves when the transactions are durable here; they are sent on by themselves. If it
    * rejects, none of them was stored, and what was appended to that session after them is refused too. Appends of one handle
    * take effect in the order in which they were called. The bytes are not to be changed until then.
    *

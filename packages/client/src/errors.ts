@@ -13,7 +13,7 @@ import type { ErrorCode } from '@tidemark/protocol'
  * - `UNAVAILABLE`: whether there is such a document could not be found out (`failure` says why).
  * - `SESSION_TAKEN`: another handle of this client writes that session (a session has one writer).
  * - `FORK`: other transactions are stored at that place of the session; open a new session and write there.
- * - `GAP`: the storage holds less of the session than this handle was opened after.
+ * - `GAP`: the storage holds less of the session than this handle was opened after, or more than was read through it.
  * - `QUOTA`, `TOO_LARGE`, `BUSY`, `LIMIT`, `UNSUPPORTED`: refused, and nothing was stored.
  * - `STORAGE`: the storage failed, and nothing was stored.
  * - `NO_UPSTREAM`: this client was given nothing to connect to.

@@ -12,11 +12,11 @@ import type { Port, Runner, Sent } from '@tidemark/sync/run'
 import { asyncDispose } from './async-dispose.ts'
 import { appendWrite, creationWrite } from './check.ts'
 import { beyond, endOf } from './content.ts'
-import type { AppendOptions, Creation, Doc, DocState } from './doc.ts'
+import type { AppendOptions, Creation, Doc } from './doc.ts'
 import { ClientError, type ClientErrorCode, type ClientErrorFacts, type Failure } from './errors.ts'
 import { createInbox, type Received } from './inbox.ts'
+import { createStanding } from './standing.ts'
 import type { Uploads } from './uploads.ts'
-import { createWaiters } from './waiters.ts'
 import { createWatchers } from './watchers.ts'
 import type { Writers } from './writers.ts'
 import { createWrites, type Write } from './writes.ts'
@@ -49,7 +49,7 @@ export interface Handle extends Doc {
   abandon(): void
 }
 
-// Digests would be compared with those that the application claims, and it claims none.
+// With digests, continuity needs no overlap: the engine asks for, and is asked for, exactly what is missing.
 const TRAITS: Port['traits'] = {
   hello: false,
   errors: true,
@@ -66,20 +66,27 @@ export function createHandle(context: HandleContext, id: string, options: Handle
   checkId(id, 'document id')
   const { runner, uploads, writers } = context
   const watchers = createWatchers()
-  const settling = createWaiters<DocState>()
-  const inbox = createInbox(() => link.drained())
+  const standing = createStanding(watchers.notify)
   let { after: known, kind, isNew } = options
-  let state: DocState = 'asking'
-  let absentBy: readonly string[] = []
-  let failure: Failure | undefined
-  let refused: Failure | undefined
+  /** What was given to the inbox: where the engine stands. */
+  let given = known
   /** What the storage holds, as far as this handle was told. */
   let held = EMPTY
   /** What is held after the stream that is under way. */
   let expected: KnownState | undefined
+  let refused: Failure | undefined
   let closing: Promise<void> | undefined
   let ended = false
 
+  const inbox = createInbox({
+    taken(content) {
+      known = union(known, endOf(content))
+      writes.flush()
+      watchers.notify()
+    },
+    emptied: () => link.drained(),
+    left: () => writes.flush(),
+  })
   const writes = createWrites({
     id,
     kind: () => kind,
@@ -87,8 +94,10 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     endOf: (session) => held.sessions.get(session) ?? 0,
     send: (message, bytes) => link.receive([{ message, bytes }]),
     stored(session, until) {
+      const own = knownState(true, session === undefined ? [] : [[session, until]])
       context.stored(id)
-      known = union(known, knownState(true, session === undefined ? [] : [[session, until]]))
+      known = union(known, own)
+      given = union(given, own)
       watchers.notify()
     },
   })
@@ -129,56 +138,51 @@ export function createHandle(context: HandleContext, id: string, options: Handle
   }
 
   function takeContent(message: ContentMessage): void {
-    const content = beyond(known, message)
+    const content = beyond(given, message)
     kind = message.kind
     expected = message.expectUntil ?? expected
     held = union(held, union(endOf(message), message.expectUntil ?? EMPTY))
-    known = union(known, endOf(message))
-    if (expected !== undefined && covers(known, expected)) expected = undefined
-    become('present')
+    given = union(given, endOf(message))
+    if (expected !== undefined && covers(given, expected)) expected = undefined
+    standing.become('present')
     if (content !== undefined) inbox.put({ ...content, more: expected !== undefined })
-    watchers.notify()
   }
 
   function takeKnown(message: KnownMessage, answeredBy: readonly string[] | undefined): void {
     held = message.correction ? message.known : union(held, message.known)
     if (message.known.header) {
-      become('present')
+      standing.become('present')
       // What was created without asking is subscribed now, with what else there may be of it.
       if (isNew) ask(message.known)
       isNew = false
-    } else if (answeredBy !== undefined) become('absent', answeredBy)
+    } else if (answeredBy !== undefined) standing.becomeAbsent(answeredBy)
   }
 
   function fail({ code, message }: Failure): void {
-    // What the upstream said is more to the point than that nobody answered.
-    if (state === 'failed' && code === 'unavailable') return
-    become('failed', [], { code, message })
+    standing.fail({ code, message })
     writes.flush()
   }
 
-  function become(next: DocState, by: readonly string[] = [], why?: Failure): void {
-    if (state === next && next !== 'absent') return
-    state = next
-    absentBy = by
-    failure = why
-    if (next !== 'asking') settling.resolve(next)
-    watchers.notify()
+  function may({ header, session }: Write): 'now' | 'wait' | ClientError {
+    const { state, failure } = standing
+    if (state === 'failed') return refusal('UNAVAILABLE', 'whether it exists could not be found out', { failure })
+    if (state === 'asking') return header !== undefined && isNew ? 'now' : 'wait'
+    if (header !== undefined) return state === 'absent' ? 'now' : refusal('EXISTS', 'it exists already')
+    if (state === 'absent') return refusal('ABSENT', 'it does not exist: create it first')
+    return session === undefined ? 'now' : mayContinue(session)
   }
 
-  function may(write: Write): 'now' | 'wait' | ClientError {
-    const creates = write.header !== undefined
-    if (state === 'failed') return refusal('UNAVAILABLE', 'whether it exists could not be found out', { failure })
-    if (state === 'asking') return creates && isNew ? 'now' : 'wait'
-    if (creates) return state === 'absent' ? 'now' : refusal('EXISTS', 'it exists already')
-    if (state === 'absent') return refusal('ABSENT', 'it does not exist: create it first')
-    const { session = '' } = write
-    const end = held.sessions.get(session) ?? 0
-    const given = known.sessions.get(session) ?? 0
-    if (given <= end) return 'now'
-    return refusal('GAP', `opened after ${given} of session ${session}, of which ${end} are stored: open it anew`, {
-      session,
-    })
+  /** Whoever goes on with a session has what comes before: its writer knows it, and the engine takes it to be so. */
+  function mayContinue(session: string): 'now' | 'wait' | ClientError {
+    const stored = held.sessions.get(session) ?? 0
+    const has = known.sessions.get(session) ?? 0
+    if (has === stored) return 'now'
+    if (has < stored && inbox.isRead()) return 'wait'
+    const why =
+      has < stored
+        ? `${stored - has} transactions of session ${session} were not read: read the contents first`
+        : `opened after ${has} of session ${session}, of which ${stored} are stored: open it anew`
+    return refusal('GAP', why, { session })
   }
 
   function refusal(code: ClientErrorCode, message: string, facts: ClientErrorFacts = {}): ClientError {
@@ -197,9 +201,9 @@ export function createHandle(context: HandleContext, id: string, options: Handle
   }
 
   function retry(): void {
-    if (state !== 'failed' || closing !== undefined) return
-    become('asking')
-    ask(known)
+    if (standing.state !== 'failed' || closing !== undefined) return
+    standing.become('asking')
+    ask(given)
   }
 
   async function finish(): Promise<void> {
@@ -213,7 +217,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     ended = true
     link.closed()
     writers.release(id, handle)
-    settling.reject(refusal('CLOSED', 'this handle was closed'))
+    standing.end(refusal('CLOSED', 'this handle is closed'))
     watchers.clear()
     context.closed(handle)
   }
@@ -221,13 +225,13 @@ export function createHandle(context: HandleContext, id: string, options: Handle
   const handle: Handle = {
     id,
     get state() {
-      return state
+      return standing.state
     },
     get absentBy() {
-      return absentBy
+      return standing.absentBy
     },
     get failure() {
-      return failure
+      return standing.failure
     },
     get known() {
       return known
@@ -235,19 +239,14 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     get status() {
       return { ...uploads.status(id), refused }
     },
-    settled(signal) {
-      if (signal?.aborted) return Promise.reject(signal.reason)
-      if (state !== 'asking') return Promise.resolve(state)
-      if (closing !== undefined) return Promise.reject(refusal('CLOSED', 'this handle is closed'))
-      return settling.add(signal)
-    },
+    settled: (signal) => standing.settled(signal),
     retry,
     watch: (watcher) => watchers.add(watcher),
     contents: () => inbox.read(),
     subscribe: (listener) => subscribe(inbox.read(), listener),
     async create(creation: Creation) {
       const what = creationWrite(creation)
-      if (state === 'asking' || state === 'absent') kind = creation.kind ?? kind
+      if (standing.state !== 'present') kind = creation.kind ?? kind
       await write(what)
     },
     async append(session: string, transactions: readonly Uint8Array[], given: AppendOptions = {}) {
@@ -269,7 +268,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
       watchers.notify()
     },
     upstreamFailed(why) {
-      if (state === 'asking') return fail(why)
+      if (standing.state === 'asking') return fail(why)
       refused = why
       watchers.notify()
     },
@@ -280,7 +279,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
       end()
     },
   }
-  if (!isNew) ask(known)
+  if (!isNew) ask(given)
   return handle
 }
 

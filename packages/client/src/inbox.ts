@@ -14,6 +14,8 @@ export interface Received extends Content {
 
 export interface Inbox {
   isEmpty(): boolean
+  /** Somebody is reading. */
+  isRead(): boolean
   put(content: Received): void
   /**
    * Contents as they are taken; ends when the inbox is closed.
@@ -27,8 +29,16 @@ export interface Inbox {
 type Taker = (result: IteratorResult<Received>) => void
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined }
 
-/** `emptied` is called when there is room again. */
-export function createInbox(emptied: () => void): Inbox {
+export interface InboxEvents {
+  /** The application has it now. */
+  taken(content: Received): void
+  /** There is room again. */
+  emptied(): void
+  /** Nobody is reading any more. */
+  left(): void
+}
+
+export function createInbox(events: InboxEvents): Inbox {
   const waiting: Received[] = []
   const takers: Taker[] = []
   let reader: object | undefined
@@ -36,13 +46,16 @@ export function createInbox(emptied: () => void): Inbox {
 
   function take(): Received | undefined {
     const content = waiting.shift()
-    if (content !== undefined && waiting.length === 0) emptied()
+    if (content === undefined) return undefined
+    events.taken(content)
+    if (waiting.length === 0) events.emptied()
     return content
   }
 
   function release(): void {
     for (const taker of takers.splice(0)) taker(DONE)
     reader = undefined
+    events.left()
   }
 
   function next(of: object): Promise<IteratorResult<Received>> {
@@ -54,11 +67,15 @@ export function createInbox(emptied: () => void): Inbox {
 
   return {
     isEmpty: () => waiting.length === 0,
+    isRead: () => reader !== undefined,
     put(content) {
       if (closed) return
       const taker = takers.shift()
       if (taker === undefined) waiting.push(content)
-      else taker({ done: false, value: content })
+      else {
+        events.taken(content)
+        taker({ done: false, value: content })
+      }
     },
     read() {
       if (reader !== undefined)

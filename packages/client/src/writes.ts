@@ -89,9 +89,9 @@ export function createWrites(port: WritesPort): Writes {
   }
 
   function mayGo(write: Write): 'now' | 'wait' | Error {
+    if (write.session !== undefined && forked.has(write.session)) return refusal('FORK', write.session, FORKED)
     const verdict = port.may(write)
     if (verdict !== 'now') return verdict
-    if (write.session !== undefined && forked.has(write.session)) return refusal('FORK', write.session, FORKED)
     return port.kind() === 'json' ? (notJson(port.id, write) ?? 'now') : 'now'
   }
 

@@ -213,10 +213,10 @@ async function play(dialect: Dialect, all: readonly Step[]): Promise<void> {
 
 for (const dialect of [tidemarkJson, jazz])
   test(`in the dialect ${dialect.name}: resolved is everywhere, rejected nowhere, given once`, {
-    timeout: 300_000,
+    timeout: 60_000,
   }, async () => {
     await fc.assert(
       fc.asyncProperty(steps, (all) => play(dialect, all)),
-      { numRuns: Number(process.env.RUNS ?? 60) },
+      { numRuns: 60 },
     )
   })

@@ -1,7 +1,7 @@
 /**
  * Contents: every transaction once, in order, at the pace of whoever takes them.
  */
-import { knownState } from '@tidemark/known-state'
+import { EMPTY, knownState } from '@tidemark/known-state'
 import { tidemarkJson } from '@tidemark/protocol'
 import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
@@ -115,6 +115,21 @@ test('whoever stops reading may go on from there, and nobody reads beside anothe
   await client.close()
 })
 
+test('what is known is what was taken: who goes on from there misses nothing', async () => {
+  const { client } = await longDocument()
+  const doc = client.open('note')
+  await rest()
+  expect(doc.known).toEqual(EMPTY)
+  const { value } = await doc.contents().next()
+  await rest()
+  const { known } = doc
+  expect(known.sessions.get('s')).toBe(value?.runs[0]?.transactions.length)
+  await doc.close()
+  const next = await client.open('note', { after: known }).contents().next()
+  expect(next.value?.runs[0]?.after).toBe(known.sessions.get('s'))
+  await client.close()
+})
+
 test('contents end when the handle is closed', async () => {
   const client = await createClient({ storage: memoryStorage(), kind: 'json', clock: manualClock() })
   const doc = await client.create('note', { header })
@@ -143,7 +158,7 @@ test('nobody reading a document keeps neither the connection nor other documents
   await other.append('s', [jsonPayload(1)])
   await rest()
   expect(seen).toEqual(['s'])
-  expect(unread.known).toEqual(knownState(true))
+  expect(unread.known).toEqual(EMPTY)
   // It is stored all the same.
   const late = b.client.open('note', { after: mine.known })
   await late.settled()

@@ -137,6 +137,7 @@ describe('appending', () => {
     const second = client.open('note')
     await expect(second.append('s', numbers(2))).rejects.toMatchObject({ code: 'SESSION_TAKEN', session: 's' })
     await first.close()
+    collect(second)
     await second.append('s', numbers(2))
     expect(second.known).toEqual(knownState(true, [['s', 2]]))
     await client.close()
@@ -175,6 +176,31 @@ describe('appending', () => {
     await rest()
     expect(mine.known.sessions.get('t')).toBe(1)
     await world.end()
+  })
+
+  test('a session is continued by who has read it: a reader is waited for, without one it is refused', async () => {
+    const client = await alone()
+    const large = new Array(50).fill(jsonPayload('x'.repeat(1_000)))
+    const first = await client.create('note', { header })
+    for (let part = 0; part < 5; part++) await first.append('s', large)
+    await first.close()
+    const doc = client.open('note')
+    await doc.settled()
+    await expect(doc.append('s', numbers(1))).rejects.toMatchObject({ code: 'GAP', session: 's' })
+    await doc.append('t', numbers(1))
+    const appending = doc.append('s', numbers(2)).catch((error: unknown) => error)
+    expect(await appending).toMatchObject({ code: 'GAP' })
+
+    const got = collect(doc)
+    await doc.append('s', numbers(3))
+    expect(got).toHaveLength(251)
+    expect(doc.known).toEqual(
+      knownState(true, [
+        ['s', 251],
+        ['t', 1],
+      ]),
+    )
+    await client.close()
   })
 
   test('opened after more than is stored, a session cannot be continued: that would leave a gap', async () => {
@@ -221,6 +247,7 @@ describe('creating', () => {
     const world = await createWorld(tidemarkJson)
     const clients = [await world.client(), await world.client()]
     const docs = clients.map(({ client }) => client.open('home'))
+    docs.forEach(collect)
     await Promise.all(docs.map((doc) => doc.settled()))
     await Promise.all(
       docs.map((doc, index) => doc.create({ header, session: `s${index}`, transactions: numbers(index) })),

@@ -1,0 +1,84 @@
+/**
+ * What travelled: messages and bytes each way, counted on the channel itself, so that nothing is left out.
+ *
+ * Bytes are those of the frames; what WebSocket and TCP add is not seen by a page.
+ */
+import type { ClientOptions } from '@tidemark/client'
+import type { Frame } from '@tidemark/protocol'
+
+type Connect = NonNullable<ClientOptions['connect']>
+
+export interface Sent {
+  readonly way: 'up' | 'down'
+  readonly type: string
+  readonly bytes: number
+}
+
+export interface Traffic {
+  readonly messages: { readonly up: number; readonly down: number }
+  readonly bytes: { readonly up: number; readonly down: number }
+  /** The latest messages, the newest first. */
+  readonly latest: readonly Sent[]
+}
+
+const LATEST_MAX = 6
+
+/** A `connect` that counts what its channels carry; `changed` is called whenever something was counted. */
+export function counted(
+  connect: Connect,
+  changed: () => void,
+): { readonly connect: Connect; readonly traffic: Traffic } {
+  const messages = { up: 0, down: 0 }
+  const bytes = { up: 0, down: 0 }
+  const latest: Sent[] = []
+
+  function count(way: 'up' | 'down', frame: Frame): void {
+    const text = typeof frame === 'string' ? frame : new TextDecoder().decode(frame)
+    // One message per line; a frame may carry several.
+    for (const line of text.split('\n').filter((line) => line !== '')) {
+      const size = new TextEncoder().encode(line).length
+      messages[way] += 1
+      bytes[way] += size
+      latest.unshift({ way, type: typeOf(line), bytes: size })
+    }
+    latest.length = Math.min(latest.length, LATEST_MAX)
+    changed()
+  }
+
+  return {
+    traffic: { messages, bytes, latest },
+    async connect(signal) {
+      const channel = await connect(signal)
+      return {
+        dialect: channel.dialect,
+        send(frame) {
+          count('up', frame)
+          channel.send(frame)
+        },
+        open(receiver) {
+          channel.open({
+            frame(frame) {
+              count('down', frame)
+              receiver.frame(frame)
+            },
+            drained: () => receiver.drained(),
+            closed: (code, reason) => receiver.closed(code, reason),
+          })
+        },
+        room: () => channel.room(),
+        unsent: () => channel.unsent(),
+        close: (code, reason) => channel.close(code, reason),
+        pause: () => channel.pause(),
+        resume: () => channel.resume(),
+      }
+    },
+  }
+}
+
+function typeOf(line: string): string {
+  try {
+    return String((JSON.parse(line) as { type?: unknown }).type)
+  } catch {
+    return 'unreadable'
+  }
+}
