@@ -13,6 +13,7 @@ import {
 import type { AddressInfo } from 'node:net'
 import { type AcceptOptions, acceptWebSockets } from '@tidemark/websocket/node'
 import type { Who } from './connections.ts'
+import { type Log, silent } from './log.ts'
 import { processMetrics } from './process-metrics.ts'
 import { PROMETHEUS_CONTENT_TYPE } from './registry.ts'
 import type { Server } from './server.ts'
@@ -23,6 +24,7 @@ export interface ListenOptions
   readonly host?: string
   /** Default: 0, any that is free. */
   readonly port?: number
+  readonly log?: Log
   /** Answers every plain request but those for `/health` and `/metrics`; without it they are 404. */
   onRequest?(request: IncomingMessage, response: ServerResponse): void | Promise<void>
 }
@@ -37,11 +39,13 @@ export interface Listening {
 
 /** @throws Error of `node:net`: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `ENOTFOUND`. The server is then still the caller's. */
 export async function listen(server: Server, options: ListenOptions = {}): Promise<Listening> {
-  const { host = '127.0.0.1', port = 0 } = options
+  const { host = '127.0.0.1', port = 0, log = silent } = options
   const http = createHttpServer(HTTP_OPTIONS, (request, response) => {
     respond(server, options, request, response).catch(() => fail(response))
   })
   await bind(http, host, port)
+  // No file descriptor left, for instance: that client is lost, the others stay.
+  http.on('error', (cause) => log('error', 'a client could not be accepted', { cause }))
   const acceptor = acceptWebSockets<Who>(http, {
     ...options,
     limits: server.limits,

@@ -29,7 +29,7 @@ export async function serve(command: ServeCommand, log: Log): Promise<Listening>
     })
   const server = await startServer(command, hooks, log)
   try {
-    const listening = await listen(server, { host: command.host, port: command.port })
+    const listening = await listen(server, { host: command.host, port: command.port, log })
     const { level, generation } = server.opened
     log('info', 'serving', { url: listening.url, storage: command.storage, level, generation: generation.id })
     return listening

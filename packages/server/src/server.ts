@@ -39,7 +39,7 @@ export interface Server {
   /** All metrics as Prometheus text; `undefined` if a meter was handed in. */
   metrics(): string | undefined
   /** Hears what the engine reports; answers how to stop. */
-  listen(listener: (report: Report) => void): () => void
+  onReport(listener: (report: Report) => void): () => void
   /**
    * Lets nobody in any more, waits until what was accepted is stored and acknowledged, closes all connections with 1001, then the
    * storage.
@@ -124,7 +124,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       }
     },
     metrics: () => (options.meter === undefined ? registry.render() : undefined),
-    listen: (listener) => runner.listen(listener),
+    onReport: (listener) => runner.listen(listener),
     close() {
       closing ??= close()
       return closing
@@ -135,7 +135,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 /** The keep-alive line of the Jazz dialect, the one dialect that has it. */
 function createPing(peer: string): (timeMs: number) => Frame {
   const codec = jazz.createCodec()
-  return (timeMs) => codec.encode([{ action: 'ping', time: timeMs, from: peer }], PING_BYTES)[0] ?? ''
+  return (timeMs) => codec.encode([{ action: 'ping', time: Math.round(timeMs), from: peer }], PING_BYTES)[0] ?? ''
 }
 
 const PING_BYTES = 1_024

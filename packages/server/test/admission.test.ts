@@ -4,11 +4,13 @@
 import { jazz } from '@tidemark/protocol'
 import { memoryStorage } from '@tidemark/storage'
 import { createPipe } from '@tidemark/sync/run'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createServer } from '../src/index.ts'
 import { type ManualClock, settled } from './help.ts'
 import { content, doc, load, session } from './jazz.ts'
 import { hear, setUp } from './policy.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 const somebody = { url: '/', headers: {}, remoteAddress: '10.0.0.1' }
 const somebodyElse = { url: '/', headers: {}, remoteAddress: '10.0.0.2' }

@@ -10,7 +10,7 @@ import { createServer, type Server, type ServerOptions } from '../src/index.ts'
 import { type Listening, type ListenOptions, listen } from '../src/node.ts'
 
 /** Waits until something is so; fails after a while, saying what was waited for. */
-export async function until(what: string, isSo: () => boolean, ms = 10_000): Promise<void> {
+export async function until(what: string, isSo: () => boolean, ms = 20_000): Promise<void> {
   for (const start = Date.now(); !isSo(); await pause(5))
     if (Date.now() - start > ms) throw new Error(`waited in vain: ${what}`)
 }

@@ -4,11 +4,13 @@
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { memoryStorage, StorageError } from '@tidemark/storage'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createServer } from '../src/index.ts'
 import { listen } from '../src/node.ts'
 import { metric, pause, until, withServer, wrapped } from './help.ts'
 import { content, jazzClient, load } from './jazz.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 /** What an upgrade is answered instead of a socket. */
 function upgrade(

@@ -80,18 +80,19 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
     if (dialect === undefined) return refuse(socket, { status: 400, message: unknownDialect(request, dialects) })
     chosen.set(request, dialect)
     upgrades += 1
-    decide(request, options, clock)
+    const asked = describe(request)
+    decide(asked, options, clock)
       .then((admission) => {
         upgrades -= 1
         if ('status' in admission) refuse(socket, admission)
         else if (closing) refuse(socket, { status: 503, message: 'the server is closing' })
-        else wss.handleUpgrade(request, socket, head, (ws) => begin(ws, socket, dialect, admission.admitted, request))
+        else wss.handleUpgrade(request, socket, head, (ws) => begin(ws, socket, dialect, admission.admitted, asked))
       })
       // What throws here is the server's own `onChannel`: the socket goes, the process stays.
       .catch(() => socket.destroy())
   }
 
-  function begin(ws: WebSocket, socket: Socket, dialect: Dialect, admitted: T, request: IncomingMessage): void {
+  function begin(ws: WebSocket, socket: Socket, dialect: Dialect, admitted: T, asked: UpgradeRequest): void {
     const { channel, peer } = createSocketChannel(ws, socket, dialect, highWaterBytes)
     const unwatch = liveness.watch(peer)
     open.set(ws, channel)
@@ -100,7 +101,7 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
       open.delete(ws)
       if (open.size === 0) emptied?.()
     })
-    options.onChannel(channel, admitted, describe(request))
+    options.onChannel(channel, admitted, asked)
   }
 
   http.on('upgrade', onUpgrade)
@@ -120,14 +121,14 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
   }
 }
 
-async function decide<T>(request: IncomingMessage, options: AcceptOptions<T>, clock: Clock): Promise<Admission<T>> {
+async function decide<T>(asked: UpgradeRequest, options: AcceptOptions<T>, clock: Clock): Promise<Admission<T>> {
   const { admitTimeoutMs = ADMIT_TIMEOUT_MS } = options
   const decided = new AbortController()
   const late = clock
     .wait(admitTimeoutMs, decided.signal)
     .then((): Refusal => ({ status: 503, message: 'the server could not decide in time' }))
   try {
-    return await Promise.race([options.admit(describe(request)), late])
+    return await Promise.race([options.admit(asked), late])
   } catch {
     return { status: 503, message: 'the server could not decide' }
   } finally {

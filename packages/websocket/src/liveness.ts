@@ -46,9 +46,13 @@ export function createLiveness(everyMs: number, clock: Clock): Liveness {
   let walking: AbortController | undefined
 
   async function walk(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      await clock.wait(everyMs / WALKS_PER_PERIOD, signal)
+    const stepMs = everyMs / WALKS_PER_PERIOD
+    for (let last = clock.now(); ; last = clock.now()) {
+      await clock.wait(stepMs, signal)
       const now = clock.now()
+      const stalledMs = now - last - stepMs
+      // We stood still ourselves (a long computation, a suspended machine): what came meanwhile is not read yet.
+      if (stalledMs > stepMs) for (const watched of peers.values()) watched.dueAt += stalledMs
       for (const [peer, watched] of peers) {
         if (watched.dueAt > now) continue
         watched.dueAt = now + everyMs

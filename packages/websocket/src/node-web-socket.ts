@@ -11,7 +11,7 @@ import { WebSocket } from 'ws'
 import { ConnectError } from './errors.ts'
 import { createLiveness, type Liveness } from './liveness.ts'
 import { type Address, opening, resolveAddress } from './opening.ts'
-import { CLOSE_GRACE_MS, HIGH_WATER_BYTES, PING_EVERY_MS } from './settings.ts'
+import { CLOSE_GRACE_MS, HIGH_WATER_BYTES, OPEN_TIMEOUT_MS, PING_EVERY_MS } from './settings.ts'
 import { createSocketChannel } from './socket-channel.ts'
 
 export interface NodeWebSocketOptions {
@@ -34,7 +34,6 @@ export interface NodeWebSocketOptions {
   readonly clock?: Clock
 }
 
-const OPEN_TIMEOUT_MS = 10_000
 const REFUSAL_BYTES_MAX = 200
 
 /**

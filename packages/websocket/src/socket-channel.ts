@@ -28,6 +28,7 @@ export function createSocketChannel(
   const kindOfMessage = { binary: !dialect.text }
   let paused = true
   let pauses = 0
+  /** Somebody was told that there is no room, and waits. */
   let full = false
   let corked = false
   let failure: Error | undefined
@@ -78,8 +79,9 @@ export function createSocketChannel(
       ws.send(frame, kindOfMessage, written)
     },
     room() {
-      full = ws.bufferedAmount >= highWaterBytes
-      return !full
+      const room = ws.bufferedAmount < highWaterBytes
+      if (!room) full = true
+      return room
     },
     unsent: () => ws.bufferedAmount,
     close(code, reason) {

@@ -11,6 +11,7 @@ import { createDelivery } from './delivery.ts'
 import { ConnectError } from './errors.ts'
 import { binaryInTextDialect, closeReason } from './frames.ts'
 import { type Address, opening, resolveAddress } from './opening.ts'
+import { HIGH_WATER_BYTES, OPEN_TIMEOUT_MS } from './settings.ts'
 
 /** What is needed of a WebSocket; the platform's and that of `ws` are such. */
 export interface WebSocketLike {
@@ -41,8 +42,6 @@ export interface WebSocketOptions {
   readonly clock?: Clock
 }
 
-const HIGH_WATER_BYTES = 256 * 1024
-const OPEN_TIMEOUT_MS = 10_000
 const ROOM_POLL_MS = 20
 
 /**

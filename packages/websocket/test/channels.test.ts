@@ -2,9 +2,11 @@
  * Channels over real sockets, both ends: order, room, pausing, closing.
  */
 import { DEFAULT_LIMITS, jazz, ProtocolError, tidemarkJson } from '@tidemark/protocol'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { listenTo, pause, until, upgradeText, withServer } from './help.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 const utf8 = new TextEncoder()
 

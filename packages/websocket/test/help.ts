@@ -118,10 +118,10 @@ export function upgradeText(...lines: string[]): string {
   ].join('\r\n')
 }
 
-/** Waits until something is so; fails after 5 s, saying what was waited for. */
+/** Waits until something is so; fails after 20 s, saying what was waited for. */
 export async function until(what: string, isSo: () => boolean): Promise<void> {
   for (const start = Date.now(); !isSo(); await pause(5))
-    if (Date.now() - start > 5_000) throw new Error(`waited in vain: ${what}`)
+    if (Date.now() - start > 20_000) throw new Error(`waited in vain: ${what}`)
 }
 
 export function pause(ms: number): Promise<void> {

@@ -1,9 +1,11 @@
 /**
  * Peers that are gone without a word are found by pings; slow, busy and paused ones are left alone.
  */
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createLiveness, type LivePeer } from '../src/liveness.ts'
 import { listenTo, pause, until, upgradeText, withServer } from './help.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 describe('over sockets', () => {
   test('a peer that answers pings stays, one that does not is cut off', () =>
@@ -107,6 +109,21 @@ describe('the walk', () => {
     expect(ended).toBe(1)
   })
 
+  test('after the process itself stood still nobody is given up before there was time to read', async () => {
+    const { at, jump, liveness } = manual(1_000)
+    let ended = 0
+    let read = 0
+    liveness.watch(peer({ bytesRead: () => read, terminate: () => (ended += 1) }))
+    await at(1_000)
+    await jump(60_000)
+    expect(ended).toBe(0)
+    read += 2
+    await at(61_500)
+    expect(ended).toBe(0)
+    await at(62_000)
+    expect(ended).toBe(1)
+  })
+
   test('a peer that was paused since its ping need not have answered it', async () => {
     const { at, liveness } = manual(1_000)
     let ended = 0
@@ -141,7 +158,7 @@ function peer(facts: Partial<LivePeer>): LivePeer {
   }
 }
 
-/** A liveness whose walks happen when told. */
+/** A liveness whose walks happen when told; `at` goes there step by step, `jump` as a machine that was suspended does. */
 function manual(everyMs: number) {
   let now = 0
   let ring = () => {}
@@ -153,12 +170,16 @@ function manual(everyMs: number) {
         ring = resolve
       }),
   }
+  async function jump(time: number) {
+    now = time
+    ring()
+    await pause(0)
+  }
   return {
     liveness: createLiveness(everyMs, clock),
+    jump,
     async at(time: number) {
-      now = time
-      ring()
-      await pause(0)
+      while (now < time) await jump(now + everyMs / 10)
     },
   }
 }

@@ -2,8 +2,10 @@
  * Upgrades: who is let in, in which dialect, and what the others are told.
  */
 import { dialects, jazz, tidemarkJson } from '@tidemark/protocol'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { listenTo, pause, until, upgradeText, withServer } from './help.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 describe('admission', () => {
   test('sees path, query, headers and address, and what it answers comes with the channel', () =>

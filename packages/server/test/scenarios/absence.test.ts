@@ -3,9 +3,11 @@
  */
 import { join } from 'node:path'
 import { sqliteStorage } from '@tidemark/storage-sqlite'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { metric, pause, until, withFolder, withServer, wrapped } from '../help.ts'
 import { content, doc, jazzClient, load, received, session } from '../jazz.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 const LOOK_UP_MS = 300
 

@@ -3,9 +3,11 @@
  */
 import { join } from 'node:path'
 import { sqliteStorage } from '@tidemark/storage-sqlite'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { metric, until, type World, withFolder, withServer } from '../help.ts'
 import { content, jazzClient, known, load, received, session, transaction } from '../jazz.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 /** Each call is a server process of its own on the same file: nothing is in memory when it starts. */
 function withSqlite(folder: string, use: (world: World) => Promise<void>, file = 'store.db'): Promise<void> {

@@ -1,0 +1,94 @@
+/**
+ * Pages in a real Chromium for tests and measurements that need more than one, or a disk: modules are served as they are written,
+ * and the browser keeps its data in a folder, so that what is stored there is really stored.
+ *
+ * Not here: which browser (browser.ts), the conformance kit in a page (that is a project of vitest.config.ts).
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type BrowserContext, chromium, type Page } from 'playwright'
+import { createViteServer } from 'vitest/node'
+import { type FoundBrowser, findBrowser } from './browser.ts'
+import { publicEntries, root, workspacePackages } from './workspace.ts'
+
+export interface Pages {
+  /** Where the browser keeps its data. */
+  readonly folder: string
+  /** Opens a page that has loaded `module` (relative to the root of the repository). */
+  open(module: string): Promise<Page>
+  /** Ends the browser: at once and without notice, or in order. Pages can be opened again, over the same data. */
+  kill(): Promise<void>
+  stop(): Promise<void>
+  /** Ends everything and removes the data. */
+  close(): Promise<void>
+}
+
+export interface PagesOptions {
+  /** Packages by their sources, so that nothing must be built before; or by what was built. */
+  readonly packages: 'sources' | 'built'
+}
+
+/** `undefined` if there is no browser; that was said then. */
+export async function servePages({ packages }: PagesOptions): Promise<Pages | undefined> {
+  const found = await findBrowser()
+  if (found === undefined) return undefined
+  const folder = mkdtempSync(join(tmpdir(), 'tidemark-pages-'))
+  const server = await serve(packages)
+  let browser: BrowserContext | undefined
+  const stop = async () => {
+    await browser?.close()
+    browser = undefined
+  }
+  return {
+    folder,
+    stop,
+    async open(module) {
+      browser ??= await launch(found, folder)
+      const page = await browser.newPage()
+      const failed = new Promise<never>((_, reject) => page.on('pageerror', reject))
+      failed.catch(() => {})
+      const address = `${server.address}/blank.html`
+      await page.route(address, (route) => route.fulfill({ contentType: 'text/html', body: `<!doctype html>` }))
+      await page.goto(address)
+      await Promise.race([page.evaluate((path) => import(path), `/${module}`), failed])
+      return page
+    },
+    async kill() {
+      const killed = browser
+      browser = undefined
+      const processes = killed?.browser()
+      await processes?.newBrowserCDPSession().then((session) => session.send('Browser.crash').catch(() => {}))
+      await killed?.close().catch(() => {})
+    },
+    async close() {
+      await stop()
+      await server.close()
+      rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+    },
+  }
+}
+
+function launch(found: FoundBrowser, folder: string): Promise<BrowserContext> {
+  return chromium.launchPersistentContext(folder, { ...found, headless: true })
+}
+
+async function serve(packages: PagesOptions['packages']) {
+  const alias = workspacePackages()
+    .flatMap(publicEntries)
+    .map(({ specifier, source }) => ({ find: new RegExp(`^${specifier}$`), replacement: join(root, source) }))
+  const server = await createViteServer({
+    root,
+    configFile: false,
+    appType: 'custom',
+    logLevel: 'error',
+    server: { port: 0, host: '127.0.0.1', hmr: false, ws: false, watch: null },
+    // Dependencies are served as they are: bundling them would make pages start over.
+    optimizeDeps: { noDiscovery: true },
+    resolve: { alias: packages === 'sources' ? alias : [] },
+  })
+  await server.listen()
+  const address = server.httpServer?.address()
+  if (typeof address !== 'object' || address === null) throw new Error('the server of pages has no address')
+  return { address: `http://127.0.0.1:${address.port}`, close: () => server.close() }
+}
