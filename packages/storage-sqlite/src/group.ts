@@ -88,20 +88,36 @@ function commit(store: Store, calls: readonly Call[]): void {
       at += call.batch.length
     }
   } catch (cause) {
-    if (calls.length > 1) for (const call of calls) commit(store, [call])
+    if (isOfStore(store, cause)) for (const call of calls) answerFailed(store, call, cause)
+    else if (calls.length > 1) for (const call of calls) commit(store, [call])
     else commitApart(store, calls[0] as Call, cause)
   }
 }
 
+/** No content is to blame, and trying each for itself would wait for each. */
+function isOfStore({ driver }: Store, cause: unknown): boolean {
+  const { code } = storageError(driver, cause, 'storing')
+  return code === 'BUSY' || code === 'READ_ONLY'
+}
+
+function answerFailed(store: Store, call: Call, cause: unknown): void {
+  if (call.batch.length === 0) call.reject(storageError(store.driver, cause, 'storing marks'))
+  else call.resolve(call.batch.map((content) => failed(store, content, cause)))
+}
+
+function failed({ driver }: Store, { id }: Append, cause: unknown): AppendResult {
+  const error = storageError(driver, cause, `storing document ${JSON.stringify(id)}`)
+  return { failed: error.code, cause: error }
+}
+
 /** One commit per content, after the whole call failed with `cause`. */
 function commitApart(store: Store, call: Call, cause: unknown): void {
-  if (call.batch.length === 0) return call.reject(storageError(store.driver, cause, 'storing marks'))
+  if (call.batch.length === 0) return answerFailed(store, call, cause)
   const results = call.batch.map((content): AppendResult => {
     try {
       return commitWork(store, [{ ...call, batch: [content] }])[0] as AppendResult
     } catch (failure) {
-      const error = storageError(store.driver, failure, `storing document ${JSON.stringify(content.id)}`)
-      return { failed: error.code, cause: error }
+      return failed(store, content, failure)
     }
   })
   call.resolve(results)

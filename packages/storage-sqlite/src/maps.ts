@@ -25,7 +25,8 @@ export function mergeMap(store: Store, name: string, entries: ReadonlyMap<string
       const held = row && entryOf(row[0] as number, row[1], row[2])
       const order = held === undefined ? 1 : compareVersions(entry.version, held.version)
       if (order > 0) {
-        store.sql.setMapEntry.run(name, key, entry.version[0], entry.version[1], entry.bytes ?? null)
+        const [counter, actor] = entry.version
+        store.sql.setMapEntry.run(name, key, counter, actor, entry.bytes === undefined ? 1 : 0, entry.bytes ?? null)
         merged.push(key)
       } else if (order === 0 && !isSame(held?.bytes, entry.bytes)) conflicts.push(key)
     }

@@ -2,9 +2,9 @@
  * The tables, who they belong to, and how a file of an earlier version becomes one of this version.
  *
  * Ids are TEXT in a UTF-8 database: compared byte by byte (BINARY), so they stand in bytewise order; they are read as bytes.
- * A document has a number, and stands in `document` under its id with everything that a known state needs. Rows that are never
- * more than a few hundred bytes are WITHOUT ROWID (one tree, no second search); chunks and segments are rowid tables, which
- * keep up to 4 KiB on one page and long blobs in a chain of their own.
+ * A document has a number, and stands in `document` under its id with everything that a known state needs. Tables whose rows are
+ * mostly small are WITHOUT ROWID (one tree, no second search); first rows, chunks and segments are in rowid tables, which keep
+ * up to 4 KiB on one page and long blobs in a chain of their own.
  */
 import type { SqliteDatabase } from './driver.ts'
 

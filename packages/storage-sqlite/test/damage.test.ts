@@ -2,9 +2,12 @@
  * Damaged rows are found when they are read, named, and cost nobody else anything.
  */
 import { EMPTY } from '@tidemark/known-state'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { betterSqlite3, type SqliteStorage, sqliteStorage } from '../src/index.ts'
 import { accepted, content, type Folder, folder } from './support.ts'
+
+// Disks of machines with much to do are slow.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
 let home: Folder
 let storage: SqliteStorage | undefined

@@ -5,6 +5,7 @@
  * row. A failing seed is printed in the title: run it again with TIDEMARK_SEED.
  */
 import { randomInt } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { EMPTY, type KnownState, knownState } from '@tidemark/known-state'
 import type { Run } from '@tidemark/protocol'
 import { type Append, memoryStorage, type SynchronousStorage } from '@tidemark/storage'
@@ -16,7 +17,7 @@ import { bytesOf, folder } from './support.ts'
 const LIMITS = { runBytesMax: 20_000, pageBytes: 8_000 }
 const base = Number(process.env.TIDEMARK_SEED ?? randomInt(2 ** 31))
 
-for (const seed of [base, base + 1, base + 2, base + 3]) {
+for (const seed of [base, base + 1]) {
   for (const driver of [betterSqlite3, nodeSqlite]) {
     test(`answers as the memory store does (${driver.name}, seed ${seed})`, { timeout: 60_000 }, async () => {
       const home = folder()
@@ -27,9 +28,9 @@ for (const seed of [base, base + 1, base + 2, base + 3]) {
       model.open()
       let storage = sqliteStorage(options)
       storage.open()
-      for (let step = 0; step < 250; step++) {
+      for (let step = 0; step < 160; step++) {
         await world.append(storage, model)
-        if (world.random(20) === 0) world.erase(storage, model)
+        if (step > 120 && world.random(5) === 0) world.erase(storage, model)
         world.compare(storage, model)
         if (world.random(25) > 0) continue
         await storage.close()
@@ -40,6 +41,11 @@ for (const seed of [base, base + 1, base + 2, base + 3]) {
       home.remove()
     })
   }
+}
+
+/** The runner's own comparison walks every byte, and says where they differ. */
+function same(actual: unknown, expected: unknown): void {
+  if (!isDeepStrictEqual(actual, expected)) expect(actual).toEqual(expected)
 }
 
 function createWorld(seed: number) {
@@ -84,28 +90,29 @@ function createWorld(seed: number) {
   async function append(storage: SqliteStorage, model: SynchronousStorage): Promise<void> {
     const batch = Array.from({ length: 1 + random(3) }, () => contentOf(model))
     const marks = new Map([[`mark ${random(9)}`, random(3) === 0 ? undefined : bytesOf(`${random(99)}`)]])
-    expect(await storage.append(batch, { marks })).toEqual(model.append(batch, { marks }))
+    same(await storage.append(batch, { marks }), model.append(batch, { marks }))
   }
 
-  /** Rarely to the end: what comes afterwards stores nothing. */
+  /** Only towards the end: what comes afterwards stores nothing. */
   function erase(storage: SqliteStorage, model: SynchronousStorage): void {
     const id = random(3) === 0 ? (ids[random(2)] as string) : 'unknown'
     const keep = [sessionOf(id)]
-    expect(storage.erase(id, [1 + random(5), 'a'], { keep })).toEqual(model.erase(id, [1, 'a'], { keep }))
+    const version = [1 + random(5), 'a'] as const
+    same(storage.erase(id, version, { keep }), model.erase(id, version, { keep }))
   }
 
   function compare(storage: SqliteStorage, model: SynchronousStorage): void {
     const asked = [...ids, 'unknown']
-    expect(storage.knownStates(asked)).toEqual(model.knownStates(asked))
-    expect(storage.headers(asked)).toEqual(model.headers(asked))
-    expect(storage.marks({ prefix: 'mark', limit: 5 })).toEqual(model.marks({ prefix: 'mark', limit: 5 }))
+    same(storage.knownStates(asked), model.knownStates(asked))
+    same(storage.headers(asked), model.headers(asked))
+    same(storage.marks({ prefix: 'mark', limit: 5 }), model.marks({ prefix: 'mark', limit: 5 }))
     expect(storage.changes({ since: 0, limit: 9 }).map(({ id }) => id)).toEqual(
       model.changes({ since: 0, limit: 9 }).map(({ id }) => id),
     )
     const id = ids[random(ids.length)] as string
     const known = model.knownStates([id])[0]?.known ?? EMPTY
     const sessions = [...known.sessions.keys()]
-    expect(storage.verifierStates(id, sessions)).toEqual(model.verifierStates(id, sessions))
+    same(storage.verifierStates(id, sessions), model.verifierStates(id, sessions))
     comparePages(storage, model, id, random(4) === 0 ? EMPTY : partOf(known))
   }
 
@@ -118,9 +125,9 @@ function createWorld(seed: number) {
 
   function comparePages(storage: SqliteStorage, model: SynchronousStorage, id: string, start: KnownState): void {
     const bytesMax = [0, 500, 5_000, 100_000][random(4)] as number
-    for (let after = start, page = 0; page < 40; page++) {
+    for (let after = start, page = 0; page < 10; page++) {
       const expected = model.read(id, after, { bytesMax })
-      expect(storage.read(id, after, { bytesMax })).toEqual(expected)
+      same(storage.read(id, after, { bytesMax }), expected)
       if (!expected?.more) return
       after = expected.end
     }

@@ -2,13 +2,16 @@
  * Opening: what is ours, what is not, who has it, and that it takes no longer with more in it.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { betterSqlite3, type SqliteDriver, sqliteStorage } from '../src/index.ts'
 import { nodeSqlite } from '../src/node-sqlite.ts'
 import { APPLICATION_ID, SCHEMA_VERSION } from '../src/schema.ts'
 import { prepareAll } from '../src/statements.ts'
 import { type Child, start } from './children.ts'
 import { accepted, bytesOf, content, type Folder, folder, observed } from './support.ts'
+
+// Disks of machines with much to do are slow.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
 let home: Folder
 const children: Child[] = []

@@ -3,7 +3,7 @@
  */
 import { statSync } from 'node:fs'
 import { EMPTY, knownState } from '@tidemark/known-state'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { betterSqlite3, type SqliteStorage, type SqliteStorageOptions, sqliteStorage } from '../src/index.ts'
 import {
   accepted,
@@ -16,6 +16,9 @@ import {
   readAll,
   transaction,
 } from './support.ts'
+
+// Disks of machines with much to do are slow.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
 let home: Folder
 let storage: SqliteStorage
@@ -187,6 +190,18 @@ describe('appending', () => {
     await expect(storage.append([], { marks: new Map([['m', bytesOf('1')]]) })).rejects.toMatchObject({ code })
     failing = undefined
     expect(storage.knownStates(['x'])).toEqual([undefined])
+    accepted((await storage.append([content('x', { until: 1 })]))[0])
+  })
+
+  test('a store that another program writes to is BUSY for all, after waiting once', async () => {
+    const other = betterSqlite3.open(home.file())
+    other.exec('BEGIN IMMEDIATE')
+    const start = performance.now()
+    const appends = Array.from({ length: 50 }, (_, index) => storage.append([content(`x ${index}`, { until: 1 })]))
+    for (const [result] of await Promise.all(appends)) expect(result).toMatchObject({ failed: 'BUSY' })
+    expect(performance.now() - start).toBeLessThan(2000)
+    other.exec('ROLLBACK')
+    other.close()
     accepted((await storage.append([content('x', { until: 1 })]))[0])
   })
 

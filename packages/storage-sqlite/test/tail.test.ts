@@ -2,16 +2,19 @@
  * Small appends become segments, and nothing of them is lost on the way (law L8).
  */
 import { EMPTY_DIGEST, extendDigest } from '@tidemark/storage/adapter'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { betterSqlite3, type SqliteStorage, sqliteStorage } from '../src/index.ts'
 import { accepted, bytesOf, content, type Folder, folder, readAll, transaction } from './support.ts'
+
+// Disks of machines with much to do are slow.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
 let home: Folder
 let storage: SqliteStorage
 
 beforeEach(() => {
   home = folder()
-  storage = sqliteStorage({ path: home.file() })
+  storage = sqliteStorage({ path: home.file(), synchronous: 'normal' })
   storage.open()
 })
 

@@ -11,23 +11,27 @@ import { digestFromBytes } from './digest.ts'
 const CRC_BYTES = 4
 /** The CRC-32 of any bytes that are followed by their own CRC-32, least byte first. */
 const CRC_RESIDUE = 0x2144df1c
-const WRITER_BYTES = 16 * 1024
-/** A single huge transaction must not be held for as long as a store is open. */
-const WRITER_BYTES_KEPT = 1024 * 1024
+const MEMORY_BYTES = 64 * 1024
 
 /** A record is not what was written. An adapter makes it a `StorageError` with code `CORRUPT` that names the document. */
 export class DamagedBlob extends Error {
   override readonly name = 'DamagedBlob'
 }
 
-/** Builds one record at a time, in memory that is used again for the next. */
+/**
+ * Builds one record after the other, many of them in one piece of memory: a small array of its own costs more than filling it.
+ */
 export class BlobWriter {
-  #bytes = new Uint8Array(WRITER_BYTES)
+  #bytes = new Uint8Array(MEMORY_BYTES)
+  /** Where the record begins, and where it ends so far. */
+  #start = 0
   #length = 0
 
+  /** A new record. What `end` answered is written over, what `keep` answered is not. */
   begin(): this {
-    if (this.#bytes.length > WRITER_BYTES_KEPT) this.#bytes = new Uint8Array(WRITER_BYTES)
-    this.#length = 0
+    // A single huge transaction must not be held for as long as a store is open.
+    if (this.#bytes.length > MEMORY_BYTES) this.#renew(MEMORY_BYTES)
+    this.#length = this.#start
     return this
   }
 
@@ -72,17 +76,31 @@ export class BlobWriter {
 
   /** The record with its checksum. A view: valid until the next `begin`. */
   end(): Uint8Array {
-    const sum = crc32(this.#bytes.subarray(0, this.#length))
+    const sum = crc32(this.#bytes.subarray(this.#start, this.#length))
     this.#reserve(CRC_BYTES)
     for (let shift = 0; shift < 32; shift += 8) this.#bytes[this.#length++] = (sum >>> shift) & 0xff
-    return this.#bytes.subarray(0, this.#length)
+    return this.#bytes.subarray(this.#start, this.#length)
+  }
+
+  /** As `end`, and it stays: the view keeps about `MEMORY_BYTES` alive, so it is for what is written soon. */
+  keep(): Uint8Array {
+    const record = this.end()
+    this.#start = this.#length
+    return record
   }
 
   #reserve(bytes: number): void {
     if (this.#length + bytes <= this.#bytes.length) return
-    const larger = new Uint8Array(Math.max(2 * this.#bytes.length, this.#length + bytes))
-    larger.set(this.#bytes.subarray(0, this.#length))
-    this.#bytes = larger
+    const before = this.#bytes.subarray(this.#start, this.#length)
+    this.#renew(Math.max(MEMORY_BYTES, 2 * (before.length + bytes)))
+    this.#bytes.set(before)
+    this.#length = before.length
+  }
+
+  #renew(bytes: number): void {
+    this.#bytes = new Uint8Array(bytes)
+    this.#start = 0
+    this.#length = 0
   }
 }
 
