@@ -7,9 +7,10 @@
 import { join } from 'node:path'
 import { EMPTY, knownState } from '@tidemark/known-state'
 import { jazz, jazzDependencies, jazzIsTombstone, type Message } from '@tidemark/protocol'
-import type { Append, Storage } from '@tidemark/storage'
+import type { Storage } from '@tidemark/storage'
 import { sqliteStorage } from '@tidemark/storage-sqlite'
 import { type Runner, run } from '@tidemark/sync/run'
+import { document, id, session } from './documents.ts'
 import { heading, heapUsed, median, perSecond, print, type Row, round, withFolder } from './harness.ts'
 
 const QUICK = process.argv.includes('--quick')
@@ -17,28 +18,6 @@ const ROUNDS = 5
 const DOCUMENTS = QUICK ? 5_000 : 20_000
 const MISSING = QUICK ? 100_000 : 1_000_000
 const IN_FLIGHT = 100
-const utf8 = new TextEncoder()
-const seal = utf8.encode('signature_z5FsGkfLnZ9Yvf7r3D2r8c1pXnqj3Wv6m4sBzT8hKdQeRwYuAiHgJkLmNoPqRsTuVwXyZ')
-// An agent's session: it has no account document to depend on.
-const session = (index: number) =>
-  `sealer_z${String(index).padStart(24, 'A')}_session_z${String(index).padStart(12, 'B')}`
-const id = (index: number) => `co_z${String(index).padStart(27, 'd')}`
-const transaction = (index: number) =>
-  utf8.encode(
-    `{"privacy":"private","madeAt":1763700000000,"keyUsed":"key_z9","encryptedChanges":"encrypted_U${String(index).padStart(140, 'x')}"}`,
-  )
-const header = (index: number) =>
-  utf8.encode(
-    `{"type":"comap","ruleset":{"type":"unsafeAllowAll"},"meta":null,"uniqueness":"z${index}","createdAt":"2026-11-01"}`,
-  )
-const document = (index: number): Append => ({
-  id: id(index),
-  kind: 'json',
-  priority: 3,
-  header: header(index),
-  runs: [{ session: session(index % 1_000), after: 0, transactions: [transaction(index)], seal }],
-})
-
 heading()
 const rows: Row[] = []
 await withFolder(async (folder) => {
