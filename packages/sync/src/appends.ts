@@ -5,11 +5,12 @@
  * commit; decisions/005). L4: one append in flight per document; what queued meanwhile goes as one next append.
  * Not here: what is accepted (`on-content.ts`), in which order (`arrivals.ts`), what became of a batch (`settlement.ts`).
  */
-import { type KnownState, union } from '@tidemark/known-state'
+import { union } from '@tidemark/known-state'
 import { place } from './arrivals.ts'
 import { type Core, emit, type Holding, type Pending } from './core.ts'
 import { durable } from './holdings.ts'
 import { charge } from './lanes.ts'
+import { endOf } from './senders.ts'
 
 /** One append, bytes as received. What gathered beyond it goes with the next. */
 const BATCH_BYTES = 16 * 1024 * 1024
@@ -19,33 +20,44 @@ export function accept(core: Core, pending: Pending): void {
   const { holding, request } = pending
   holding.pendings.add(pending)
   core.unsettled += 1
-  count(holding, pending, undefined)
+  count(holding, pending)
   charge(core, request.connection, request.bytes)
   place(core, pending)
 }
 
-/**
- * Counts again what is accepted: what is durable and what is still on its way (L4). Of a session that was refused nothing that is on
- * its way counts: it continues what is not there.
- */
-export function recount(holding: Holding, refused: ReadonlySet<string>): void {
+/** Counts again what is accepted: what is durable and what is still on its way (L4). */
+export function recount(holding: Holding): void {
   holding.accepted = durable(holding)
   holding.verifying = undefined
-  for (const pending of holding.pendings) count(holding, pending, refused)
+  for (const pending of holding.pendings) count(holding, pending)
 }
 
-function count(holding: Holding, pending: Pending, refused: ReadonlySet<string> | undefined): void {
-  holding.accepted = union(holding.accepted, refused === undefined ? pending.ends : without(pending.ends, refused))
+function count(holding: Holding, pending: Pending): void {
+  holding.accepted = union(holding.accepted, pending.ends)
   for (const [session, state] of pending.content.verifier ?? []) {
-    if (refused?.has(session)) continue
     holding.verifying ??= new Map()
     holding.verifying.set(session, state)
   }
 }
 
-function without(known: KnownState, sessions: ReadonlySet<string>): KnownState {
-  if (sessions.size === 0) return known
-  return { header: known.header, sessions: new Map([...known.sessions].filter(([session]) => !sessions.has(session))) }
+/**
+ * Drops what is queued of sessions that were refused: it continues what is not there, or was judged by what is not there. Answers
+ * whose contents were cut; each of their senders is to be corrected once.
+ */
+export function dropQueued(holding: Holding, refused: ReadonlySet<string>): readonly Pending[] {
+  if (refused.size === 0) return []
+  const cut = [...holding.pendings].filter(({ content }) => content.runs.some(({ session }) => refused.has(session)))
+  for (const pending of cut) {
+    const { verifier, ...content } = pending.content
+    const states = new Map([...(verifier ?? [])].filter(([session]) => !refused.has(session)))
+    pending.content = {
+      ...content,
+      runs: content.runs.filter(({ session }) => !refused.has(session)),
+      verifier: states,
+    }
+    pending.ends = endOf(pending.content)
+  }
+  return cut
 }
 
 /** Called by `arrivals.ts`, in arrival order. */

@@ -80,8 +80,8 @@ export interface Request {
   readonly since: number
   /** Answers of the application so far, by question. */
   checks: Map<string, Outcome<unknown>> | undefined
-  /** It waited once for an append that does not bring all that it claims, and need not again. */
-  waited: boolean
+  /** It waits for what was accepted up to this ticket. */
+  until: number | undefined
   /** How long it waits for an upstream is decided. */
   timed: boolean
   /** It waited for an upstream as long as it may. */
@@ -113,11 +113,13 @@ export type Work =
 export interface Pending {
   readonly request: Request
   readonly holding: Holding
-  readonly content: Append
+  content: Append
   /** Sessions of it that are tombstones: once they are durable the document is erased. */
   readonly tombstones: readonly string[]
   /** What its sender holds up to the end of it, and so what its acknowledgement names. */
-  readonly ends: KnownState
+  ends: KnownState
+  /** Ticket of its acceptance. */
+  readonly order: number
   /** The append that carried it was rejected with this code: the next look-up says what became of it. */
   unknown: { readonly code: StorageErrorCode | undefined } | undefined
 }
@@ -207,6 +209,8 @@ export interface View {
   /** Refusals by the storage in a row, and whether a correction is scheduled. */
   refusals: number
   refused: boolean
+  /** What the storage refused of it: refused until that is durable, or corrected. */
+  lost: KnownState | undefined
   /** A claim is being probed: for the first time, answered with a correction that is not believed yet, or again. */
   probe: 'first' | 'doubted' | 'second' | undefined
   /** Sessions forked by this peer (L13). */

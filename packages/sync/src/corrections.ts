@@ -6,6 +6,7 @@
  * back-off that grows: otherwise a full disk and an eager peer would resend for ever.
  * Not here: finding gaps (`on-content.ts`), continuity in storage.
  */
+import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { ErrorCode } from '@tidemark/protocol'
 import type { StorageErrorCode } from '@tidemark/storage'
 import { digestsFor } from './claims.ts'
@@ -73,6 +74,7 @@ export function refusedByStorage(
   core: Core,
   connection: Connection,
   id: string,
+  ends: KnownState,
   code: StorageErrorCode | undefined,
 ): void {
   const view = connection.views.get(id)
@@ -86,18 +88,22 @@ export function refusedByStorage(
     })
   // The application is told by the error and decides for itself.
   if (explicit === undefined || connection.traits.local) return
+  explicit.lost = union(explicit.lost ?? EMPTY, ends)
   if (explicit.refused) return
   explicit.refused = true
   explicit.refusals += 1
   core.deadlines.add(core.now + waitMs, () => {
     if (connection.views.get(id) !== explicit || !explicit.refused) return
     explicit.refused = false
+    explicit.lost = undefined
     enter(core, connection, id, { action: 'correct' })
   })
 }
 
-/** Content of this peer became durable: the store takes it again. */
-export function clearRefusal(view: View): void {
+/** Content of this peer became durable: if that is all that was refused, the store takes it again. */
+export function clearRefusal(view: View, stored: KnownState): void {
+  if (view.lost !== undefined && !covers(stored, view.lost)) return
+  view.lost = undefined
   view.refused = false
   view.refusals = 0
 }

@@ -35,7 +35,7 @@ export function onErased(core: Core, id: string, outcome: Outcome<StoredState | 
   if ('failed' in outcome) return eraseFailed(core, holding, outcome.failed)
   finishErasing(core, holding)
   holding.stored = outcome.value
-  recount(holding, new Set())
+  recount(holding)
   if (!holding.looked) lookAgain(core, holding)
   relax(core, holding)
 }

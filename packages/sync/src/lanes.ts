@@ -23,7 +23,7 @@ export function enter(core: Core, connection: Connection, id: string, work: Work
     bytes,
     since: core.now,
     checks: undefined,
-    waited: false,
+    until: undefined,
     timed: false,
     expired: false,
     basis: undefined,
@@ -49,6 +49,21 @@ export function park(core: Core, holding: Holding, request: Request, waiting: No
   holding.lanes.set(connection, { waiting, requests: [request] })
   connection.lanes.add(holding.id)
   wait(core, request)
+}
+
+/**
+ * Parks a request until everything that was accepted before it waited is durable or refused.
+ *
+ * What is accepted later is not waited for: it may itself wait, in the order of its connection, behind a request like this one.
+ */
+export function waitsForAppends(core: Core, holding: Holding, request: Request): boolean {
+  request.until ??= core.tickets
+  for (const pending of holding.pendings) {
+    if (pending.order > request.until) return false
+    park(core, holding, request, 'append')
+    return true
+  }
+  return false
 }
 
 /** Handles again, from the top, what waits for `waited` in any lane of the holding. */

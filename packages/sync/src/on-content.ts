@@ -11,14 +11,14 @@ import type { Append } from '@tidemark/storage'
 import { accept } from './appends.ts'
 import { allowed, asked, permitted } from './checks.ts'
 import { sendKnown } from './claims.ts'
-import type { Core, Holding, Request, View } from './core.ts'
+import { type Core, type Holding, type Request, ticket, type View } from './core.ts'
 import { correctGaps } from './corrections.ts'
 import { needDependencies } from './dependencies.ts'
 import { guard, isAbsent } from './holdings.ts'
 import { otherKind, type Refusal, refuseContent, tooManyDocuments } from './refusals.ts'
 import { endOf } from './senders.ts'
 import { verified, withoutHeader } from './verification.ts'
-import { confirm, subscribedView } from './views.ts'
+import { confirm, createView, isWanted, subscribedView } from './views.ts'
 import { notePage } from './window.ts'
 
 export function onContent(core: Core, request: Request, message: ContentMessage): void {
@@ -36,7 +36,7 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   const { content, refusal } = judged
   const facts = learn(core, request, holding, content)
   if (facts === undefined) return
-  const view = subscribedView(core, connection, holding)
+  const view = crossedDone(core, request) ? createView(EMPTY, EMPTY) : subscribedView(core, connection, holding)
   if (view === undefined) return refuseContent(core, connection, id, tooManyDocuments(core))
   view.readable = mayRead
   notePage(core, connection, id, union(view.confirmed, endOf(message)), message.expectUntil)
@@ -68,6 +68,12 @@ function split(
     return false
   })
   return { continuing: runs.length === message.runs.length ? message : { ...message, runs }, gaps }
+}
+
+/** Content of an upstream that was told DONE meanwhile is stored and acknowledged, and subscribes to nothing. */
+function crossedDone(core: Core, { connection, id }: Request): boolean {
+  if (!connection.traits.upstream || connection.views.has(id) || connection.asked.has(id)) return false
+  return !isWanted(core, id)
 }
 
 interface Facts {
@@ -131,7 +137,15 @@ function take(
   }
   confirm(view, union(ends, isAbsent(holding) ? EMPTY : { header: true, sessions: new Map() }))
   const { action: _action, expectUntil: _expectUntil, ...stored } = content
-  accept(core, { request, holding, content: stored, tombstones: facts.tombstones, ends, unknown: undefined })
+  accept(core, {
+    request,
+    holding,
+    content: stored,
+    tombstones: facts.tombstones,
+    ends,
+    order: ticket(core),
+    unknown: undefined,
+  })
   needDependencies(core, connection, holding, facts.dependencies)
 }
 

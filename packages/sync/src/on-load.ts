@@ -13,7 +13,7 @@ import { askForClaim, sendKnown } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, type View } from './core.ts'
 import { compareDigests } from './forks.ts'
 import { durable, guard, isAbsent } from './holdings.ts'
-import { park } from './lanes.ts'
+import { waitsForAppends } from './lanes.ts'
 import { isProbed, probeClaim } from './probes.ts'
 import { OTHER_HEADER, otherKind, refuseLoad, tooManyDocuments } from './refusals.ts'
 import { markReady, wanted } from './senders.ts'
@@ -36,21 +36,16 @@ export function onLoad(core: Core, request: Request, message: LoadMessage): void
   // Only a LOAD asks for permission to read; whatever else a peer says leaves that as it is.
   view.readable = true
   view.gaps = undefined
-  view.loads = true
   view.toProbe = isProbed(connection, holding) && !claimsNothing(message.known)
   compareDigests(core, connection, holding, view, message.digests)
   answer(core, connection, holding, view, message.known)
   if (!connection.traits.upstream) wantUpstream(core, id)
 }
 
-/** A claim that is not durable yet, but may be when the appends in flight are, is answered then. */
+/** A claim that is not durable yet, but may be when the appends in flight are, is answered then; so is absence. */
 function mustWait(core: Core, holding: Holding, request: Request, claim: KnownState): boolean {
-  if (holding.pendings.size === 0 || (holding.stored !== undefined && covers(durable(holding), claim))) return false
-  // What is on its way does not bring all that it claims: once that is durable it is asked for the rest.
-  if (request.waited && !covers(holding.accepted, claim)) return false
-  request.waited = true
-  park(core, holding, request, 'append')
-  return true
+  if (holding.stored !== undefined && covers(durable(holding), claim)) return false
+  return waitsForAppends(core, holding, request)
 }
 
 /** The common case: the peer holds exactly what is stored. All there is to remember of it is the marker. */
@@ -73,6 +68,7 @@ function answer(core: Core, connection: Connection, holding: Holding, view: View
   if (claimsMore) view.claims = claim
   if (lacks) {
     if (connection.traits.knownFirst && !claimsNothing(claim)) tellFirst(core, connection, holding, view)
+    view.loads = true
     markReady(core, connection, holding, view)
   } else if (claimsMore) {
     askForClaim(core, connection, holding, view)

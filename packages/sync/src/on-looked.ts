@@ -26,7 +26,7 @@ export function onLooked(core: Core, id: string, number: number, outcome: Outcom
   holding.failures = 0
   holding.looked = true
   holding.stored = outcome.value
-  recount(holding, new Set())
+  recount(holding)
   keeping(core, holding, () => {
     settleUnknown(core, holding, before)
     replay(core, holding, 'look')

@@ -104,7 +104,9 @@ function deliver(core: Core, connection: Connection, holding: Holding, view: Vie
   const cursor = union(view.assumed as KnownState, endOf(page))
   const target = wanted(holding, view)
   const more = !covers(cursor, target)
-  const announced = more && !view.streaming ? { ...page, expectUntil: target } : page
+  // A document of one page is not a stream: nobody could tell later that it was cut.
+  const isStream = holding.stored?.paged === true || !connection.traits.claimsStreams
+  const announced = more && isStream && !view.streaming ? { ...page, expectUntil: target } : page
   send(core, connection, announced)
   connection.room = false
   view.assumed = cursor

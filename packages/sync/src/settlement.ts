@@ -7,7 +7,7 @@
  */
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { AppendResult, StorageErrorCode, StoredState } from '@tidemark/storage'
-import { gather, recount } from './appends.ts'
+import { dropQueued, gather, recount } from './appends.ts'
 import { settleItem } from './batches.ts'
 import { sendKnown } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Pending, report } from './core.ts'
@@ -91,7 +91,7 @@ function settleDocument(
     }
     taken.push(pending)
   }
-  recount(holding, refused)
+  dropRefused(core, holding, before, refused)
   // What is being looked up is older than what was just stored.
   if (!holding.looked) lookAgain(core, holding)
   return settled(core, holding, before, taken, whole)
@@ -117,6 +117,21 @@ function settled(
   }
 }
 
+/** L4: when a session is refused, only that session's queue is dropped, and each of its senders is corrected once. */
+function dropRefused(
+  core: Core,
+  holding: Holding,
+  before: StoredState | undefined,
+  refused: ReadonlySet<string>,
+): void {
+  for (const { request } of dropQueued(holding, refused)) {
+    const view = viewOf(request.connection, holding.id, before?.known ?? EMPTY)
+    const gaps = [...refused].map((session) => [session, durable(holding).sessions.get(session) ?? 0] as const)
+    if (view !== undefined) correctGaps(core, request.connection, holding, view, new Map(gaps))
+  }
+  recount(holding)
+}
+
 function release(core: Core, pending: Pending): void {
   const { holding, request } = pending
   holding.pendings.delete(pending)
@@ -135,7 +150,7 @@ function acknowledge(core: Core, holding: Holding, taken: readonly Pending[]): v
   for (const [connection, known] of acknowledged) {
     if (!core.connections.has(connection.id)) continue
     const view = connection.views.get(holding.id)
-    if (view !== undefined && view !== IN_STEP) clearRefusal(view)
+    if (view !== undefined && view !== IN_STEP) clearRefusal(view, durable(holding))
     if (known.header) sendKnown(core, connection, holding, known)
   }
 }
@@ -185,7 +200,7 @@ function failedContent(
   const { holding, request } = pending
   const view = viewOf(request.connection, holding.id, before?.known ?? EMPTY)
   if (view !== undefined) markExact(view, durable(holding))
-  refusedByStorage(core, request.connection, holding.id, code)
+  refusedByStorage(core, request.connection, holding.id, pending.ends, code)
 }
 
 /** L2: all or nothing of each document was stored, and we do not know which. */
@@ -219,7 +234,7 @@ export function settleUnknown(core: Core, holding: Holding, before: StoredState 
     failedContent(core, pending, before, pending.unknown?.code)
     for (const { session } of pending.content.runs) refused.add(session)
   }
-  recount(holding, refused)
+  dropRefused(core, holding, before, refused)
   settled(core, holding, before, taken, false)()
   replay(core, holding, 'append')
 }

@@ -43,6 +43,7 @@ export function createView(confirmed: KnownState, assumed: KnownState | undefine
     gaps: undefined,
     refusals: 0,
     refused: false,
+    lost: undefined,
     probe: undefined,
     frozen: undefined,
     dependencies: undefined,
@@ -86,6 +87,7 @@ export function replaceBelief(
     corrected: undefined,
     refusals: 0,
     refused: false,
+    lost: undefined,
     probe: undefined,
   })
   return old

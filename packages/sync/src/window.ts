@@ -10,7 +10,7 @@ import { allowed } from './checks.ts'
 import { sendLoad } from './claims.ts'
 import { type Asked, type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
 import { durable, guard } from './holdings.ts'
-import { enter, park } from './lanes.ts'
+import { enter, waitsForAppends } from './lanes.ts'
 import { createView, isWanted, subscribe } from './views.ts'
 
 /** Why a document is asked for, most urgent first. */
@@ -54,10 +54,7 @@ export function onAsk(core: Core, request: Request): void {
   const holding = guard(core, request)
   if (holding === undefined) return
   // L3: a LOAD says what we hold, and what is not durable may still fail.
-  if (holding.pendings.size > 0 && !request.waited) {
-    request.waited = true
-    return park(core, holding, request, 'append')
-  }
+  if (waitsForAppends(core, holding, request)) return
   const belief = connection.views.get(id)
   // Its belief is as good as an answer: it came while the look-up ran.
   if (belief !== undefined && (belief === IN_STEP || belief.assumed !== undefined)) return freed(core, connection, id)

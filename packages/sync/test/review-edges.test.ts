@@ -451,3 +451,167 @@ test('32: who was asked for a document while the storage failed is sent it when 
   await settled()
   expect(world.trace).toContain('server > one  CONTENT group b:0-1')
 })
+
+test('who waits for an append never waits for what waits behind it: two clients that restore a server at once', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('d', 'x:0-1'), append('e', 'x:0-1')] })
+  const { opened, open } = gate()
+  server.spy.replace = {
+    append: async (batch, options) => {
+      await opened
+      return server.spy.real.append(batch, options)
+    },
+  }
+  const [zero, one, two] = [world.peer('zero', server), world.peer('one', server), world.peer('two', server)]
+  zero.say(content('d', 'x:1-2', false), content('e', 'x:1-2', false))
+  await settled()
+  one.load('d', state('x:2 b:1'))
+  two.load('e', state('x:2 a:1'))
+  one.say(content('d', 'a:0-1', false), content('e', 'a:0-1', false))
+  two.say(content('e', 'b:0-1', false), content('d', 'b:0-1', false))
+  await settled()
+  open()
+  await settled()
+  expect(server.runner.sizes()).toMatchObject({ parked: 0, queued: 0 })
+  const held = await server.spy.real.knownStates(['d', 'e'])
+  expect(held.map((stored) => stored?.known)).toEqual([state('x:2 a:1 b:1'), state('x:2 a:1 b:1')])
+})
+
+test('34: a push waits for the missing dependency also towards a peer whose LOAD had nothing to be sent', async () => {
+  const world = createWorld()
+  const dependenciesOf = (header: Uint8Array | undefined) =>
+    header !== undefined && new TextDecoder().decode(header).includes('list') ? ['group'] : []
+  const server = await world.node('server', { hooks: { dependenciesOf } })
+  const reader = world.peer('reader', server)
+  reader.load('list', state('r:1'))
+  await settled()
+  world.peer('writer', server).say(content('list', 'a:0-1'))
+  await settled()
+  await world.clock.advance(4_900)
+  expect(reader.heard.filter(({ action }) => action === 'content')).toEqual([])
+  await world.clock.advance(200)
+  expect(reader.heard.filter(({ action }) => action === 'content')).toHaveLength(1)
+})
+
+test('35: content that crosses our DONE does not pass for a subscription: the next reader is subscribed again', async () => {
+  const world = createWorld()
+  const edge = await world.node('edge', { upstreamExpected: true, holds: [append('note', 'a:0-1')] })
+  const core = world.peer('core', edge, { upstream: true })
+  const first = world.peer('first', edge)
+  first.load('note', state('a:1'))
+  await settled()
+  core.say({ action: 'known', id: 'note', known: state('a:1'), correction: false })
+  await settled()
+  first.link.closed()
+  await settled()
+  expect(world.trace.at(-1)).toBe('edge > core  DONE note')
+  core.say(content('note', 'a:1-2', false))
+  await settled()
+  world.peer('second', edge).load('note')
+  await settled()
+  expect(world.trace.filter((line) => line.startsWith('edge > core  LOAD note'))).toHaveLength(2)
+  expect(world.trace.filter((line) => line.startsWith('edge > core  CONTENT'))).toEqual([])
+})
+
+test('35: content that crosses our DONE is not answered with the whole document', async () => {
+  const world = createWorld()
+  const edge = await world.node('edge', { upstreamExpected: true, holds: [append('note', 'a:0-1 b:0-5')] })
+  const core = world.peer('core', edge, { upstream: true })
+  const first = world.peer('first', edge)
+  first.load('note', state('a:1 b:5'))
+  await settled()
+  core.say({ action: 'known', id: 'note', known: state('a:1 b:5'), correction: false })
+  await settled()
+  first.link.closed()
+  await settled()
+  core.say(content('note', 'a:1-2', false))
+  await settled()
+  expect(world.trace.filter((line) => line.startsWith('edge > core  CONTENT'))).toEqual([])
+  expect((await edge.spy.real.knownStates(['note']))[0]?.known).toEqual(state('a:2 b:5'))
+})
+
+test('a document of one page is not announced as a stream: a client that is cut in it would never be asked again', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'b:0-7')] })
+  world.peer('writer', server, JAZZ).say(content('note', 'a:0-4', false))
+  await settled()
+  const peer = world.peer('peer', server, JAZZ)
+  // The page that was just stored is at hand, and is not all that is lacking.
+  peer.load('note', state('c:1'))
+  await settled()
+  const pages = peer.heard.filter((message) => message.action === 'content')
+  expect(pages.flatMap(({ runs }) => runs.map(({ session }) => session)).sort()).toEqual(['a', 'b'])
+  expect(pages.map(({ expectUntil }) => expectUntil)).toEqual(pages.map(() => undefined))
+})
+
+test('what a storage refused is corrected also when something else of the same peer was stored meanwhile', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'x:0-1')] })
+  let refuse = true
+  server.spy.replace = {
+    append: (batch, options) => {
+      if (refuse) throw new StorageError('QUOTA', 'disk full')
+      return server.spy.real.append(batch, options)
+    },
+  }
+  const writer = world.peer('writer', server, JAZZ)
+  writer.say(content('note', 'a:0-1', false))
+  await settled()
+  refuse = false
+  writer.say(content('note', 'b:0-1', false))
+  await settled()
+  await world.clock.advance(10_000)
+  expect(world.trace.filter((line) => line.startsWith('server > writer  KNOWN'))).toEqual([
+    'server > writer  KNOWN note header b:1',
+    'server > writer  KNOWN! note header x:1 b:1',
+  ])
+})
+
+test('what a storage refused is corrected also when the same append held something that was stored already', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-1')] })
+  server.spy.replace = {
+    append: () => {
+      server.spy.replace = {}
+      throw new StorageError('IO', 'no disk')
+    },
+  }
+  const writer = world.peer('writer', server, JAZZ)
+  writer.say(content('note', 'a:0-1'), content('note', 'a:1-2', false))
+  await settled()
+  await world.clock.advance(10_000)
+  expect(world.trace.at(-1)).toBe('server > writer  KNOWN! note header a:1')
+})
+
+test('verification: content that only repeats what is on its way is not stored unverified when that fails', async () => {
+  const world = createWorld()
+  const genuine = (transaction: Uint8Array) => new TextDecoder().decode(transaction).startsWith('{"a":')
+  const server = await world.node('server', {
+    holds: [append('note', 'x:0-1')],
+    hooks: {
+      verify: (offered) => ({
+        accepted: new Map(
+          offered.runs.map((run) => [run.session, run.transactions.every(genuine) ? run.transactions.length : 0]),
+        ),
+        states: new Map(),
+      }),
+    },
+  })
+  const { opened, open } = gate()
+  server.spy.replace = {
+    append: async (batch) => {
+      server.spy.replace = {}
+      await opened
+      return batch.map(() => ({ failed: 'BUSY' as const }))
+    },
+  }
+  const [honest, liar] = [world.peer('honest', server), world.peer('liar', server)]
+  honest.say(content('note', 'a:0-1', false))
+  await settled()
+  const forged = { session: 'a', after: 0, transactions: [bytes('{"forged":0}')], seal: bytes('forged') }
+  liar.say({ ...content('note', '', false), runs: [forged] })
+  await settled()
+  open()
+  await settled()
+  expect((await server.spy.real.knownStates(['note']))[0]?.known).toEqual(state('x:1'))
+})

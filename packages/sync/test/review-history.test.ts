@@ -11,10 +11,10 @@ import { covers, EMPTY, type KnownState, knownState, union } from '@tidemark/kno
 import { type ContentMessage, type Message, ProtocolError, type Run, type Traits } from '@tidemark/protocol'
 import { memoryStorage, type Storage, StorageError } from '@tidemark/storage'
 import { expect, test } from 'vitest'
+import type { Link } from '../src/run.ts'
 import type { Hooks } from '../src/run-checks.ts'
 import {
   bytes,
-  type Connection,
   createWorld,
   describe,
   JAZZ,
@@ -34,7 +34,7 @@ const seeds = only === undefined ? Array.from({ length: HISTORIES }, (_, index) 
 const STEPS = 60
 const DOCUMENTS = ['d1', 'd2', 'group', 'list']
 
-for (const shape of ['core', 'edge', 'hooks', 'liars', 'tombstones', 'kills'] as const)
+for (const shape of ['core', 'edge', 'hooks', 'liars', 'tombstones', 'kills', 'forgers'] as const)
   test(`${shape}: random histories keep the laws`, { timeout: 3_600_000 }, async () => {
     const failures: string[] = []
     for (const seed of seeds)
@@ -46,7 +46,7 @@ for (const shape of ['core', 'edge', 'hooks', 'liars', 'tombstones', 'kills'] as
     expect(failures).toEqual([])
   })
 
-type Shape = 'core' | 'edge' | 'hooks' | 'liars' | 'tombstones' | 'kills'
+type Shape = 'core' | 'edge' | 'hooks' | 'liars' | 'tombstones' | 'kills' | 'forgers'
 
 async function history(seed: number, shape: Shape): Promise<void> {
   const random = generator(seed)
@@ -59,8 +59,8 @@ async function history(seed: number, shape: Shape): Promise<void> {
     recentBytesMax: random() < 0.5 ? 300 : 16 * 1024 * 1024,
     pendingBytesMax: random() < 0.2 ? 1_000 : 8 * 1024 * 1024,
   }
-  const hooks = shape === 'hooks' || shape === 'tombstones' ? slowHooks(random, faults, shape) : {}
-  const storage = (real?: Storage) => unreliable(random, faults, shape === 'tombstones' ? 0 : 0.1, real)
+  const hooks = shape === 'hooks' || shape === 'forgers' || shape === 'tombstones' ? slowHooks(random, faults, shape) : {}
+  const storage = (real?: Storage) => unreliable(random, faults, shape === 'tombstones' ? 0 : shape === 'forgers' ? 0.3 : 0.1, real ?? memoryStorage({ pageBytes: limits.pageBytes }))
   const start = (name: string, real?: Storage) =>
     world.node(name, { storage: storage(real), limits, hooks, random, upstreamExpected: name === 'edge' })
   const nodes = [await start('core')]
@@ -74,13 +74,13 @@ async function history(seed: number, shape: Shape): Promise<void> {
       pick(random, [OWN, { ...JAZZ, kinds: ['json', 'bytes'] }]),
     ),
   )
-  let trunk: Connection | undefined
+  let trunk: Trunk | undefined
   const trunkTraits = pick(random, [OWN, { ...JAZZ, kinds: ['json', 'bytes'] as const }])
   const reconnectTrunk = () => {
     trunk?.close()
     const [core, edge] = nodes
     if (core !== undefined && edge !== undefined) {
-      trunk = world.connect(edge, core, trunkTraits)
+      trunk = connectTrunk(history, edge, core, trunkTraits)
       if (random() < 0.5 || !faults.on) trunk.client.ask(DOCUMENTS)
     }
   }
@@ -112,16 +112,18 @@ async function history(seed: number, shape: Shape): Promise<void> {
     else if (choice < 0.84) reconnectTrunk()
     else if (choice < 0.86) trunk?.close()
     else if (choice < 0.9 && shape === 'kills') await kill()
+    else if (choice < 0.92 && shape === 'forgers') client.forge(pick(random, DOCUMENTS))
     else if (choice < 0.92 && shape === 'liars') client.lie(pick(random, DOCUMENTS))
     else if (choice < 0.94 && shape === 'tombstones') client.erase(pick(random, ['d1', 'd2']))
     else await world.clock.advance(random() * (random() < 0.2 ? 20_000 : 500))
     if (random() < 0.15) {
-      await rest(world, clients)
+      await rest(world, clients, trunk)
       if (nodes.every((node) => node.runner.sizes().parked + node.runner.sizes().queued === 0))
         for (const one of clients) one.sure()
     }
     for (let turns = random() * 6; turns > 0; turns--) {
       for (const one of clients) one.pass()
+      trunk?.pass()
       await nextTurn()
     }
   }
@@ -129,14 +131,14 @@ async function history(seed: number, shape: Shape): Promise<void> {
   if (random() < 0.7) {
     // What is connected gets there by itself: nobody connects anew or asks again.
     for (const client of clients) client.slow(false)
-    await rest(world, clients)
+    await rest(world, clients, trunk)
     await world.clock.advance(700_000)
-    await rest(world, clients)
+    await rest(world, clients, trunk)
     for (const client of clients) for (const id of DOCUMENTS) client.resume(id)
-    await rest(world, clients)
+    await rest(world, clients, trunk)
     await world.clock.advance(700_000)
-    await rest(world, clients)
-    for (const client of clients) client.checkInStep()
+    await rest(world, clients, trunk)
+    for (const client of clients) client.checkInStep(trunk?.isOpen() ? nodes : [])
   }
   // Everything heals: all connect anew and say what they hold, twice, since the first may meet what failed before.
   for (let round = 0; round < 2; round++) {
@@ -146,9 +148,9 @@ async function history(seed: number, shape: Shape): Promise<void> {
       client.connect()
       for (const id of DOCUMENTS) client.open(id)
     }
-    await rest(world, clients)
+    await rest(world, clients, trunk)
     await world.clock.advance(400_000)
-    await rest(world, clients)
+    await rest(world, clients, trunk)
   }
   if (history.trouble.length > 0) fail(history, history.trouble.slice(0, 3).join('\n'))
   await checkConverged(history, clients)
@@ -189,10 +191,11 @@ function fail(history: History, message: string): never {
   throw new Error(`${tail}${message}`)
 }
 
-async function rest(world: World, clients: readonly Client[]): Promise<void> {
+async function rest(world: World, clients: readonly Client[], trunk: Trunk | undefined): Promise<void> {
   for (let quiet = 0; quiet < 3; quiet++) {
     await settled()
     for (const client of clients) if (client.passAll()) quiet = -1
+    if (trunk?.passAll()) quiet = -1
   }
   await world.clock.advance(0)
 }
@@ -220,6 +223,63 @@ function stateOf(node: Node, id: string): { known: KnownState; erased: boolean }
 const show = (known: KnownState) =>
   `${known.header ? 'header' : '∅'} ${[...known.sessions].map(([s, n]) => `${s}:${n}`).join(' ')}`
 
+/** The line between edge and core: messages take their time, in order, either way. */
+interface Trunk {
+  readonly client: Link
+  pass(): void
+  passAll(): boolean
+  close(): void
+  isOpen(): boolean
+}
+
+function connectTrunk(history: History, edge: Node, core: Node, traits: Traits): Trunk {
+  const { random, log } = history
+  const queues: Record<'up' | 'down', Message[]> = { up: [], down: [] }
+  const links: { up?: Link; down?: Link } = {}
+  let open = true
+  const end = (from: Node, to: Node, way: 'up' | 'down') =>
+    from.runner.connect({
+      traits: { ...traits, upstream: way === 'up', local: false },
+      send(sent) {
+        if (!open) return
+        for (const { message } of sent) {
+          log.push(`${from.name} > ${to.name}  ${describe(message)}`)
+          queues[way].push(message)
+        }
+      },
+      room: () => true,
+      close() {},
+      pause() {},
+      resume() {},
+    })
+  const deliver = (way: 'up' | 'down') => {
+    const message = queues[way].shift()
+    if (message === undefined || !open) return
+    links[way === 'up' ? 'down' : 'up']?.receive([{ message, bytes: 100 }])
+  }
+  links.down = end(core, edge, 'down')
+  links.up = end(edge, core, 'up')
+  const slow = random() < 0.7
+  return {
+    client: links.up,
+    isOpen: () => open,
+    pass() {
+      for (const way of ['up', 'down'] as const) while (open && queues[way].length > 0 && (!slow || random() < 0.6)) deliver(way)
+    },
+    passAll() {
+      const any = open && queues.up.length + queues.down.length > 0
+      for (const way of ['up', 'down'] as const) while (open && queues[way].length > 0) deliver(way)
+      return any
+    },
+    close() {
+      if (!open) return
+      open = false
+      links.up?.closed()
+      links.down?.closed()
+    },
+  }
+}
+
 interface Client {
   readonly name: string
   holds(id: string): KnownState
@@ -235,6 +295,8 @@ interface Client {
   interrupt(id: string): void
   /** Says something that is not true, or not allowed. */
   lie(id: string): void
+  /** Sends transactions in somebody's name. */
+  forge(id: string): void
   erase(id: string): void
   /** Lets some messages pass, either way. */
   pass(): void
@@ -244,13 +306,15 @@ interface Client {
   /** Writes on where it is connected, so that a gap shows. */
   resume(id: string): void
   /** What it is subscribed to it has, and the server has what it has. */
-  checkInStep(): void
+  checkInStep(connected: readonly Node[]): void
   /** Nothing is under way: what was said is known. */
   sure(): void
 }
 
 interface Doc {
   known: KnownState
+  /** The announced end of a stream, which a client of the Jazz dialect claims to hold. */
+  target: KnownState
   /** What the server is believed to hold; `undefined` before it was asked or told on this connection. */
   server: KnownState | undefined
 }
@@ -284,12 +348,13 @@ function createClient(history: History, name: string, at: number, traits: Traits
     paused: boolean
     open: boolean
     killed: boolean
+    lied: boolean
   }
 
   const doc = (id: string): Doc => {
     const known = docs.get(id)
     if (known !== undefined) return known
-    const made: Doc = { known: EMPTY, server: undefined }
+    const made: Doc = { known: EMPTY, target: EMPTY, server: undefined }
     docs.set(id, made)
     return made
   }
@@ -311,6 +376,7 @@ function createClient(history: History, name: string, at: number, traits: Traits
       paused: false,
       open: true,
       killed: false,
+      lied: false,
       link: undefined as never,
     }
     const node = nodeHere()
@@ -353,10 +419,14 @@ function createClient(history: History, name: string, at: number, traits: Traits
     line?.outbox.push(message)
   }
 
+  /** While a stream is to come, or was cut: its announced end, of what others wrote. */
+  const claimOf = (one: Doc): KnownState =>
+    traits.claimsStreams && one.known.header ? union(one.known, one.target) : one.known
+
   function open(id: string): void {
     if (line === undefined) return
     const one = doc(id)
-    say({ action: 'load', id, known: one.known })
+    say({ action: 'load', id, known: claimOf(one) })
     one.server ??= EMPTY
   }
 
@@ -401,7 +471,9 @@ function createClient(history: History, name: string, at: number, traits: Traits
     if (message.action === 'known' || message.action === 'load')
       if (!stored.erased && !covers(stored.known, message.known))
         trouble(`${describe(message)} claims more than is stored: ${show(stored.known)}`)
-    if (message.action === 'known' && !message.known.header && !message.correction && ledger.asked && traits.errors)
+    // An upstream that said otherwise a moment ago is believed until it says more.
+    const denied = message.action === 'known' && !message.known.header && !message.correction
+    if (denied && ledger.asked && traits.errors && history.nodes.length === 1)
       trouble(`${describe(message)}, but it is there`)
     if (message.action !== 'content') return
     if (message.header !== undefined && !same(message.header, headerOf(id))) trouble(`a forged header of ${id}`)
@@ -413,9 +485,9 @@ function createClient(history: History, name: string, at: number, traits: Traits
         if (!same(transaction, transactionOf(run.session, run.after + index)) && history.shape !== 'liars')
           trouble(`forged transactions in ${describe(message)}`)
       const had = ledger.has.sessions.get(run.session) ?? 0
-      if (run.transactions.length > 0 && run.after < had && !ledger.unsure)
+      if (run.transactions.length > 0 && run.after < had && !ledger.unsure && !made.lied)
         trouble(`${describe(message)} was sent before, or came from here: ${run.session}:${had}`)
-      if (run.after > (ledger.most.sessions.get(run.session) ?? 0) && !ledger.unsure && run.transactions.length > 0)
+      if (run.after > (ledger.most.sessions.get(run.session) ?? 0) && !ledger.unsure && !made.lied && run.transactions.length > 0)
         trouble(`${describe(message)} leaves a gap after ${run.session}:${had}`)
     }
     ledger.has = union(ledger.has, endOf(message))
@@ -443,10 +515,17 @@ function createClient(history: History, name: string, at: number, traits: Traits
         ledger.unsure = true
         ledger.has = EMPTY
       }
-      if (message.action === 'known' || message.action === 'load') ledger.has = union(ledger.has, message.known)
+      // What it claims beyond is the end of a stream that it was promised.
+      if (message.action === 'known' || message.action === 'load')
+        ledger.has = union(ledger.has, traits.claimsStreams ? lower(message.known, doc(message.id).known) : message.known)
+      if (message.action === 'known' || message.action === 'load') ledger.most = union(ledger.most, message.known)
       if (message.action === 'content') ledger.most = union(ledger.most, endOf(message))
+      // What leaves a gap is dropped.
+      const counts =
+        message.action === 'content' &&
+        message.runs.every(({ session, after }) => after <= (ledger.has.sessions.get(session) ?? 0))
       // With hooks it may wait for their answers, and others are quicker.
-      if (message.action === 'content' && !history.hooked) ledger.has = union(ledger.has, endOf(message))
+      if (message.action === 'content' && counts && !history.hooked) ledger.has = union(ledger.has, endOf(message))
       ledger.most = union(ledger.most, ledger.has)
     }
     made.link.receive([{ message, bytes: 100 }])
@@ -464,7 +543,7 @@ function createClient(history: History, name: string, at: number, traits: Traits
         return
       case 'load':
         one.server = message.known
-        if (covers(one.server, one.known)) say({ action: 'known', id, known: one.known, correction: false })
+        if (covers(one.server, one.known)) say({ action: 'known', id, known: claimOf(one), correction: false })
         else push(id)
         return
       case 'known':
@@ -492,6 +571,7 @@ function createClient(history: History, name: string, at: number, traits: Traits
       else known = union(known, knownState(true, [[run.session, run.after + run.transactions.length]]))
     }
     one.known = known
+    if (message.expectUntil !== undefined) one.target = union(one.target, message.expectUntil)
     say({ action: 'known', id, known, correction: gap })
     push(id)
   }
@@ -569,7 +649,7 @@ function createClient(history: History, name: string, at: number, traits: Traits
     else tell({ action: 'load', id, known: EMPTY, probe: true })
     if (random() < 0.1)
       line.link.receive([new ProtocolError('malformed', { field: 'x', expected: 'y', got: 'z' } as never)])
-    for (const ledger of line.ledgers.values()) ledger.unsure = true
+    line.lied = true
   }
 
   return {
@@ -602,6 +682,19 @@ function createClient(history: History, name: string, at: number, traits: Traits
       else say({ action: 'known', id, known: one.known, correction: false })
     },
     lie,
+    forge(id) {
+      if (line === undefined) return
+      const session = pick(random, ['c1', 'c2', 'c3'])
+      const after = Math.floor(random() * 6)
+      const transactions = Array.from({ length: 1 + Math.floor(random() * 4) }, (_, index) =>
+        random() < 0.5 ? transactionOf(session, after + index) : bytes(`{"forged":${random()}}`),
+      )
+      const seal = bytes(`forged ${session}`)
+      const header = random() < 0.5 && { header: headerOf(id) }
+      const runs = [{ session, after, transactions, seal }]
+      line.outbox.push({ action: 'content', id, kind: 'json', priority: 3, runs, ...header })
+      line.lied = true
+    },
     erase(id) {
       const one = doc(id)
       if (line === undefined || !one.known.header) return
@@ -626,20 +719,24 @@ function createClient(history: History, name: string, at: number, traits: Traits
     resume(id) {
       if (line?.subscribed.has(id) && doc(id).known.header) this.write(id)
     },
-    checkInStep() {
-      if (line === undefined) return
+    checkInStep(connected) {
+      if (line === undefined || line.lied) return
       const node = nodeHere()
       for (const id of line.subscribed) {
         if (history.erased.has(id) || !DOCUMENTS.includes(id)) continue
-        const stored = stateOf(node, id)
+        const everywhere = at === 0 ? [node] : [node, ...connected]
+        const stored = { known: everywhere.map((one) => stateOf(one, id).known).reduce(union) }
         const held = this.holds(id)
+        for (const one of everywhere)
+          if (!covers(stateOf(one, id).known, held))
+            trouble(`in the end ${one.name} lacks of ${id}: ${show(stateOf(one, id).known)} of ${show(held)}`)
         if (!covers(stored.known, held)) trouble(`in the end ${node.name} lacks of ${id}: ${show(stored.known)} of ${show(held)}`)
         if (!covers(held, withoutEvil(stored.known)))
           trouble(`in the end lacks of ${id}: ${show(held)} of ${show(stored.known)}`)
       }
     },
     sure() {
-      if (line === undefined || line.full || line.paused) return
+      if (line === undefined || line.full || line.paused || line.lied) return
       for (const ledger of line.ledgers.values()) ledger.unsure = false
     },
     pass,
@@ -665,6 +762,11 @@ const withoutEvil = (known: KnownState): KnownState => ({
   sessions: new Map([...known.sessions].filter(([session]) => session !== 'evil')),
 })
 
+const lower = (a: KnownState, b: KnownState): KnownState =>
+  knownState(
+    a.header && b.header,
+    [...a.sessions].map(([session, count]) => [session, Math.min(count, b.sessions.get(session) ?? 0)] as const),
+  )
 const headerOf = (id: string) => bytes(`{"id":"${id}"}`)
 const transactionOf = (session: string, index: number) => bytes(`{"${session}":${index}}`)
 const same = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, index) => byte === b[index])
@@ -705,7 +807,9 @@ function slowHooks(random: () => number, faults: { readonly on: boolean }, shape
         // The state left behind is the count: what is offered continues it.
         const count = before === undefined ? 0 : Number(new TextDecoder().decode(before))
         if (count !== run.after) throw new Error(`${run.session}: verified up to ${count}, offered from ${run.after}`)
-        accepted.set(run.session, run.transactions.length)
+        const genuine = run.transactions.every((one, index) => same(one, transactionOf(run.session, run.after + index)))
+        accepted.set(run.session, genuine ? run.transactions.length : 0)
+        if (!genuine) continue
         next.set(run.session, bytes(String(run.after + run.transactions.length)))
       }
       return maybe({ accepted, states: next })
@@ -725,7 +829,7 @@ function unreliable(
   random: () => number,
   faults: { readonly on: boolean },
   rate: number,
-  real: Storage = memoryStorage(),
+  real: Storage,
 ): Storage {
   let dead = false
   const slow = random() < 0.8
