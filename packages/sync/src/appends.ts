@@ -12,8 +12,9 @@ import { durable } from './holdings.ts'
 import { charge } from './lanes.ts'
 import { endOf } from './senders.ts'
 
-/** One append, bytes as received. What gathered beyond it goes with the next. */
-const BATCH_BYTES = 16 * 1024 * 1024
+/** One append, bytes as received. What gathered beyond it goes with the next, so that a burst does not hold up everything else. */
+const BATCH_BYTES = 4 * 1024 * 1024
+const BATCH_CONTENTS = 500
 
 /** Takes responsibility for content: it continues what was accepted before. */
 export function accept(core: Core, pending: Pending): void {
@@ -41,23 +42,32 @@ function count(holding: Holding, pending: Pending): void {
 }
 
 /**
- * Drops what is queued of sessions that were refused: it continues what is not there, or was judged by what is not there. Answers
- * whose contents were cut; each of their senders is to be corrected once.
+ * Drops what is queued of sessions that were refused, where it relies on what is not there: it continues it, or was judged by it.
+ * What continues what is durable stays, whoever else was refused. Answers whose contents were cut; their senders are to be corrected.
  */
 export function dropQueued(holding: Holding, refused: ReadonlySet<string>): readonly Pending[] {
-  if (refused.size === 0) return []
-  const cut = [...holding.pendings].filter(({ content }) => content.runs.some(({ session }) => refused.has(session)))
-  for (const pending of cut) {
-    const { verifier, ...content } = pending.content
-    const states = new Map([...(verifier ?? [])].filter(([session]) => !refused.has(session)))
-    pending.content = {
-      ...content,
-      runs: content.runs.filter(({ session }) => !refused.has(session)),
-      verifier: states,
+  const held = new Map([...refused].map((session) => [session, durable(holding).sessions.get(session) ?? 0]))
+  const cut: Pending[] = []
+  for (const pending of holding.pendings) {
+    const lost = new Set<string>()
+    for (const { session, after, transactions } of pending.content.runs) {
+      const have = held.get(session)
+      if (have === undefined) continue
+      if ((pending.basis.get(session) ?? 0) > have) lost.add(session)
+      else held.set(session, Math.max(have, after + transactions.length))
     }
-    pending.ends = endOf(pending.content)
+    if (lost.size === 0) continue
+    cutSessions(pending, lost)
+    cut.push(pending)
   }
   return cut
+}
+
+function cutSessions(pending: Pending, sessions: ReadonlySet<string>): void {
+  const { verifier, ...content } = pending.content
+  const states = new Map([...(verifier ?? [])].filter(([session]) => !sessions.has(session)))
+  pending.content = { ...content, runs: content.runs.filter(({ session }) => !sessions.has(session)), verifier: states }
+  pending.ends = endOf(pending.content)
 }
 
 /** Called by `arrivals.ts`, in arrival order. */
@@ -84,9 +94,9 @@ export function onGathered(core: Core): void {
 
 function takeBatch(queue: Pending[]): Pending[] {
   let bytes = 0
-  const end = queue.findIndex((pending) => {
+  const end = queue.findIndex((pending, index) => {
     bytes += pending.request.bytes
-    return bytes > BATCH_BYTES
+    return bytes > BATCH_BYTES || index >= BATCH_CONTENTS
   })
   return queue.splice(0, end === -1 ? queue.length : Math.max(end, 1))
 }

@@ -106,6 +106,8 @@ export type Work =
   | { readonly action: 'tell' }
   /** Probe a claim once more. */
   | { readonly action: 'probe' }
+  /** Correct the peer once more if a gap is still open. */
+  | { readonly action: 'repeat'; readonly session: string; readonly have: number }
   /** Correct the peer after a refusal by the storage. */
   | { readonly action: 'correct' }
 
@@ -118,6 +120,8 @@ export interface Pending {
   readonly tombstones: readonly string[]
   /** What its sender holds up to the end of it, and so what its acknowledgement names. */
   ends: KnownState
+  /** Of each of its sessions the count that it relies on: where it begins, or how far it was taken for verified. */
+  readonly basis: ReadonlyMap<string, number>
   /** Ticket of its acceptance. */
   readonly order: number
   /** The append that carried it was rejected with this code: the next look-up says what became of it. */
@@ -203,7 +207,7 @@ export interface View {
   /** It claims more than we accepted: to be asked for it after what it lacks was sent (L7). */
   claims: KnownState | undefined
   /** The gaps that were corrected: session → what we held, and when (L5). */
-  corrected: Map<string, { readonly have: number; readonly at: number }> | undefined
+  corrected: Map<string, { readonly have: number; readonly at: number; repeats: boolean }> | undefined
   /** A gap to correct when the appends in flight are settled. */
   gaps: Map<string, number> | undefined
   /** Refusals by the storage in a row, and whether a correction is scheduled. */

@@ -29,6 +29,7 @@ export function correctGaps(
 ): void {
   if (view.refused) return
   const fresh = [...gaps].filter(([session, have]) => !isCorrected(core, view, session, have))
+  for (const [session] of gaps) repeatLater(core, connection, holding.id, view, session)
   if (fresh.length === 0) return
   view.gaps ??= new Map()
   for (const [session, have] of fresh) if (view.gaps.size < GAPS_MAX) view.gaps.set(session, have)
@@ -66,7 +67,28 @@ function isCorrected(core: Core, view: View, session: string, have: number): boo
 /** A correction says all that we hold, so a few of the gaps stand for all of them. */
 export function noteCorrected(core: Core, view: View, gaps: Iterable<readonly [session: string, have: number]>): void {
   if (view.corrected === undefined || view.corrected.size > GAPS_MAX) view.corrected = new Map()
-  for (const [session, have] of gaps) view.corrected.set(session, { have, at: core.now })
+  for (const [session, have] of gaps) view.corrected.set(session, { have, at: core.now, repeats: false })
+}
+
+/** A gap that is open again before its correction may be repeated is looked at when it may. */
+function repeatLater(core: Core, connection: Connection, id: string, view: View, session: string): void {
+  const corrected = view.corrected?.get(session)
+  const at = (corrected?.at ?? 0) + core.limits.correctionRepeatMs
+  if (corrected === undefined || corrected.repeats || at <= core.now) return
+  corrected.repeats = true
+  core.deadlines.add(at, () => {
+    if (connection.views.get(id) === view && view.corrected?.get(session) === corrected)
+      enter(core, connection, id, { action: 'repeat', session, have: corrected.have })
+  })
+}
+
+export function onRepeat(core: Core, request: Request, session: string, have: number): void {
+  const { connection, id } = request
+  const holding = guard(core, request)
+  const view = connection.views.get(id)
+  if (holding === undefined || view === undefined || view === IN_STEP) return
+  if ((durable(holding).sessions.get(session) ?? 0) === have)
+    correctGaps(core, connection, holding, view, new Map([[session, have]]))
 }
 
 /** The storage did not take what a peer sent: says so where that can be said, and corrects after a back-off. */

@@ -2,7 +2,7 @@
  * One request, from the top: which file handles what. A request is a message, or work of our own that passes the same gate.
  */
 import type { Core, Request } from './core.ts'
-import { onCorrect } from './corrections.ts'
+import { onCorrect, onRepeat } from './corrections.ts'
 import { onNeed, onPush } from './dependencies.ts'
 import { relax } from './holdings.ts'
 import { onContent } from './on-content.ts'
@@ -43,6 +43,8 @@ function dispatch(core: Core, request: Request): void {
       return onTell(core, request)
     case 'probe':
       return onProbe(core, request)
+    case 'repeat':
+      return onRepeat(core, request, work.session, work.have)
     case 'correct':
       return onCorrect(core, request)
   }

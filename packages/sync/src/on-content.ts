@@ -143,10 +143,18 @@ function take(
     content: stored,
     tombstones: facts.tombstones,
     ends,
+    basis: basisOf(core, holding, content),
     order: ticket(core),
     unknown: undefined,
   })
   needDependencies(core, connection, holding, facts.dependencies)
+}
+
+/** Verified content relies on everything that it was judged to repeat, other content on what it continues. */
+function basisOf(core: Core, holding: Holding, content: ContentMessage): Map<string, number> {
+  const held = (session: string) => holding.accepted.sessions.get(session) ?? 0
+  const verifies = core.options.asks?.verify === true
+  return new Map(content.runs.map(({ session, after }) => [session, verifies ? held(session) : after]))
 }
 
 const hasTransactions = (run: Run): boolean => run.transactions.length > 0

@@ -49,7 +49,8 @@ function askAgain(core: Core, connection: Connection, id: string, { code, retryA
   const belief = connection.views.get(id)
   if (belief === undefined || belief === IN_STEP || belief.assumed !== undefined) return
   if (code !== 'failed' && code !== 'unavailable' && code !== 'busy') return
-  core.deadlines.add(core.now + (retryAfterMs ?? core.limits.askAgainMs), () => {
+  // Not before our own time: a peer that says "at once" for ever would be asked for ever.
+  core.deadlines.add(core.now + Math.max(retryAfterMs ?? 0, core.limits.askAgainMs), () => {
     if (connection.views.get(id) === belief && belief.assumed === undefined) askPeer(core, connection, id, 'outbox')
   })
 }

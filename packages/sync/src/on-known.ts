@@ -27,13 +27,14 @@ export function onKnown(core: Core, request: Request, message: KnownMessage): vo
   if (may !== true) return
   const holding = guard(core, request)
   if (holding === undefined) return
+  const answersUs = connection.asked.has(id)
   freed(core, connection, id)
   settleItem(core, connection, id)
   const old = viewOf(connection, id, durable(holding))
   if (old !== undefined && old.probe !== undefined && probedAgain(core, connection, holding, old, message)) return
   const view = message.correction
     ? replaceBelief(core, connection, holding, message.known)
-    : believe(core, connection, holding, old, message)
+    : believe(core, connection, holding, old, message, answersUs)
   if (view === undefined) return
   if (compareDigests(core, connection, holding, view, message.digests)) sendKnown(core, connection, holding)
   report(core, { kind: 'confirmed', connection: connection.id, id })
@@ -61,10 +62,11 @@ function believe(
   holding: Holding,
   old: View | undefined,
   message: KnownMessage,
+  answersUs: boolean,
 ): View | undefined {
   if (old === undefined) return subscribe(core, connection, holding.id, createView(message.known, message.known))
-  // In mid-stream it may claim the announced end: believed is what it holds of what was sent.
-  const clamped = connection.traits.claimsStreams && old.streaming && old.assumed !== undefined
+  // An answer to a LOAD of ours may, in mid-stream, claim the announced end: believed is what it holds of what was sent.
+  const clamped = answersUs && connection.traits.claimsStreams && old.streaming && old.assumed !== undefined
   confirm(old, clamped ? lower(message.known, old.assumed as KnownState) : message.known)
   return old
 }

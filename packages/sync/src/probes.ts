@@ -12,6 +12,7 @@ import type { KnownMessage } from '@tidemark/protocol'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, send, type View } from './core.ts'
 import { durable, guard } from './holdings.ts'
 import { enter } from './lanes.ts'
+import { lower } from './views.ts'
 
 const SECOND_PROBE_AFTER_MS = 1_000
 
@@ -30,7 +31,9 @@ function probe(core: Core, connection: Connection, holding: Holding, view: View)
   const { id, stored } = holding
   if (stored === undefined) return
   view.probe = view.probe === undefined ? 'first' : 'second'
-  const runs = [...durable(holding).sessions].map(([session, after]) => ({ session, after, transactions: [] }))
+  // What was not sent yet is no question: the peer would have to correct itself for nothing.
+  const { sessions } = lower(durable(holding), view.assumed ?? durable(holding))
+  const runs = [...sessions].map(([session, after]) => ({ session, after, transactions: [] }))
   send(core, connection, { action: 'content', id, kind: stored.kind, priority: stored.priority, runs })
 }
 

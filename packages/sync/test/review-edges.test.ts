@@ -428,7 +428,10 @@ test('32: who was asked for a document while the storage failed is sent it when 
   const world = createWorld()
   const dependenciesOf = (header: Uint8Array | undefined) =>
     header !== undefined && new TextDecoder().decode(header).includes('list') ? ['other', 'group'] : []
-  const server = await world.node('server', { hooks: { authorize: () => true, dependenciesOf }, limits: { loadsInFlightMax: 1 } })
+  const server = await world.node('server', {
+    hooks: { authorize: () => true, dependenciesOf },
+    limits: { loadsInFlightMax: 1 },
+  })
   let looks = 0
   server.spy.replace = {
     knownStates: (ids) => {
@@ -614,4 +617,53 @@ test('verification: content that only repeats what is on its way is not stored u
   open()
   await settled()
   expect((await server.spy.real.knownStates(['note']))[0]?.known).toEqual(state('x:1'))
+})
+
+test('a peer that refuses our LOAD and wants to be asked at once is not asked for ever', async () => {
+  const world = createWorld()
+  const edge = await world.node('edge', { upstreamExpected: true, holds: [append('note', 'a:0-1')] })
+  const core = world.peer('core', edge, { upstream: true })
+  world.peer('client', edge).load('note', state('a:1'))
+  await settled()
+  for (let round = 0; round < 50; round++) {
+    core.say({ action: 'error', id: 'note', code: 'busy', message: 'now', retryAfterMs: 0 })
+    await world.clock.advance(1)
+  }
+  expect(core.heard.filter(({ action }) => action === 'load').length).toBeLessThan(5)
+})
+
+test('L4: what is queued and continues what is durable stays, whatever somebody else is refused of that session', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-3')] })
+  const { opened, open } = gate()
+  server.spy.replace = {
+    append: async (batch, options) => {
+      await opened
+      return server.spy.real.append(batch, options)
+    },
+  }
+  const [liar, writer] = [world.peer('liar', server), world.peer('writer', server)]
+  const fork = { session: 'a', after: 2, transactions: [bytes('{"x":1}')], seal: bytes('other') }
+  liar.say({ ...content('note', '', false), runs: [fork] })
+  await settled()
+  writer.say(content('note', 'a:3-4', false))
+  await settled()
+  open()
+  await settled()
+  expect(world.trace.filter((line) => line.startsWith('server > writer'))).toEqual([
+    'server > writer  KNOWN note header a:4',
+  ])
+})
+
+test('L5: a gap that is open again within ten seconds is corrected after them, also if its sender is silent by then', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-3')] })
+  const writer = world.peer('writer', server, JAZZ)
+  writer.say(content('note', 'a:5-6', false))
+  await settled()
+  // What it sends again is lost once more, and then it has said all that it had to say.
+  writer.say(content('note', 'a:4-6', false))
+  await settled()
+  await world.clock.advance(60_000)
+  expect(world.trace.filter((line) => line.includes('KNOWN!')).length).toBeGreaterThan(1)
 })
