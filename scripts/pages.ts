@@ -17,12 +17,16 @@ export interface Pages {
   readonly folder: string
   /** Opens a page that has loaded `module` (relative to the root of the repository). */
   open(module: string): Promise<Page>
-  /** Ends the browser: at once and without notice, or in order. Pages can be opened again, over the same data. */
+  /** Ends the browser, at once and without notice. Pages can be opened again, over the same data. */
   kill(): Promise<void>
+  /** Ends the browser in order. Pages can be opened again, over the same data. */
   stop(): Promise<void>
   /** Ends everything and removes the data. */
   close(): Promise<void>
 }
+
+/** The global under which a page has its module. */
+const LOADED = 'tidemarkModule'
 
 export interface PagesOptions {
   /** Packages by their sources, so that nothing must be built before; or by what was built. */
@@ -48,18 +52,18 @@ export async function servePages({ packages }: PagesOptions): Promise<Pages | un
       const page = await browser.newPage()
       const failed = new Promise<never>((_, reject) => page.on('pageerror', reject))
       failed.catch(() => {})
-      const address = `${server.address}/blank.html`
-      await page.route(address, (route) => route.fulfill({ contentType: 'text/html', body: `<!doctype html>` }))
+      const script = `import * as loaded from '/${module}'; globalThis.${LOADED} = loaded`
+      const body = `<!doctype html><script type="module">${script}</script>`
+      const address = `${server.address}/page.html`
+      await page.route(address, (route) => route.fulfill({ contentType: 'text/html', body }))
       await page.goto(address)
-      await Promise.race([page.evaluate((path) => import(path), `/${module}`), failed])
+      await Promise.race([page.waitForFunction((name) => name in globalThis, LOADED), failed])
       return page
     },
     async kill() {
       const killed = browser
       browser = undefined
-      const processes = killed?.browser()
-      await processes?.newBrowserCDPSession().then((session) => session.send('Browser.crash').catch(() => {}))
-      await killed?.close().catch(() => {})
+      if (killed !== undefined) await killAll(killed)
     },
     async close() {
       await stop()
@@ -91,4 +95,50 @@ async function serve(packages: PagesOptions['packages']) {
   const address = server.httpServer?.address()
   if (typeof address !== 'object' || address === null) throw new Error('the server of pages has no address')
   return { address: `http://127.0.0.1:${address.port}`, close: () => server.close() }
+}
+
+/**
+ * Kills all processes of a browser, and waits until they are gone: one that is still there has its files locked, and Chromium
+ * takes a database that it cannot open for damaged, and removes it.
+ */
+async function killAll(context: BrowserContext): Promise<void> {
+  const session = await context.browser()?.newBrowserCDPSession()
+  const { processInfo = [] } = (await session?.send('SystemInfo.getProcessInfo')) ?? {}
+  const ended = new Promise((resolve) => context.on('close', resolve))
+  for (const { id } of processInfo) signal(id, 'SIGKILL')
+  await ended
+  while (processInfo.some(({ id }) => signal(id, 0))) await new Promise((resolve) => setTimeout(resolve, 5))
+}
+
+/** Answers whether there was such a process. */
+function signal(id: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(id, name)
+  } catch {
+    return false
+  }
+}
+
+/** Ends the process of a page, at once and without notice. */
+export async function killPage(page: Page): Promise<void> {
+  const crashed = new Promise((resolve) => page.on('crash', resolve))
+  const session = await page.context().newCDPSession(page)
+  // It does not live to answer.
+  session.send('Page.crash').catch(() => {})
+  await crashed
+}
+
+type Function = (...args: never[]) => unknown
+
+/** Calls an exported function of the module that `page` has loaded; arguments and answers are copied. */
+export function callIn<Called extends Function>(
+  page: Page,
+  name: string,
+  ...args: Parameters<Called>
+): Promise<Awaited<ReturnType<Called>>> {
+  const called = ({ loaded, name, args }: { loaded: string; name: string; args: unknown[] }) =>
+    (globalThis as unknown as Record<string, Record<string, (...args: unknown[]) => unknown>>)[loaded]?.[name]?.(
+      ...args,
+    )
+  return page.evaluate(called, { loaded: LOADED, name, args }) as Promise<Awaited<ReturnType<Called>>>
 }

@@ -88,6 +88,7 @@ function clientOn(runner: Runner, options: ClientOptions, clock: Clock): Client 
   const { storage, connect, kind: ownKind = 'bytes' } = options
   const limits = { ...DEFAULT_CLIENT_LIMITS, ...options.limits }
   const handles = createHandles()
+  const aborts = new Map<Handle, () => void>()
   const watchers = createWatchers()
   let closing: Promise<void> | undefined
 
@@ -108,7 +109,11 @@ function clientOn(runner: Runner, options: ClientOptions, clock: Clock): Client 
     uploads,
     writers: createWriters(),
     stored: outbox.add,
-    closed: handles.remove,
+    closed(handle) {
+      handles.remove(handle)
+      aborts.get(handle)?.()
+      aborts.delete(handle)
+    },
   }
   const connection =
     connect === undefined
@@ -158,11 +163,18 @@ function clientOn(runner: Runner, options: ClientOptions, clock: Clock): Client 
     return handle
   }
 
+  /** A signal may outlive the handles that were opened with it: nothing of them stays on it. */
+  function closeOnAbort(handle: Handle, signal: AbortSignal): void {
+    const abort = () => void handle.close()
+    signal.addEventListener('abort', abort, { once: true })
+    aborts.set(handle, () => signal.removeEventListener('abort', abort))
+  }
+
   const client: Client = {
     open(id, { after = EMPTY, kind = ownKind, signal } = {}) {
       signal?.throwIfAborted()
       const handle = open(id, after, kind, false)
-      signal?.addEventListener('abort', () => void handle.close(), { once: true })
+      if (signal !== undefined) closeOnAbort(handle, signal)
       return handle
     },
     async create(id, creation) {

@@ -34,8 +34,14 @@ function start(command: ServeCommand): void {
   process.on('unhandledRejection', (cause) => die(cause, log))
   const serving = serve(command, log)
   obeySignals((signal) => {
-    // Also one that arrives before we listen is obeyed in order.
-    serving.then((listening) => stop(listening, signal, log)).catch(() => {})
+    // Also one that arrives before we listen is obeyed in order, unless starting takes too long.
+    const late = setTimeout(() => process.exit(1), START_GRACE_MS)
+    serving
+      .then((listening) => {
+        clearTimeout(late)
+        return stop(listening, signal, log)
+      })
+      .catch(() => {})
   })
   serving.then(({ url }) => process.stdout.write(`listening on ${url}\n`)).catch(giveUp)
 }
@@ -52,6 +58,9 @@ function obeySignals(stopInOrder: (signal: string) => void): void {
       } else if (signal === 'SIGTERM' || nowMs - firstMs > SAME_KEY_MS) process.exit(1)
     })
 }
+
+/** How long a start that is under way may take once it is to stop. */
+const START_GRACE_MS = 2_000
 
 /** Ctrl-C comes twice if whoever started us (npx, npm) passes on what the terminal sent to us too. */
 const SAME_KEY_MS = 250
@@ -71,7 +80,7 @@ async function stop(listening: Listening, signal: string, log: Log): Promise<voi
 /** What was asked for cannot be done. */
 function giveUp(cause: unknown): void {
   const expected = cause instanceof CommandError
-  const [line = ''] = (expected ? cause.message : messageOf(cause)).split('\n')
+  const line = (expected ? cause.message : messageOf(cause)).replaceAll('\n', '\\n')
   process.stderr.write(`tidemark-server: ${line}\n`, () => process.exit(expected ? 2 : 1))
 }
 

@@ -4,7 +4,7 @@
  * Everything that can be wrong with what was asked for is a `CommandError` with one clear line. Secrets are in no line.
  * Not here: signals and exit codes (`cli.ts`), the command line itself (`command.ts`).
  */
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { jazzDependencies, jazzIsTombstone } from '@tidemark/protocol'
 import { type Storage, StorageError } from '@tidemark/storage'
 import { CommandError, type ServeCommand } from './command.ts'
@@ -23,14 +23,11 @@ export async function serve(command: ServeCommand, log: Log): Promise<Listening>
     isTombstone: jazzIsTombstone,
     ...(await tokenHook(command.tokenFile)),
   }
-  if (hooks.authenticate === undefined && !isLoopback(command.host))
-    log('warn', 'anybody who can reach this address can read and write everything: there is no --token-file', {
-      host: command.host,
-    })
   const server = await startServer(command, hooks, log)
   try {
     const listening = await listen(server, { host: command.host, port: command.port, log })
     const { level, generation } = server.opened
+    if (hooks.authenticate === undefined && !isLoopback(command.host)) log('warn', OPEN_TO_ALL, { host: command.host })
     log('info', 'serving', { url: listening.url, storage: command.storage, level, generation: generation.id })
     return listening
   } catch (cause) {
@@ -38,6 +35,8 @@ export async function serve(command: ServeCommand, log: Log): Promise<Listening>
     throw new CommandError(whyNotListening(command, cause), { cause })
   }
 }
+
+const OPEN_TO_ALL = 'anybody who can reach this address can read and write everything: there is no --token-file'
 
 async function startServer({ storage: text }: ServeCommand, hooks: ServerHooks, log: Log): Promise<Server> {
   let storage: Storage | undefined
@@ -58,6 +57,8 @@ async function tokenHook(file: string | undefined): Promise<ServerHooks> {
   if (file === undefined) return {}
   let text: string
   try {
+    const { size } = await regularFile(file)
+    if (size > TOKEN_FILE_BYTES_MAX) throw new Error(`${file} is larger than ${TOKEN_FILE_BYTES_MAX} bytes`)
     text = await readFile(file, 'utf8')
   } catch (cause) {
     throw new CommandError(`--token-file: ${messageOf(cause)}`, { cause })
@@ -66,6 +67,16 @@ async function tokenHook(file: string | undefined): Promise<ServerHooks> {
   if (tokens.length === 0) throw new CommandError(`--token-file: there is no token in ${file}`)
   return { authenticate: authenticateByToken(tokens) }
 }
+
+/** A pipe or a device may never end. */
+async function regularFile(file: string): Promise<{ readonly size: number }> {
+  const found = await stat(file)
+  if (found.isFile()) return found
+  throw new Error(`${file} is not a file`)
+}
+
+/** Every upgrade is compared with all tokens. */
+const TOKEN_FILE_BYTES_MAX = 1024 * 1024
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)

@@ -94,9 +94,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     connections.closeAll(1001, 'the server is going away')
     watch.stop()
     forgetSizes()
+    // Without settling the runner cannot close; the storage is closed nevertheless, and with it the lock of its file.
+    if (settled) await runner.close()
+    await inTime(Promise.resolve(storage.close()), limits.drainMsMax, clock)
     if (!settled) throw new Error(`the storage did not settle what was accepted within ${limits.drainMsMax} ms`)
-    await runner.close()
-    await storage.close()
   }
 
   return {

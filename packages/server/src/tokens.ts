@@ -29,8 +29,10 @@ export function authenticateByToken(tokens: readonly string[]): (request: Upgrad
 
 function tokensOf({ url, headers }: UpgradeRequest): string[] {
   const bearer = /^Bearer\s+(.+)$/i.exec(String(headers.authorization ?? ''))?.[1]
-  const key = new URLSearchParams(url.replace(/^[^?]*\??/, '')).get('key')
-  return [bearer?.trim(), key].filter((token) => typeof token === 'string')
+  const query = url.replace(/^[^?]*\??/, '')
+  // In a query `+` may be meant as a space or, in a token that was pasted as it is, as itself.
+  const keys = [query, query.replaceAll('+', '%2B')].map((text) => new URLSearchParams(text).get('key'))
+  return [bearer?.trim(), ...keys].filter((token) => typeof token === 'string')
 }
 
 function sha256(token: string): Buffer {

@@ -57,7 +57,7 @@ export async function withCommand<T>(args: readonly string[], use: (command: Com
   }
 }
 
-function spawnCommand(args: readonly string[], { cwd, node = [] }: { cwd?: string; node?: string[] }) {
+export function spawnCommand(args: readonly string[], { cwd, node = [] }: { cwd?: string; node?: string[] }) {
   const child = spawn(process.execPath, [...node, '--import', sources, cli, ...args], {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -6,27 +6,16 @@
  * Not here: what is accepted (work.ts).
  */
 import type { StoredState } from '@tidemark/storage'
-import { EMPTY_DIGEST, extendDigest, type RunVerdict } from '@tidemark/storage/adapter'
+import { EMPTY_DIGEST, growParts, type Part, type RunVerdict } from '@tidemark/storage/adapter'
 import { encodeFirst, FIRST_RUNS_BYTES_MAX } from './first.ts'
 import type { Heavy } from './heavy.ts'
 import { type DocumentRow, type Entry, encodeRow } from './known-blob.ts'
-import type { Sealed } from './packed.ts'
+import { Moments } from './moments.ts'
 import { SessionsHeld } from './sessions-held.ts'
-import { grownState } from './states.ts'
 import type { Numbers, Store } from './store.ts'
-import { appendParts, SEGMENT_BYTES } from './tail.ts'
+import { appendParts } from './tail.ts'
 
 export type Accepted = Extract<RunVerdict, { verdict: 'store' }>
-
-/** Transactions that will be one piece. */
-interface Growing {
-  readonly after: number
-  readonly digest: string | undefined
-  readonly sizes: number[]
-  readonly seals: Sealed[]
-  readonly body: Uint8Array[]
-  bytes: number
-}
 
 /** What is held of a document; its sessions are still to be named. */
 export interface Held {
@@ -37,8 +26,10 @@ export interface Held {
 /** A document between two changes of it within a commit. */
 export interface Moment {
   readonly draft: Draft
-  /** Set when the later change comes: what was held until then. */
-  past?: Held | StoredState
+  /** How many changes there were before, of a document whose state before this commit is remembered. */
+  readonly after: number
+  /** Of any other document, set when the later change comes: what was held until then. */
+  past?: Held
 }
 
 export interface DraftOf {
@@ -60,12 +51,14 @@ export class Draft {
   readonly #store: Store
   readonly #sessions: SessionsHeld
   /** By session, in order; written before they are read. */
-  readonly #parts = new Map<number, Growing[]>()
+  readonly #parts = new Map<number, Part[]>()
   readonly #verifiers = new Map<number, Uint8Array>()
-  /** References of the sessions that were changed, by name. */
-  readonly #touched = new Map<string, number>()
+  /** References of the sessions that were changed. */
+  readonly #touched = new Set<number>()
   /** What was held before this commit, if it is remembered. */
   readonly #before: Heavy | undefined
+  /** What was answered of it so far, if `before` is remembered. */
+  readonly moments: Moments | undefined
   /** The header, if the document is of this commit. */
   readonly header: Uint8Array | undefined
   #firstWritten = false
@@ -82,6 +75,7 @@ export class Draft {
     this.row = of.row
     this.header = of.header
     this.#before = of.before
+    this.moments = of.before && new Moments(of.before.state)
     this.#sequence = of.sequence
     this.#sessions = new SessionsHeld(store, of.row)
     this.#changed = of.header !== undefined
@@ -92,11 +86,9 @@ export class Draft {
     return session === undefined ? undefined : this.#sessions.get(session)
   }
 
-  /** What is held now: its state where that can be told from the one before, else what it is made of. */
-  held(): Held | StoredState {
-    if (this.#before === undefined) return { row: this.row, entries: this.#sessions.all() }
-    if (this.#touched.size === 0) return this.#before.state
-    return grownState(this.#before.state, this.row, this.#touchedEntries(), this.#store.limits.pageBytes)
+  /** What is held now; of a document with `moments` it is told by those. */
+  held(): Held {
+    return { row: this.row, entries: this.#sessions.all() }
   }
 
   /** References whose names are needed to tell the state. */
@@ -106,24 +98,25 @@ export class Draft {
 
   /** What is held now, to be looked at later: each content is answered with the state after itself. */
   now(): Moment {
-    this.#moment ??= { draft: this }
+    this.#moment ??= { draft: this, after: this.moments?.now ?? 0 }
     return this.#moment
   }
 
   /** Takes an accepted run to the end of its session. */
   take(name: string, session: number, run: Accepted, verifier: Uint8Array | undefined): void {
     this.#passMoment()
-    this.#touched.set(name, session)
+    this.#touched.add(session)
     const entry = this.#entry(session)
     const parts = this.#parts.get(session) ?? []
     this.#parts.set(session, parts)
-    extend(parts, entry, run)
+    growParts(parts, run, entry.digest)
     if (run.seal !== undefined && this.row.kind === 'json') entry.lastRun = entry.count
     entry.count += run.transactions.length
     entry.digest = run.digest
     this.row.bytes += run.bytes
     if (verifier !== undefined) this.#verifiers.set(session, verifier)
     this.#sessions.changed(session)
+    this.moments?.changed(name, entry, this.row.bytes > this.#store.limits.pageBytes)
     this.#changed = true
   }
 
@@ -141,7 +134,7 @@ export class Draft {
   }
 
   #writeFirst(header: Uint8Array): void {
-    const runs: [session: number, run: Growing][] = []
+    const runs: [session: number, run: Part][] = []
     let room = FIRST_RUNS_BYTES_MAX
     for (const [session, [part, another]] of this.#parts) {
       if (part === undefined || another !== undefined || part.bytes > room) continue
@@ -174,16 +167,19 @@ export class Draft {
     return { sequence: this.#sequence, state, ordered: grew ? undefined : this.#before?.ordered }
   }
 
-  #passMoment(): void {
-    if (this.#moment === undefined) return
-    const held = this.held()
-    this.#moment.past =
-      'known' in held ? held : { row: { ...held.row }, entries: held.entries.map((entry) => ({ ...entry })) }
-    this.#moment = undefined
+  /** Tells which of its sessions are worth folding; to be asked once they are committed. */
+  noteTails(): void {
+    for (const session of this.#touched)
+      this.#store.tails.note({ id: this.id, session }, this.#sessions.get(session)?.tail ?? 0)
   }
 
-  *#touchedEntries(): Generator<readonly [string, Entry]> {
-    for (const [name, session] of this.#touched) yield [name, this.#sessions.get(session) as Entry]
+  #passMoment(): void {
+    if (this.#moment === undefined) return
+    if (this.moments === undefined) {
+      const { row, entries } = this.held()
+      this.#moment.past = { row: { ...row }, entries: entries.map((entry) => ({ ...entry })) }
+    }
+    this.#moment = undefined
   }
 
   #entry(session: number): Entry {
@@ -194,28 +190,4 @@ export class Draft {
     this.#sessions.add(entry)
     return entry
   }
-}
-
-/** Adds `run` to the last of `parts` while it is small; a sealed run stays in one piece, others are divided. */
-function extend(parts: Growing[], entry: Entry, run: Accepted): void {
-  let part = parts.at(-1)
-  let digest = entry.digest
-  let count = entry.count
-  let divided = 0
-  for (const transaction of run.transactions) {
-    const mayDivide = run.seal === undefined || count === entry.count
-    if (part === undefined || (mayDivide && part.bytes >= SEGMENT_BYTES)) {
-      if (digest !== undefined) digest = extendDigest(digest, run.transactions.slice(divided, count - entry.count))
-      divided = count - entry.count
-      part = { after: count, digest, sizes: [], seals: [], body: [], bytes: 0 }
-      parts.push(part)
-    }
-    part.sizes.push(transaction.length)
-    part.body.push(transaction)
-    part.bytes += transaction.length
-    count++
-  }
-  if (run.seal === undefined || part === undefined) return
-  part.seals.push({ after: entry.count, until: count, seal: run.seal })
-  part.bytes += run.seal.length
 }

@@ -5,7 +5,7 @@
  * the cause is kept.
  */
 import { StorageError, type StorageErrorCode } from '@tidemark/storage'
-import { DamagedBlob } from './bytes.ts'
+import { DamagedBlob } from '@tidemark/storage/adapter'
 import type { SqliteDriver } from './driver.ts'
 
 const CODES: Readonly<Record<string, StorageErrorCode>> = {

@@ -43,6 +43,9 @@ function checkAccess(file: string, readOnly: boolean): void {
   }
   if (statSync(file).isDirectory())
     throw new StorageError('IO', `Cannot open ${file}: it is a folder, expected the path of a file.`)
+  // The log and the lock stand beside the file under its name: under two names there would be two of each.
+  if (!readOnly && statSync(file).nlink > 1)
+    throw new StorageError('IO', `Cannot open ${file}: it has several names (hard links); remove all but one.`)
   // WAL needs files beside it.
   if (!readOnly) for (const path of [file, dirname(file)]) accessSync(path, constants.W_OK)
 }

@@ -8,8 +8,7 @@
  *     runs       until the end: session reference, packed transactions from the start of the session
  *     checksum
  */
-import { DamagedBlob, Reader, type Writer } from './bytes.ts'
-import { type Packable, Packed, writePacked } from './packed.ts'
+import { BlobReader, type BlobWriter, DamagedBlob, type Packable, Packed, writePacked } from '@tidemark/storage/adapter'
 import type { Store } from './store.ts'
 
 /** Runs beyond this become pieces: who asks for headers reads no more than this beside them. */
@@ -22,7 +21,7 @@ export interface First {
 }
 
 export function encodeFirst(
-  writer: Writer,
+  writer: BlobWriter,
   header: Uint8Array,
   runs: Iterable<readonly [session: number, run: Packable]>,
 ): Uint8Array {
@@ -38,7 +37,7 @@ export function encodeFirst(
 
 /** @throws DamagedBlob */
 export function decodeFirst(blob: Uint8Array): First {
-  const reader = new Reader(blob)
+  const reader = new BlobReader(blob)
   const header = reader.view(reader.varint())
   const runs = new Map<number, Packed>()
   while (reader.left > 0) runs.set(reader.varint(), new Packed(reader))

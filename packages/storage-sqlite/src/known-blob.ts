@@ -14,7 +14,7 @@
  */
 import type { PayloadKind, Priority } from '@tidemark/protocol'
 import type { Version } from '@tidemark/storage'
-import { Reader, textOf, type Writer } from './bytes.ts'
+import { BlobReader, type BlobWriter } from '@tidemark/storage/adapter'
 
 /** What is held of one session. */
 export interface Entry {
@@ -50,7 +50,7 @@ const BYTES_KIND = 1
 const ERASED = 16
 const CHUNKED = 32
 
-export function encodeRow(writer: Writer, row: DocumentRow): Uint8Array {
+export function encodeRow(writer: BlobWriter, row: DocumentRow): Uint8Array {
   const kind = row.kind === 'bytes' ? BYTES_KIND : 0
   const erased = row.erased === undefined ? 0 : ERASED
   const chunked = row.chunks.length === 0 ? 0 : CHUNKED
@@ -58,10 +58,8 @@ export function encodeRow(writer: Writer, row: DocumentRow): Uint8Array {
   writer.byte(kind | (row.priority << 1) | erased | chunked)
   writer.varint(row.bytes)
   if (row.erased !== undefined) {
-    const actor = Buffer.from(row.erased[1])
     writer.varint(row.erased[0])
-    writer.varint(actor.length)
-    writer.raw(actor)
+    writer.text(row.erased[1])
   }
   if (chunked) encodePlaces(writer, row.chunks)
   else writeEntries(writer, row.entries, row.kind)
@@ -69,7 +67,7 @@ export function encodeRow(writer: Writer, row: DocumentRow): Uint8Array {
 }
 
 export function decodeRow(blob: Uint8Array): DocumentRow {
-  const reader = new Reader(blob)
+  const reader = new BlobReader(blob)
   const flags = reader.byte()
   const kind = flags & BYTES_KIND ? 'bytes' : 'json'
   const priority = ((flags >> 1) & 7) as Priority
@@ -77,24 +75,24 @@ export function decodeRow(blob: Uint8Array): DocumentRow {
   let erased: Version | undefined
   if (flags & ERASED) {
     const counter = reader.varint()
-    erased = [counter, textOf(reader.view(reader.varint()))]
+    erased = [counter, reader.text()]
   }
   const chunks = flags & CHUNKED ? decodePlaces(reader) : []
   const entries = flags & CHUNKED ? [] : readEntries(reader, kind)
   return { kind, priority, bytes, erased, entries, chunks }
 }
 
-export function encodeChunk(writer: Writer, entries: readonly Entry[], kind: PayloadKind): Uint8Array {
+export function encodeChunk(writer: BlobWriter, entries: readonly Entry[], kind: PayloadKind): Uint8Array {
   writer.begin()
   writeEntries(writer, entries, kind)
   return writer.end()
 }
 
 export function decodeChunk(blob: Uint8Array, kind: PayloadKind): Entry[] {
-  return readEntries(new Reader(blob), kind)
+  return readEntries(new BlobReader(blob), kind)
 }
 
-function writeEntries(writer: Writer, entries: readonly Entry[], kind: PayloadKind): void {
+function writeEntries(writer: BlobWriter, entries: readonly Entry[], kind: PayloadKind): void {
   let before = 0
   for (const entry of entries) {
     writer.varint(entry.session - before)
@@ -106,7 +104,7 @@ function writeEntries(writer: Writer, entries: readonly Entry[], kind: PayloadKi
   }
 }
 
-function readEntries(reader: Reader, kind: PayloadKind): Entry[] {
+function readEntries(reader: BlobReader, kind: PayloadKind): Entry[] {
   const entries: Entry[] = []
   let session = 0
   while (reader.left > 0) {
@@ -122,14 +120,14 @@ function readEntries(reader: Reader, kind: PayloadKind): Entry[] {
   return entries
 }
 
-function encodePlaces(writer: Writer, chunks: readonly ChunkPlace[]): void {
+function encodePlaces(writer: BlobWriter, chunks: readonly ChunkPlace[]): void {
   for (const chunk of chunks) {
     writer.varint(chunk.key)
     writer.varint(chunk.first)
   }
 }
 
-function decodePlaces(reader: Reader): ChunkPlace[] {
+function decodePlaces(reader: BlobReader): ChunkPlace[] {
   const chunks: ChunkPlace[] = []
   while (reader.left > 0) chunks.push({ key: reader.varint(), first: reader.varint() })
   return chunks

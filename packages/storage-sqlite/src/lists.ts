@@ -4,16 +4,18 @@
  * Every list continues from a key, never from an offset: it costs what it answers, however long it is.
  */
 import type { Change } from '@tidemark/storage'
-import { textOf, viewOf } from './bytes.ts'
+import { textOf, viewOf } from '@tidemark/storage/adapter'
 import type { Store } from './store.ts'
 
 export function listIds({ sql }: Store, after: string | undefined, limit: number): string[] {
   // Ids are never empty: all of them come after ''.
-  return sql.list.all(after ?? '', limit).map(([id]) => textOf(id))
+  return sql.list.all(after ?? '', limit).map(([id]) => textOf(id as Uint8Array))
 }
 
 export function listChanges({ sql }: Store, since: number, limit: number): Change[] {
-  return sql.changes.all(since, limit).map(([id, sequence]) => ({ id: textOf(id), sequence: sequence as number }))
+  return sql.changes
+    .all(since, limit)
+    .map(([id, sequence]) => ({ id: textOf(id as Uint8Array), sequence: sequence as number }))
 }
 
 export function listMarks(
@@ -24,7 +26,7 @@ export function listMarks(
   if (limit === 0) return marks
   // Keys with a prefix stand together: the first one without it ends the list.
   for (const [bytes, value] of sql.marks.iterate(prefix, after ?? '')) {
-    const key = textOf(bytes)
+    const key = textOf(bytes as Uint8Array)
     if (!key.startsWith(prefix)) break
     marks.push([key, viewOf(value as Uint8Array)])
     if (marks.length >= limit) break

@@ -4,15 +4,14 @@
  * Not here: which of two versions is the greater (the contract's).
  */
 import type { MapEntry, MergeResult, Version } from '@tidemark/storage'
-import { bytesEqual, compareVersions } from '@tidemark/storage/adapter'
-import { textOf, viewOf } from './bytes.ts'
+import { bytesEqual, compareVersions, textOf, viewOf } from '@tidemark/storage/adapter'
 import type { SqliteValue } from './driver.ts'
 import { type Store, transact } from './store.ts'
 
 export function readMap({ sql }: Store, name: string): Map<string, MapEntry> {
   const entries = new Map<string, MapEntry>()
   for (const [key, counter, actor, bytes] of sql.mapEntries.all(name))
-    entries.set(textOf(key), entryOf(counter as number, actor, bytes))
+    entries.set(textOf(key as Uint8Array), entryOf(counter as number, actor, bytes))
   return entries
 }
 
@@ -35,7 +34,7 @@ export function mergeMap(store: Store, name: string, entries: ReadonlyMap<string
 }
 
 function entryOf(counter: number, actor: SqliteValue | undefined, bytes: SqliteValue | undefined): MapEntry {
-  const version: Version = [counter, textOf(actor)]
+  const version: Version = [counter, textOf(actor as Uint8Array)]
   return { version, bytes: bytes === null ? undefined : viewOf(bytes as Uint8Array) }
 }
 

@@ -10,14 +10,13 @@ import { storageError } from './errors.ts'
 import { checkFile, foreign, realPath } from './file.ts'
 import { isOpenHere, lock } from './lock.ts'
 import { APPLICATION_ID, migrate, readPragma, SCHEMA_VERSION } from './schema.ts'
-import { endReading, type Store, type StoreLimits, storeOf, transact } from './store.ts'
+import { endReading, type Store, type StoreOptions, storeOf, transact } from './store.ts'
 
-export interface OpenOptions extends StoreLimits {
+export interface OpenOptions extends StoreOptions {
   readonly path: string
   readonly driver: SqliteDriver
   readonly synchronous: 'full' | 'normal'
   readonly cacheBytes: number
-  readonly readOnly: boolean
 }
 
 export interface OpenStore {

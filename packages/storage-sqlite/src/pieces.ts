@@ -4,12 +4,11 @@
  * A session's content is a sequence of pieces, each found by where it ends: a search goes straight to the piece that a count
  * lies in, whatever stands before it. The first of them may be in the document's first row (first.ts); of the others a small one
  * has its transactions in its row, a large one in a segment.
- * Not here: what a piece holds (packed.ts), which of them make a page (read.ts), how they get there (tail.ts).
+ * Not here: what a piece holds (`Packed`), which of them make a page (read.ts), how they get there (tail.ts).
  */
-import { DamagedBlob } from './bytes.ts'
+import { BlobReader, type BlobWriter, DamagedBlob, type Packable, Packed, writePacked } from '@tidemark/storage/adapter'
 import type { SqliteValue } from './driver.ts'
 import { type First, readFirst } from './first.ts'
-import { type Packed, unpack } from './packed.ts'
 import type { Store } from './store.ts'
 
 /** Rows asked for at first and at most: few pages need many, and a tail is never heavy (tail.ts). */
@@ -80,6 +79,20 @@ export function readPiece(store: Store, segment: SqliteValue, packed: SqliteValu
   // if the transaction that reads it is rolled back.
   if (!store.isWriting) store.recent = { segment: segment as number, piece }
   return piece
+}
+
+/** A row of its own; a view, see `BlobWriter.end`. */
+export function pack(writer: BlobWriter, packable: Packable): Uint8Array {
+  writePacked(writer.begin(), packable)
+  return writer.end()
+}
+
+/** What `pack` wrote. @throws DamagedBlob */
+export function unpack(blob: Uint8Array): Packed {
+  const reader = new BlobReader(blob)
+  const packed = new Packed(reader)
+  reader.finish()
+  return packed
 }
 
 /** The run in the first row, which must lead from `at` to `until`. */

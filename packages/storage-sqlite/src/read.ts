@@ -13,7 +13,6 @@ import { naming } from './errors.ts'
 import { type First, readFirst } from './first.ts'
 import type { Named } from './heavy.ts'
 import { type DocumentRow, decodeRow } from './known-blob.ts'
-import type { Packed } from './packed.ts'
 import { piecesOf } from './pieces.ts'
 import { orderedState } from './states.ts'
 import type { Store } from './store.ts'
@@ -31,9 +30,6 @@ interface Source {
   /** Read where the header is wanted, which is in the same row. */
   readonly first: First | undefined
 }
-
-/** Transactions without a seal are offered in portions, so that few are made into views that do not fit. */
-const PORTION = 64
 
 export function readPage(store: Store, id: string, after: KnownState, bytesMax: number): Page | undefined {
   const found = store.sql.document.get(id)
@@ -74,20 +70,7 @@ function addSession(
   for (const piece of piecesOf(store, { document, session }, { after, until }, first)) {
     if (!begun && !page.begin(name, after, piece.digestAt(after))) return false
     begun = true
-    if (!addPiece(page, piece, after)) return true
-  }
-  return true
-}
-
-/** Offers a piece from count `after` on; answers whether all of it was taken. */
-function addPiece(page: PageBuilder, piece: Packed, after: number): boolean {
-  for (const unit of piece.units(after)) {
-    const portion = unit.seal === undefined ? PORTION : Number.POSITIVE_INFINITY
-    for (let at = unit.after; at < unit.until; at += portion) {
-      const until = Math.min(unit.until, at + portion)
-      const transactions = piece.transactions(at, until)
-      if (page.add({ transactions, seal: unit.seal }) < transactions.length) return false
-    }
+    if (!piece.addTo(page, after)) return true
   }
   return true
 }

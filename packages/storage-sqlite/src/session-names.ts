@@ -1,11 +1,11 @@
 /**
  * Session ids as small numbers: the same session writes many documents, so its id is stored once and referred to.
  *
- * What is remembered is bounded (L10): two generations of a map each way; when the young one is full the old one is dropped.
- * Misses are looked up together, one query for all of them. References are never reused, so what is remembered stays true.
+ * What is remembered is bounded (L10). Misses are looked up together, one query for all of them. References are never reused, so
+ * what is remembered stays true.
  * Not here: giving a new session its reference, which is part of a commit (work.ts).
  */
-import { textOf } from './bytes.ts'
+import { Remembered, textOf } from '@tidemark/storage/adapter'
 import type { SqliteStatement } from './driver.ts'
 
 export interface NameQueries {
@@ -22,8 +22,8 @@ export class SessionNames {
 
   constructor(queries: NameQueries, sessionsMax: number) {
     this.#queries = queries
-    this.#names = new Remembered(sessionsMax)
-    this.#keys = new Remembered(sessionsMax)
+    this.#names = new Remembered(sessionsMax >> 1)
+    this.#keys = new Remembered(sessionsMax >> 1)
   }
 
   /** The name of a reference, if it is remembered. */
@@ -42,7 +42,7 @@ export class SessionNames {
     }
     if (unknown.length === 0) return found
     for (const [key, bytes] of this.#queries.namesOf.all(JSON.stringify(unknown))) {
-      const name = textOf(bytes)
+      const name = textOf(bytes as Uint8Array)
       found.set(key as number, name)
       this.remember(name, key as number)
     }
@@ -71,32 +71,5 @@ export class SessionNames {
   remember(name: string, key: number): void {
     this.#names.set(key, name)
     this.#keys.set(name, key)
-  }
-}
-
-/** At most `max` entries, the most recently used half among them; nothing is moved while an entry is young. */
-class Remembered<K, V> {
-  readonly #youngMax: number
-  #young = new Map<K, V>()
-  #old = new Map<K, V>()
-
-  constructor(max: number) {
-    this.#youngMax = Math.max(1, max >> 1)
-  }
-
-  get(key: K): V | undefined {
-    const young = this.#young.get(key)
-    if (young !== undefined) return young
-    const old = this.#old.get(key)
-    if (old !== undefined) this.set(key, old)
-    return old
-  }
-
-  set(key: K, value: V): void {
-    if (this.#young.size >= this.#youngMax && !this.#young.has(key)) {
-      this.#old = this.#young
-      this.#young = new Map()
-    }
-    this.#young.set(key, value)
   }
 }

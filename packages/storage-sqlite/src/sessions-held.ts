@@ -4,7 +4,7 @@
  * Looking at one session of thousands reads one chunk and changing it writes one: a commit costs the same for a document with
  * 10,000 sessions as for one with 200. Not here: what an entry says (known-blob.ts), sessions' names (session-names.ts).
  */
-import { DamagedBlob } from './bytes.ts'
+import { DamagedBlob } from '@tidemark/storage/adapter'
 import { type DocumentRow, decodeChunk, type Entry, encodeChunk } from './known-blob.ts'
 import type { Numbers, Store } from './store.ts'
 

@@ -12,6 +12,7 @@ const SQL = {
   rollback: 'ROLLBACK',
   beginReading: 'BEGIN',
   endReading: 'END',
+  checkpoint: 'PRAGMA wal_checkpoint(PASSIVE)',
 
   state: 'SELECT state, sequence FROM document WHERE id = ?',
   states: 'SELECT e.key, d.state, d.sequence FROM json_each(?) e JOIN document d ON d.id = e.value',

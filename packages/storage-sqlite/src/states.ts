@@ -5,8 +5,7 @@
  * L2: what cannot be read is thrown, it is never answered as "not here".
  */
 import type { StoredState } from '@tidemark/storage'
-import { compareIds } from '@tidemark/storage/adapter'
-import { DamagedBlob } from './bytes.ts'
+import { compareIds, DamagedBlob } from '@tidemark/storage/adapter'
 import { naming } from './errors.ts'
 import { decodeFirst } from './first.ts'
 import type { Heavy, Named } from './heavy.ts'
@@ -77,24 +76,6 @@ export function namedState(
   return naming(id, () => {
     throw new DamagedBlob('it names a session that is not in the file')
   })
-}
-
-/** `before` with what has changed since. */
-export function grownState(
-  before: StoredState,
-  row: DocumentRow,
-  changed: Iterable<readonly [name: string, entry: Entry]>,
-  pageBytes: number,
-): StoredState {
-  const sessions = new Map(before.known.sessions)
-  const digests = new Map(before.digests)
-  const lastRuns = new Map(before.lastRuns)
-  for (const [name, { count, digest, lastRun }] of changed) {
-    sessions.set(name, count)
-    if (digest !== undefined) digests.set(name, digest)
-    if (lastRun !== undefined) lastRuns.set(name, lastRun)
-  }
-  return { ...before, known: { header: true, sessions }, digests, lastRuns, paged: row.bytes > pageBytes }
 }
 
 export function headers(store: Store, ids: readonly string[]): (Uint8Array | undefined)[] {

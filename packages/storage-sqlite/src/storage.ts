@@ -9,8 +9,10 @@ import {
   type Append,
   type AppendOptions,
   type AppendResult,
+  backgroundClock,
   type CallOptions,
   type Change,
+  type Clock,
   type MapEntry,
   type MergeResult,
   type Opened,
@@ -37,6 +39,7 @@ import type { SqliteDriver } from './driver.ts'
 import { erase } from './erase.ts'
 import { storageError } from './errors.ts'
 import { Group } from './group.ts'
+import { Idle } from './idle.ts'
 import { listChanges, listIds, listMarks, readVerifierStates } from './lists.ts'
 import { mergeMap, readMap } from './maps.ts'
 import { type OpenOptions, type OpenStore, openStore } from './open.ts'
@@ -60,6 +63,8 @@ export interface SqliteStorageOptions {
   readonly cacheBytes?: number
   /** Session ids that are remembered, at most, and sessions of large known states; 32,768, about 10 MiB if it is used up. */
   readonly sessionsRememberedMax?: number
+  /** What tells how long nobody has written; its waits should keep no process alive, as those of `backgroundClock`. */
+  readonly clock?: Clock
 }
 
 /** A storage that answers at once; only appending and closing are promises. */
@@ -76,9 +81,16 @@ export type SqliteStorage = {
   ) => Method extends 'append' | 'close' ? Promise<Answers[Method]> : Answers[Method]
 }
 
+/** What there is while a store is open. */
+interface Parts extends OpenStore {
+  readonly group: Group
+  readonly idle: Idle
+}
+
 class OneFile implements SqliteStorage {
   readonly #options: OpenOptions
-  #open: (OpenStore & { readonly group: Group }) | undefined
+  readonly #clock: Clock
+  #open: Parts | undefined
   #closed = false
 
   constructor(options: SqliteStorageOptions) {
@@ -92,6 +104,7 @@ class OneFile implements SqliteStorage {
       cacheBytes: options.cacheBytes ?? 16 * 1024 * 1024,
       sessionsRememberedMax: options.sessionsRememberedMax ?? 32_768,
     }
+    this.#clock = options.clock ?? backgroundClock
   }
 
   open(options?: CallOptions): Opened {
@@ -99,7 +112,7 @@ class OneFile implements SqliteStorage {
     if (this.#closed) throw this.#notOpen()
     if (this.#open === undefined) {
       const open = openStore(this.#options)
-      this.#open = { ...open, group: new Group(open.store) }
+      this.#open = { ...open, group: new Group(open.store), idle: new Idle(open.store, this.#clock) }
     }
     return this.#open.opened
   }
@@ -197,22 +210,24 @@ class OneFile implements SqliteStorage {
     const open = this.#open
     this.#open = undefined
     if (open === undefined) return
+    open.idle.close()
     open.group.flush()
     this.#attempt('closing', () => open.close())
     // Whoever waits for an append is answered before whoever waits for the close.
     await new Promise((resolve) => setImmediate(resolve))
   }
 
-  #ready(options: CallOptions | undefined): { readonly store: Store; readonly group: Group } {
+  #ready(options: CallOptions | undefined): Parts {
     throwIfAborted(options)
     if (this.#open === undefined) throw this.#notOpen()
     return this.#open
   }
 
-  #writable(options: CallOptions | undefined): { readonly store: Store; readonly group: Group } {
+  #writable(options: CallOptions | undefined): Parts {
     const open = this.#ready(options)
     if (this.#options.readOnly)
       throw new StorageError('READ_ONLY', `${this.#options.path} was opened for reading only.`)
+    open.idle.written()
     return open
   }
 

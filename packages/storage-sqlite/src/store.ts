@@ -3,12 +3,16 @@
  *
  * Not here: how it is opened (open.ts), what can be done with it (storage.ts).
  */
-import { Writer } from './bytes.ts'
+import { BlobWriter, type Packed } from '@tidemark/storage/adapter'
 import type { SqliteDatabase, SqliteDriver } from './driver.ts'
 import { HeavyDocuments } from './heavy.ts'
-import type { Packed } from './packed.ts'
 import { SessionNames } from './session-names.ts'
 import { prepareAll, type Statements } from './statements.ts'
+import { Tails } from './tails.ts'
+
+export interface StoreOptions extends StoreLimits {
+  readonly readOnly: boolean
+}
 
 export interface StoreLimits {
   readonly pageBytes: number
@@ -32,8 +36,12 @@ export interface Store {
   readonly sql: Statements
   readonly names: SessionNames
   readonly heavy: HeavyDocuments
+  /** Sessions that are worth folding when nobody writes. */
+  readonly tails: Tails
   readonly limits: StoreLimits
-  readonly writer: Writer
+  /** Whether another process may write to the file while this store reads it. */
+  readonly readOnly: boolean
+  readonly writer: BlobWriter
   numbers: Numbers
   /** Within a transaction that writes. */
   isWriting: boolean
@@ -44,7 +52,8 @@ export interface Store {
 }
 
 /** Nothing here depends on how much is stored: each number is the end of a tree (scenario 55). */
-export function storeOf(driver: SqliteDriver, database: SqliteDatabase, limits: StoreLimits): Store {
+export function storeOf(driver: SqliteDriver, database: SqliteDatabase, options: StoreOptions): Store {
+  const { readOnly, ...limits } = options
   const sql = prepareAll(database)
   const greatest = (kind: 'Document' | 'Sequence' | 'Session' | 'Segment' | 'Chunk') =>
     (sql[`greatest${kind}`].get()?.[0] as number | null) ?? 0
@@ -63,8 +72,10 @@ export function storeOf(driver: SqliteDriver, database: SqliteDatabase, limits: 
     sql,
     names,
     heavy,
+    tails: new Tails(),
     limits,
-    writer: new Writer(),
+    readOnly,
+    writer: new BlobWriter(),
     numbers,
     isWriting: false,
     reading: undefined,
@@ -96,10 +107,12 @@ export function transact<T>(store: Store, body: () => T): T {
 
 /**
  * Reads of one turn of the event loop share a transaction: taking and giving back SQLite's lock of the log costs more than a
- * look-up. Nobody else writes, so they see what they would see without it; whatever writes ends it first.
+ * look-up. Whatever writes here ends it first; what another process writes to the file is seen from the next turn on.
  */
 export function beginReading(store: Store): void {
   if (store.reading !== undefined) return
+  // Whoever writes may have given the number of a segment that is gone to another one.
+  if (store.readOnly) store.recent = undefined
   store.sql.beginReading.run()
   store.reading = setImmediate(() => endReading(store))
 }

@@ -4,27 +4,20 @@
  * What is appended goes to the end of its session as one small row, the cheapest write there is. Hundreds of such rows are slow to
  * read, so when the rows since the last segment weigh enough they become a segment of about 64 KiB, in the same transaction; a
  * last segment that is still small is taken along. The tail is always the end of a session: segments, then rows.
- * L8: packing together keeps every seal (packed.ts). Not here: reading (read.ts).
+ * L8: packing together keeps every seal. Not here: reading (read.ts), tails that nobody adds to any more (idle.ts).
  */
+import { foldPieces, type Packable, type Packed, type Part, SEGMENT_BYTES } from '@tidemark/storage/adapter'
 import type { SqliteRow } from './driver.ts'
 import type { Entry } from './known-blob.ts'
-import { type Packable, type Packed, pack, type Sealed } from './packed.ts'
-import { type Place, readPiece } from './pieces.ts'
+import { type Place, pack, readPiece } from './pieces.ts'
 import type { Numbers, Store } from './store.ts'
 
-/** A segment is closed by what takes it beyond this; a single sealed run may be larger. */
-export const SEGMENT_BYTES: number = 64 * 1024
 /** Weight at which a tail becomes a segment. */
 const TAIL_WEIGHT_MAX = 32 * 1024
 /** What a row weighs beyond its bytes: a tail of tiny rows is slow to read long before it is large. */
 const ROW_WEIGHT = 64
 /** A last segment below this grows with the next fold instead of staying behind. */
 const SEGMENT_GROWS_BYTES = SEGMENT_BYTES / 2
-
-/** Transactions to be appended; `bytes` as pages count them. */
-export interface Part extends Packable {
-  readonly bytes: number
-}
 
 /** Writes `parts` behind what is held of a session and accounts for it in `entry`. */
 export function appendParts(
@@ -50,18 +43,17 @@ interface TailRow {
   readonly piece: Packed
 }
 
-function fold(store: Store, numbers: Numbers, place: Place, parts: readonly Part[]): void {
+/** Makes segments of the tail of a session, with `parts` behind it. @throws DamagedBlob if a row of it cannot be read. */
+export function fold(store: Store, numbers: Numbers, place: Place, parts: readonly Part[]): void {
   const rows = tailOf(store, place)
   for (const { segment, piece } of rows) {
     store.sql.removePiece.run(place.document, place.session, piece.until)
     if (segment !== null) store.sql.removeSegment.run(segment)
   }
-  const pieces: Packable[] = [...rows.map((row) => row.piece), ...parts]
-  for (const group of grouped(pieces)) {
-    const joined = join(group)
+  for (const folded of foldPieces([...rows.map((row) => row.piece), ...parts])) {
     const key = ++numbers.segment
-    store.sql.addSegment.run(key, pack(store.writer, joined))
-    store.sql.addPiece.run(place.document, place.session, endOf(joined), key, null)
+    store.sql.addSegment.run(key, pack(store.writer, folded))
+    store.sql.addPiece.run(place.document, place.session, endOf(folded), key, null)
   }
 }
 
@@ -82,36 +74,6 @@ function tailOf(store: Store, { document, session }: Place): TailRow[] {
 /** Asked without reading the segment: SQLite knows how long a blob is. */
 function segmentBytes(store: Store, segment: number): number | undefined {
   return store.sql.segmentBytes.get(segment)?.[0] as number | undefined
-}
-
-function grouped(pieces: readonly Packable[]): Packable[][] {
-  const groups: Packable[][] = []
-  let group: Packable[] = []
-  let bytes = 0
-  for (const piece of pieces) {
-    group.push(piece)
-    for (const part of piece.body) bytes += part.length
-    if (bytes < SEGMENT_BYTES) continue
-    groups.push(group)
-    group = []
-    bytes = 0
-  }
-  if (group.length > 0) groups.push(group)
-  return groups
-}
-
-/** Pieces that follow each other as one. */
-function join(pieces: readonly Packable[]): Packable {
-  const [first] = pieces as [Packable]
-  const sizes: number[] = []
-  const seals: Sealed[] = []
-  const body: Uint8Array[] = []
-  for (const piece of pieces) {
-    for (const size of piece.sizes) sizes.push(size)
-    for (const sealed of piece.seals) seals.push(sealed)
-    for (const part of piece.body) body.push(part)
-  }
-  return { after: first.after, digest: first.digest, sizes, seals, body }
 }
 
 function endOf(piece: Packable): number {

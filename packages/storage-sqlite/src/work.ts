@@ -47,6 +47,7 @@ export class Work {
   readonly #taken: Taken[] = []
   /** Sessions that are stored for the first time: by name, with their references. */
   readonly #newSessions = new Map<string, number>()
+  /** Of documents without `moments`. */
   readonly #states = new Map<Moment, StoredState>()
 
   constructor(store: Store, contents: readonly Append[]) {
@@ -77,7 +78,14 @@ export class Work {
     return this.#taken.map((taken) => {
       if ('failed' in taken) return taken
       const { at, answer } = taken
-      return { ...answer, state: at && this.#stateAt(at, names) }
+      if (at?.draft.moments === undefined) return { ...answer, state: at && this.#stateAt(at, names) }
+      const { moments } = at.draft
+      return {
+        ...answer,
+        get state() {
+          return moments.state(at.after)
+        },
+      }
     })
   }
 
@@ -85,17 +93,25 @@ export class Work {
   committed(): void {
     this.#store.numbers = this.numbers
     for (const [name, session] of this.#newSessions) this.#store.names.remember(name, session)
+    for (const draft of this.#drafts.values()) this.#remember(draft)
     for (const [{ draft, past }, state] of this.#states) {
       const heavy = past === undefined ? draft.heavy(state) : undefined
       if (heavy !== undefined) this.#store.heavy.set(draft.id, heavy)
     }
   }
 
+  #remember(draft: Draft | undefined): void {
+    draft?.noteTails()
+    if (draft?.moments === undefined) return
+    const heavy = draft.heavy(draft.moments.state(draft.moments.now))
+    if (heavy !== undefined) this.#store.heavy.set(draft.id, heavy)
+  }
+
   #stateAt(at: Moment, names: ReadonlyMap<number, string>): StoredState {
     const known = this.#states.get(at)
     if (known !== undefined) return known
     const { draft, past = draft.held() } = at
-    const state = 'known' in past ? past : namedState(this.#store, draft.id, past.row, past.entries, names)
+    const state = namedState(this.#store, draft.id, past.row, past.entries, names)
     this.#states.set(at, state)
     return state
   }

@@ -13,6 +13,8 @@ export interface Child {
   readonly lines: readonly string[]
   /** Resolves with its first line, rejects with what it complained of if it says none. */
   readonly first: Promise<string>
+  /** Resolves when it is gone and all it said was read. */
+  readonly gone: Promise<void>
   /** Kills it as the system would; resolves when it is gone and all it said was read. */
   kill(): Promise<void>
 }
@@ -37,5 +39,5 @@ export function start(script: string, values: readonly string[]): Child {
     child.kill('SIGKILL')
     await gone
   }
-  return { process: child, lines, first, kill }
+  return { process: child, lines, first, gone, kill }
 }

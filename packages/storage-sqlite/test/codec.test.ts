@@ -1,13 +1,19 @@
 /**
  * The blobs: what is written is what is read, and what was damaged is noticed.
  */
-import { EMPTY_DIGEST } from '@tidemark/storage/adapter'
+import {
+  BlobReader,
+  BlobWriter,
+  DamagedBlob,
+  EMPTY_DIGEST,
+  type Packable,
+  type Sealed,
+} from '@tidemark/storage/adapter'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { DamagedBlob, Reader, Writer } from '../src/bytes.ts'
 import { decodeFirst, encodeFirst } from '../src/first.ts'
 import { type DocumentRow, decodeRow, type Entry, encodeRow } from '../src/known-blob.ts'
-import { type Packable, pack, type Sealed, unpack } from '../src/packed.ts'
+import { pack, unpack } from '../src/pieces.ts'
 
 const count = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
 const digest = fc.stringMatching(/^[0-9a-f]{16}$/)
@@ -44,9 +50,9 @@ function packable(
 test('counts of any size come back', () => {
   fc.assert(
     fc.property(fc.array(count), (counts) => {
-      const writer = new Writer().begin()
+      const writer = new BlobWriter().begin()
       for (const value of counts) writer.varint(value)
-      const reader = new Reader(writer.end())
+      const reader = new BlobReader(writer.end())
       expect(counts.map(() => reader.varint())).toEqual(counts)
       expect(reader.left).toBe(0)
     }),
@@ -57,31 +63,12 @@ test('packed transactions come back with every seal and where its run began', ()
   fc.assert(
     fc.property(runs, fc.integer({ min: 0, max: 2 ** 40 }), fc.boolean(), (parts, after, digested) => {
       const packed = packable(parts, after, digested ? EMPTY_DIGEST : undefined)
-      const read = unpack(pack(new Writer(), packed))
+      const read = unpack(pack(new BlobWriter(), packed))
       expect([read.after, read.digest, read.sizes]).toEqual([packed.after, packed.digest, packed.sizes])
       expect(read.transactions(after, read.until)).toEqual(packed.body)
       expect(read.seals).toEqual(packed.seals)
-      const units = [...read.units(after)].filter((unit) => unit.seal !== undefined)
-      expect(units).toEqual(packed.seals)
     }),
   )
-})
-
-test('from the middle of a sealed run its rest comes as one unit', () => {
-  const one = new Uint8Array([1])
-  const packed = packable(
-    [
-      { transactions: [one, one, one], seal: one },
-      { transactions: [one, one], seal: null },
-    ],
-    5,
-  )
-  const read = unpack(pack(new Writer(), packed))
-  expect([...read.units(6)].map(({ after, until, seal }) => [after, until, seal !== undefined])).toEqual([
-    [6, 8, true],
-    [8, 10, false],
-  ])
-  expect([...read.units(9)].map(({ after, until }) => [after, until])).toEqual([[9, 10]])
 })
 
 test('a header and first runs come back', () => {
@@ -90,7 +77,7 @@ test('a header and first runs come back', () => {
       const run = packable(parts, 0)
       const read = decodeFirst(
         encodeFirst(
-          new Writer(),
+          new BlobWriter(),
           header,
           sessions.map((session) => [session, run] as const),
         ),
@@ -145,7 +132,7 @@ test('the row of a document comes back', () => {
           entries: places.length > 0 ? [] : kept,
           chunks: places,
         }
-        expect(decodeRow(encodeRow(new Writer(), row))).toEqual(row)
+        expect(decodeRow(encodeRow(new BlobWriter(), row))).toEqual(row)
       },
     ),
   )
@@ -153,7 +140,7 @@ test('the row of a document comes back', () => {
 
 test('any changed, missing or added byte is noticed', () => {
   const blob = Uint8Array.from(
-    pack(new Writer(), packable([{ transactions: [new Uint8Array(40)], seal: new Uint8Array(9) }], 7)),
+    pack(new BlobWriter(), packable([{ transactions: [new Uint8Array(40)], seal: new Uint8Array(9) }], 7)),
   )
   for (let at = 0; at < blob.length; at++) {
     const changed = Uint8Array.from(blob)

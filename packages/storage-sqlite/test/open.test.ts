@@ -1,7 +1,7 @@
 /**
  * Opening: what is ours, what is not, who has it, and that it takes no longer with more in it.
  */
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { betterSqlite3, type SqliteDriver, sqliteStorage } from '../src/index.ts'
 import { nodeSqlite } from '../src/node-sqlite.ts'
@@ -297,4 +297,12 @@ test.for([
   const loaded = JSON.parse(await child.first) as string[]
   expect(loaded.some((specifier) => specifier.includes('driver') || specifier.includes('node:'))).toBe(true)
   for (const library of unwanted) expect(loaded).not.toContain(library)
+})
+
+test('a file with two names is refused: each name would have a lock and a log of its own', async () => {
+  const path = home.file()
+  await made(path)
+  linkSync(path, `${path}-second`)
+  const second = sqliteStorage({ path: `${path}-second` })
+  expect(() => second.open()).toThrow('hard links')
 })

@@ -297,6 +297,26 @@ describe('a document with 10,000 sessions', () => {
   })
 })
 
+test('each of many contents is answered with the state after itself, whenever it is looked at', async () => {
+  const sessions = Array.from({ length: 60 }, (_, index) => `session ${index}`)
+  const append = (after: number) =>
+    sessions.map((session) => storage.append([content('x', { session, after, until: after + 1 }, 'bytes')]))
+  const header = { ...content('x', { until: 1 }, 'bytes'), runs: [] }
+  accepted((await storage.append([header]))[0])
+  for (let after = 0; after < 3; after++) {
+    const results = (await Promise.all(append(after)))
+      .reverse()
+      .map(([result]) => accepted(result))
+      .reverse()
+    for (const [index, { known, digests }] of results.entries()) {
+      const done = sessions.map((session, at) => [session, at <= index ? after + 1 : after] as const)
+      expect(known.sessions).toEqual(new Map(done.filter(([, count]) => count > 0)))
+      expect(digests.size).toBe(known.sessions.size)
+    }
+    expect(results.at(-1)).toEqual(storage.knownStates(['x'])[0])
+  }
+})
+
 test('the log does not grow with what is written', async () => {
   for (let at = 0; at < 60; at++) {
     const batch = Array.from({ length: 10 }, (_, index) =>

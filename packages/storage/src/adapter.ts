@@ -25,5 +25,5 @@ export {
 export { type Packable, Packed, type Sealed, writePacked } from './packed.ts'
 export { type PageBuilder, type PageLimits, type PageOf, type Piece, pageBuilder } from './page.ts'
 export { foldPieces, growParts, type Part, SEGMENT_BYTES } from './parts.ts'
-export { Remembered } from './remembered.ts'
+export { Remembered, RememberedWithin } from './remembered.ts'
 export { checkVersion, compareVersions } from './version.ts'

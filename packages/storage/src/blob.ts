@@ -5,13 +5,16 @@
  * when it is read and never served as content. Counts are varints (7 bits a byte, least first) up to 2^53-1.
  * Not here: what a record means.
  */
-import { crc32 } from './crc32.ts'
+import { crc32, portableCrc32 } from './crc32.ts'
 import { digestFromBytes } from './digest.ts'
+import { utf8Length } from './ids.ts'
 
 const CRC_BYTES = 4
 /** The CRC-32 of any bytes that are followed by their own CRC-32, least byte first. */
 const CRC_RESIDUE = 0x2144df1c
 const MEMORY_BYTES = 64 * 1024
+/** So little is summed up sooner than it is handed over. */
+const SMALL_BYTES = 64
 
 /** A record is not what was written. An adapter makes it a `StorageError` with code `CORRUPT` that names the document. */
 export class DamagedBlob extends Error {
@@ -68,15 +71,19 @@ export class BlobWriter {
     return this
   }
 
-  /** Its length, then the text as UTF-8. */
+  /** Its length, then the text as UTF-8; it must be well-formed. */
   text(text: string): this {
-    const bytes = utf8Encoder.encode(text)
-    return this.varint(bytes.length).raw(bytes)
+    const bytes = utf8Length(text)
+    this.varint(bytes).#reserve(bytes)
+    if (bytes > text.length) utf8Encoder.encodeInto(text, this.#bytes.subarray(this.#length))
+    else for (let index = 0; index < bytes; index++) this.#bytes[this.#length + index] = text.charCodeAt(index)
+    this.#length += bytes
+    return this
   }
 
   /** The record with its checksum. A view: valid until the next `begin`. */
   end(): Uint8Array {
-    const sum = crc32(this.#bytes.subarray(this.#start, this.#length))
+    const sum = this.#sum()
     this.#reserve(CRC_BYTES)
     for (let shift = 0; shift < 32; shift += 8) this.#bytes[this.#length++] = (sum >>> shift) & 0xff
     return this.#bytes.subarray(this.#start, this.#length)
@@ -87,6 +94,12 @@ export class BlobWriter {
     const record = this.end()
     this.#start = this.#length
     return record
+  }
+
+  #sum(): number {
+    const small = this.#length - this.#start <= SMALL_BYTES
+    if (small) return portableCrc32(this.#bytes, this.#start, this.#length)
+    return crc32(this.#bytes.subarray(this.#start, this.#length))
   }
 
   #reserve(bytes: number): void {

@@ -15,20 +15,27 @@ export interface Clock {
 }
 
 /** The clock of the machine. A wait keeps a Node process alive. */
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  random: () => Math.random(),
-  async wait(ms, signal) {
-    // A timer cannot be set further ahead than 2^31-1 ms: it would ring at once.
-    let left = ms
-    for (; left > TIMER_MS_MAX; left -= TIMER_MS_MAX) await timer(TIMER_MS_MAX, signal)
-    await timer(left, signal)
-  },
-}
+export const systemClock: Clock = machineClock(true)
+
+/** As `systemClock`, but a wait keeps no Node process alive: for what may as well be left undone. */
+export const backgroundClock: Clock = machineClock(false)
 
 const TIMER_MS_MAX = 2 ** 31 - 1
 
-function timer(ms: number, signal: AbortSignal | undefined): Promise<void> {
+function machineClock(keepsAlive: boolean): Clock {
+  return {
+    now: () => Date.now(),
+    random: () => Math.random(),
+    async wait(ms, signal) {
+      // A timer cannot be set further ahead than 2^31-1 ms: it would ring at once.
+      let left = ms
+      for (; left > TIMER_MS_MAX; left -= TIMER_MS_MAX) await timer(TIMER_MS_MAX, keepsAlive, signal)
+      await timer(left, keepsAlive, signal)
+    },
+  }
+}
+
+function timer(ms: number, keepsAlive: boolean, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason)
     const aborted = () => {
@@ -39,6 +46,8 @@ function timer(ms: number, signal: AbortSignal | undefined): Promise<void> {
       signal?.removeEventListener('abort', aborted)
       resolve()
     }, ms)
+    // Timers of Node are objects, those of browsers numbers.
+    if (!keepsAlive) (ringing as { unref?(): unknown }).unref?.()
     signal?.addEventListener('abort', aborted, { once: true })
   })
 }

@@ -14,12 +14,12 @@ const { process } = globalThis as { process?: NodeProcess }
 /** The checksum of `bytes`, an unsigned 32-bit number. */
 export const crc32: (bytes: Uint8Array) => number = process?.getBuiltinModule?.('node:zlib')?.crc32 ?? portableCrc32
 
-/** The same, without Node: four bytes at a time. */
-export function portableCrc32(bytes: Uint8Array): number {
+/** The same of `bytes` from `start` to `end`, without Node: four bytes at a time. */
+export function portableCrc32(bytes: Uint8Array, start = 0, end: number = bytes.length): number {
   tables ??= makeTables()
-  const whole = bytes.length & ~3
+  const whole = start + ((end - start) & ~3)
   let sum = -1
-  let index = 0
+  let index = start
   for (; index < whole; index += 4) {
     sum ^=
       (bytes[index] as number) |
@@ -32,7 +32,7 @@ export function portableCrc32(bytes: Uint8Array): number {
       (tables[256 + ((sum >>> 16) & 0xff)] as number) ^
       (tables[sum >>> 24] as number)
   }
-  for (; index < bytes.length; index++) sum = (tables[(sum ^ (bytes[index] as number)) & 0xff] as number) ^ (sum >>> 8)
+  for (; index < end; index++) sum = (tables[(sum ^ (bytes[index] as number)) & 0xff] as number) ^ (sum >>> 8)
   return ~sum >>> 0
 }
 

@@ -38,8 +38,7 @@ export function growParts(
   let digested = 0
   let digestThere = digest
   for (const transaction of run.transactions) {
-    const mayDivide = run.seal === undefined || count === run.after
-    if (part === undefined || (mayDivide && part.bytes + transaction.length > segmentBytes)) {
+    if (part === undefined || startsAnother(part, run, count, transaction, segmentBytes)) {
       const before = count - run.after
       if (digestThere !== undefined && before > digested)
         digestThere = extendDigest(digestThere, run.transactions.slice(digested, before))
@@ -55,6 +54,18 @@ export function growParts(
   if (run.seal === undefined || part === undefined) return
   part.seals.push({ after: run.after, until: count, seal: run.seal })
   part.bytes += run.seal.length
+}
+
+/** Whether the transaction at `count` is too much for `part`; a sealed run is so as a whole or not at all. */
+function startsAnother(
+  { bytes }: Part,
+  run: Accepted,
+  count: number,
+  transaction: Uint8Array,
+  segmentBytes: number,
+): boolean {
+  if (run.seal === undefined) return bytes + transaction.length > segmentBytes
+  return count === run.after && bytes + run.bytes > segmentBytes
 }
 
 /** Pieces that follow each other, packed together into as few as their size allows. */

@@ -1,8 +1,13 @@
 /**
- * A bounded memory of what was looked up: adapters remember session ids in it.
+ * Bounded memories of what was looked up. For adapters.
  *
- * L10: at most `2 * size` entries, the most recently used among them. Two generations of a map; when the young one is full the
- * old one is dropped, so that nothing is moved while an entry is young.
+ * L10: `Remembered` is bounded by entries, for many small ones that are asked for all the time; `RememberedWithin` by what they
+ * weigh together, for few large ones.
+ */
+
+/**
+ * At most `2 * size` entries, the most recently used among them. Two generations of a map; when the young one is full the old one
+ * is dropped, so that nothing is moved while an entry is young.
  */
 export class Remembered<K, V> {
   readonly #size: number
@@ -32,5 +37,49 @@ export class Remembered<K, V> {
   clear(): void {
     this.#young = new Map()
     this.#old = new Map()
+  }
+}
+
+/** Entries that weigh at most `weightMax` together, and the last one however heavy it is; the longest unused goes first. */
+export class RememberedWithin<K, V> {
+  readonly #weightMax: number
+  readonly #weigh: (value: V) => number
+  readonly #entries = new Map<K, V>()
+  #weight = 0
+
+  constructor(weightMax: number, weigh: (value: V) => number) {
+    this.#weightMax = weightMax
+    this.#weigh = weigh
+  }
+
+  get(key: K): V | undefined {
+    const value = this.#entries.get(key)
+    if (value === undefined) return undefined
+    // Behind all others: a map keeps the order in which it was filled.
+    this.#entries.delete(key)
+    this.#entries.set(key, value)
+    return value
+  }
+
+  set(key: K, value: V): void {
+    this.delete(key)
+    this.#entries.set(key, value)
+    this.#weight += this.#weigh(value)
+    for (const [longestUnused] of this.#entries) {
+      if (this.#weight <= this.#weightMax || longestUnused === key) return
+      this.delete(longestUnused)
+    }
+  }
+
+  delete(key: K): void {
+    const value = this.#entries.get(key)
+    if (value === undefined) return
+    this.#weight -= this.#weigh(value)
+    this.#entries.delete(key)
+  }
+
+  clear(): void {
+    this.#entries.clear()
+    this.#weight = 0
   }
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { systemClock } from '../src/index.ts'
+import { backgroundClock, systemClock } from '../src/index.ts'
 
 describe('the clock of the machine', () => {
   beforeEach(() => void vi.useFakeTimers())
@@ -36,6 +36,21 @@ describe('the clock of the machine', () => {
     expect(vi.getTimerCount()).toBe(0)
     await expect(systemClock.wait(1000, controller.signal)).rejects.toThrow('enough')
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('waits in the background without keeping a process of Node alive', async () => {
+    const set = vi.spyOn(globalThis, 'setTimeout')
+    for (const [clock, keepsAlive] of [
+      [backgroundClock, false],
+      [systemClock, true],
+    ] as const) {
+      const waiting = clock.wait(1000)
+      const timer = set.mock.results.at(-1)?.value as unknown as { hasRef(): boolean }
+      expect(timer.hasRef()).toBe(keepsAlive)
+      await vi.advanceTimersByTimeAsync(1000)
+      await waiting
+    }
+    set.mockRestore()
   })
 
   test('says what time it is, and rolls dice', () => {

@@ -9,7 +9,7 @@ import { union } from '@tidemark/known-state'
 import { place } from './arrivals.ts'
 import { type Core, emit, type Holding, type Pending } from './core.ts'
 import { durable } from './holdings.ts'
-import { charge } from './lanes.ts'
+import { charge, REQUEST_BYTES } from './lanes.ts'
 import { endOf } from './senders.ts'
 
 /** One append, bytes as received. What gathered beyond it goes with the next, so that a burst does not hold up everything else. */
@@ -22,7 +22,7 @@ export function accept(core: Core, pending: Pending): void {
   holding.pendings.add(pending)
   core.unsettled += 1
   count(holding, pending)
-  charge(core, request.connection, request.bytes)
+  charge(core, request.connection, request.bytes + REQUEST_BYTES)
   place(core, pending)
 }
 

@@ -11,8 +11,8 @@ import { type Connection, type Core, emit, type Holding, type Lane, type Request
 import { handleRequest } from './handle.ts'
 import { relax } from './holdings.ts'
 
-/** What a parked request costs beside its own bytes. */
-const REQUEST_BYTES = 256
+/** What a request that waits costs beside its own bytes. */
+export const REQUEST_BYTES = 1_024
 
 /** Handles work for a connection and a document now, or behind what is parked there already. */
 export function enter(core: Core, connection: Connection, id: string, work: Work, bytes = 0): void {

@@ -17,7 +17,7 @@ import type { Outcome } from './events.ts'
 import { freeze } from './forks.ts'
 import { forward, rememberPage } from './forward.ts'
 import { durable, forget, lookAgain, relax } from './holdings.ts'
-import { discharge, replay } from './lanes.ts'
+import { discharge, REQUEST_BYTES, replay } from './lanes.ts'
 import { OTHER_HEADER, refuseContent } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
 import { markExact, viewOf } from './views.ts'
@@ -136,7 +136,7 @@ function release(core: Core, pending: Pending): void {
   const { holding, request } = pending
   holding.pendings.delete(pending)
   core.unsettled -= 1
-  discharge(core, request.connection, request.bytes)
+  discharge(core, request.connection, request.bytes + REQUEST_BYTES)
   settleItem(core, request.connection, holding.id)
 }
 

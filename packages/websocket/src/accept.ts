@@ -12,6 +12,7 @@ import { dialects as allDialects, DEFAULT_LIMITS, type Dialect, type Limits, sel
 import { type Clock, systemClock } from '@tidemark/storage'
 import type { Channel } from '@tidemark/sync/run'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { createFrameBudget } from './frame-budget.ts'
 import { createLiveness } from './liveness.ts'
 import { refuse } from './refuse.ts'
 import { CLOSE_GRACE_MS, HIGH_WATER_BYTES, PING_EVERY_MS } from './settings.ts'
@@ -30,6 +31,8 @@ export interface AcceptOptions<T> {
   readonly upgradesMax?: number
   /** How long a decision may take; after that the answer is 503. Default: 10 s. */
   readonly admitTimeoutMs?: number
+  /** Bytes of frames that are not whole yet, over all connections; who sends beyond it is closed. Default: 256 MiB. */
+  readonly unfinishedBytesMax?: number
   /** Pages are handed over while less than this is unsent. Default: 256 KiB. */
   readonly highWaterBytes?: number
   /** A peer from which nothing came for this long after a ping is given up. Default: 30 s. */
@@ -47,6 +50,7 @@ export interface Acceptor {
 }
 
 const UPGRADES_MAX = 1_000
+const UNFINISHED_BYTES_MAX = 256 * 1024 * 1024
 const ADMIT_TIMEOUT_MS = 10_000
 
 /** Takes over the upgrades of an HTTP server. The server stays the caller's: its plain requests, and closing it. */
@@ -54,6 +58,7 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
   const { clock = systemClock, dialects = allDialects, upgradesMax = UPGRADES_MAX } = options
   const { closeGraceMs = CLOSE_GRACE_MS, pingEveryMs = PING_EVERY_MS, highWaterBytes = HIGH_WATER_BYTES } = options
   const liveness = createLiveness(pingEveryMs, clock)
+  const budget = createFrameBudget(options.unfinishedBytesMax ?? UNFINISHED_BYTES_MAX)
   const chosen = new WeakMap<IncomingMessage, Dialect>()
   const open = new Map<WebSocket, Channel>()
   let upgrades = 0
@@ -94,6 +99,7 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
 
   function begin(ws: WebSocket, socket: Socket, dialect: Dialect, admitted: T, asked: UpgradeRequest): void {
     const { channel, peer } = createSocketChannel(ws, socket, dialect, highWaterBytes)
+    budget.watch(ws, socket)
     const unwatch = liveness.watch(peer)
     open.set(ws, channel)
     ws.on('close', () => {

@@ -1,5 +1,5 @@
 /**
- * More of what a fresh reading of the engine found: edges and upstreams, forks, probes, erasures, the end of connections.
+ * Edges: nodes with upstreams, forks, probes, erasures, the end of connections.
  */
 import { EMPTY } from '@tidemark/known-state'
 import { memoryStorage, StorageError } from '@tidemark/storage'

@@ -1,5 +1,5 @@
 /**
- * What a fresh reading of the engine found: laws at the places where two of its parts meet. As message logs and stored states.
+ * Corners: laws at the places where two parts of the engine meet, as message logs and stored states.
  */
 import { EMPTY } from '@tidemark/known-state'
 import { StorageError } from '@tidemark/storage'
