@@ -34,6 +34,11 @@ export function growParts(
   segmentBytes: number = SEGMENT_BYTES,
 ): void {
   let part = parts.at(-1)
+  // Mostly a run is small: a part of its own, made in one go.
+  if (part === undefined && run.bytes <= segmentBytes) {
+    parts.push(partOf(run, digest))
+    return
+  }
   let count = run.after
   let digested = 0
   let digestThere = digest
@@ -54,6 +59,17 @@ export function growParts(
   if (run.seal === undefined || part === undefined) return
   part.seals.push({ after: run.after, until: count, seal: run.seal })
   part.bytes += run.seal.length
+}
+
+function partOf({ after, transactions, seal, bytes }: Accepted, digest: string | undefined): Part {
+  return {
+    after,
+    digest,
+    sizes: transactions.map((transaction) => transaction.length),
+    seals: seal === undefined ? [] : [{ after, until: after + transactions.length, seal }],
+    body: transactions.slice(),
+    bytes,
+  }
 }
 
 /** Whether the transaction at `count` is too much for `part`; a sealed run is so as a whole or not at all. */

@@ -1,0 +1,84 @@
+/**
+ * The IndexedDB storage beside bare IndexedDB: the same Chromium, the same disk, in the same run.
+ *
+ * Writing is compared with IndexedDB writing the same rows again, reading with IndexedDB reading the same rows; it checks nothing,
+ * compares nothing and finds nothing again, so a ratio of 1 is out of reach. `--quick` measures less and takes some seconds.
+ */
+import { execFileSync } from 'node:child_process'
+import { servePages } from '../scripts/pages.ts'
+import { heading, median, print, type Row, round } from './harness.ts'
+import type { Figure, Sizes } from './indexeddb/page.ts'
+
+type Measurements = typeof import('./indexeddb/page.ts')
+
+const QUICK = process.argv.includes('--quick')
+const SIZES: Sizes = QUICK
+  ? { documents: 3_000, rounds: 3, commitMs: 200, largeBytes: 4 * 1024 * 1024 }
+  : { documents: 20_000, rounds: 5, commitMs: 600, largeBytes: 16 * 1024 * 1024 }
+
+heading()
+const figures = new Map<string, Figure[]>()
+for (const name of ['knownStates', 'appends', 'tails'] as const) take(await inPage(name, SIZES))
+for (const size of [200, 4096]) take(await inPage('reading', SIZES, size))
+print([...figures].map(([what, some]) => rowOf(what, some)))
+print([
+  await onDisk('folded', 'folded: bytes on disk per byte of content', '1.3'),
+  await onDisk('one by one', 'folded, appended one by one: the same', '1.3'),
+  await onDisk('small', 'one transaction each: (bytes - 120) per byte of id, header, transaction, seal', '1.5'),
+  {
+    what: 'bytes written by one transaction to a document of 10,000 sessions',
+    figure: round(await inPage('manySessions')),
+    target: '16,384',
+  },
+])
+
+function take(some: readonly Figure[]): void {
+  for (const figure of some) figures.set(figure.what, [...(figures.get(figure.what) ?? []), figure])
+}
+
+function rowOf(what: string, some: readonly Figure[]): Row {
+  const [ours, raw] = [median(some.map((figure) => figure.ours)), median(some.map((figure) => figure.raw))]
+  const target = some[0]?.target
+  return {
+    what,
+    figure: round(ours),
+    raw: `${round(raw)}  (${(ours / raw).toFixed(2)} of it)`,
+    ...(target === undefined ? {} : { target: target.toFixed(2) }),
+  }
+}
+
+/** Runs a measurement in a page of its own browser, with a disk of its own. */
+async function inPage<Name extends keyof Measurements>(
+  name: Name,
+  ...args: Parameters<Measurements[Name]>
+): Promise<Awaited<ReturnType<Measurements[Name]>>> {
+  return (await inBrowser(name, args)).answer as Awaited<ReturnType<Measurements[Name]>>
+}
+
+async function inBrowser(name: keyof Measurements, args: unknown[]): Promise<{ answer: unknown; bytesOnDisk: number }> {
+  const pages = await servePages({ packages: 'built' })
+  if (pages === undefined) throw new Error('there is no browser to measure in')
+  try {
+    const path = 'bench/indexeddb/page.ts'
+    const page = await pages.open(path)
+    const answer = await page.evaluate(async (call) => (await import(call.path))[call.name](...call.args), {
+      path: `/${path}`,
+      name,
+      args,
+    })
+    await pages.stop()
+    return { answer, bytesOnDisk: sizeOf(`${pages.folder}/Default/IndexedDB`) }
+  } finally {
+    await pages.close()
+  }
+}
+
+async function onDisk(what: 'folded' | 'one by one' | 'small', title: string, target: string): Promise<Row> {
+  const { answer, bytesOnDisk } = await inBrowser('weighed', [what, SIZES])
+  const allowance = what === 'small' ? 120 * SIZES.documents : 0
+  return { what: title, figure: ((bytesOnDisk - allowance) / (answer as number)).toFixed(2), target }
+}
+
+function sizeOf(folder: string): number {
+  return Number(execFileSync('du', ['--bytes', '--summarize', folder], { encoding: 'utf8' }).split('\t')[0])
+}

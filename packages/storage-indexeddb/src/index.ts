@@ -1,0 +1,4 @@
+/**
+ * Documents in IndexedDB.
+ */
+export { type IndexeddbStorage, type IndexeddbStorageOptions, indexeddbStorage } from './storage.ts'

@@ -1,0 +1,15 @@
+/**
+ * The conformance kit in Node, over a stand-in for IndexedDB. conformance.browser.test.ts runs it in Chromium.
+ */
+import 'fake-indexeddb/auto'
+import { largeStorageCases, storageCases } from '@tidemark/storage/conformance'
+import { describe, expect, test } from 'vitest'
+import { subject } from './subject.ts'
+
+const cases = process.env.TIDEMARK_LARGE ? [...storageCases, ...largeStorageCases] : storageCases
+
+for (const durability of ['strict', 'relaxed'] as const)
+  describe(`indexeddb (fake, ${durability})`, () => {
+    for (const { name, run } of cases)
+      test(name, { timeout: 120_000 }, async () => expect(await run(() => subject({ durability }))).toBe('passed'))
+  })

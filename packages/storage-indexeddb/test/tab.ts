@@ -1,0 +1,118 @@
+/**
+ * What a tab does in tabs.test.ts. Runs in a page; the test calls it by name.
+ */
+import { EMPTY } from '@tidemark/known-state'
+import type { Append } from '@tidemark/storage'
+import { type IndexeddbStorage, type IndexeddbStorageOptions, indexeddbStorage } from '../src/index.ts'
+
+const utf8 = new TextEncoder()
+let storage: IndexeddbStorage
+
+export async function open(options: IndexeddbStorageOptions): Promise<number> {
+  storage = indexeddbStorage(options)
+  return (await storage.open()).history?.length ?? 0
+}
+
+export interface Told {
+  readonly ids: readonly string[]
+  readonly until: number
+}
+
+/**
+ * Appends transaction after transaction to `session` of a shared document, and makes a document of its own with every tenth;
+ * the global function `tell` is called with what was acknowledged, when it was. Goes on until `count`.
+ */
+export async function write(session: string, count: number, tell: string): Promise<void> {
+  const told = (globalThis as unknown as Record<string, (told: Told) => void>)[tell] as (told: Told) => void
+  const state = (await storage.knownStates(['shared']))[0]
+  for (let at = state?.known.sessions.get(session) ?? 0; at < count; at++) {
+    const batch = [content('shared', session, at)]
+    if (at % 10 === 0) batch.push(content(`${session} ${at}`, session, 0))
+    for (const result of await storage.append(batch, { marks: new Map([[session, utf8.encode(String(at + 1))]]) }))
+      if ('failed' in result || result.refused.size > 0) throw new Error(`not stored: ${JSON.stringify(result)}`)
+    told({ ids: batch.map(({ id }) => id), until: at + 1 })
+  }
+}
+
+function content(id: string, session: string, index: number): Append {
+  const run = { session, after: index, transactions: [transaction(session, index)] }
+  return { id, kind: 'bytes', priority: 3, header: utf8.encode(`header of ${id}`), runs: [run] }
+}
+
+/** What transaction `index` is follows from its place; of many sizes, so that tails are folded now and then. */
+function transaction(session: string, index: number): Uint8Array {
+  return utf8.encode(`${session}#${index} `.padEnd((index * 97) % 3000, 'x'))
+}
+
+export interface Checked {
+  readonly sessions: Readonly<Record<string, number>>
+  readonly marks: Readonly<Record<string, string>>
+  readonly ids: readonly string[]
+  /** Everything that is not as it must be. */
+  readonly wrong: readonly string[]
+}
+
+/** Reads all there is: every transaction is what its place says, changes are in order, and marks stand with their content. */
+export async function check(): Promise<Checked> {
+  const wrong: string[] = []
+  const sessions: Record<string, number> = {}
+  for (let after = EMPTY; ; ) {
+    const page = await storage.read('shared', after, { bytesMax: 20_000 })
+    for (const { session, after: from, transactions } of page?.runs ?? []) {
+      if (from !== (sessions[session] ?? 0)) wrong.push(`${session} goes on at ${from}`)
+      for (const [index, bytes] of transactions.entries())
+        if (String(bytes) !== String(transaction(session, from + index))) wrong.push(`${session} at ${from + index}`)
+      sessions[session] = from + transactions.length
+    }
+    if (page === undefined || !page.more) break
+    after = page.end
+  }
+  const changes = await storage.changes({ since: 0, limit: 100_000 })
+  for (const [index, { sequence }] of changes.entries())
+    if (index > 0 && sequence <= (changes[index - 1]?.sequence ?? 0)) wrong.push(`change ${sequence} out of order`)
+  const ids = await storage.list({ limit: 100_000 })
+  if (ids.length !== changes.length || ids.length !== (await storage.count()))
+    wrong.push('ids, changes and count differ')
+  const marks: Record<string, string> = {}
+  for (const [key, value] of await storage.marks({ prefix: '', limit: 1000 })) {
+    marks[key] = new TextDecoder().decode(value)
+    if (Number(marks[key]) !== sessions[key])
+      wrong.push(`mark ${key} is ${marks[key]}, the session has ${sessions[key]}`)
+  }
+  return { sessions, marks, ids, wrong }
+}
+
+/** The code and message of what a call fails with; `undefined` if it does not. */
+export async function failureOf(
+  call: 'count' | 'open',
+  options?: IndexeddbStorageOptions,
+): Promise<string | undefined> {
+  try {
+    await (call === 'open' ? open(options as IndexeddbStorageOptions) : storage.count())
+    return undefined
+  } catch (cause) {
+    return `${(cause as { code: string }).code} ${(cause as Error).message}`
+  }
+}
+
+/** As a newer version of a page does. Answers whether another tab held it up. */
+export function upgrade(name: string, version: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(name, version)
+    let blocked = false
+    request.onblocked = () => {
+      blocked = true
+    }
+    request.onsuccess = () => resolve(blocked)
+    request.onerror = () => reject(request.error)
+  })
+}
+
+/** Holds a database open as a page does that knows no manners, while it is to be deleted. */
+export async function holdUp(name: string): Promise<void> {
+  const request = indexedDB.open(name, 1)
+  await new Promise((resolve) => {
+    request.onsuccess = resolve
+  })
+  indexedDB.deleteDatabase(name)
+}

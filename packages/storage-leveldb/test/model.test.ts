@@ -1,0 +1,161 @@
+/**
+ * Beside the memory store: whatever is asked of both, in any order, is answered alike, byte by byte.
+ *
+ * The cases of the kit are small; here sessions are folded into segments and documents outgrow their row. A failing seed is printed
+ * in the title: run it again with TIDEMARK_SEED.
+ */
+import { randomInt } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import { EMPTY, type KnownState, knownState } from '@tidemark/known-state'
+import type { Run } from '@tidemark/protocol'
+import { type Append, memoryStorage, type Page, type SynchronousStorage } from '@tidemark/storage'
+import { MemoryLevel } from 'memory-level'
+import { expect, test } from 'vitest'
+import { type LevelDatabase, type LeveldbStorage, leveldbStorage } from '../src/index.ts'
+import { bytesOf, home } from './support.ts'
+
+const LIMITS = { runBytesMax: 20_000, pageBytes: 8_000 }
+const base = Number(process.env.TIDEMARK_SEED ?? randomInt(2 ** 31))
+
+for (const seed of [base, base + 1]) {
+  for (const engine of ['classic-level', 'memory-level']) {
+    test(`answers as the memory store does (${engine}, seed ${seed})`, { timeout: 60_000 }, async () => {
+      const place = home()
+      const db = new MemoryLevel() as unknown as LevelDatabase
+      // So few sessions remembered that names are forgotten all the time, or so many that they are not.
+      const options = { ...LIMITS, sessionsRememberedMax: seed % 2 === 0 ? 70 : 10_000 }
+      const make = () =>
+        leveldbStorage(
+          engine === 'memory-level' ? { ...options, db } : { ...options, path: place.folder(), level: 'stored' },
+        )
+      const world = createWorld(seed)
+      const model = memoryStorage(LIMITS)
+      model.open()
+      let storage = make()
+      await storage.open()
+      for (let step = 0; step < 160; step++) {
+        await world.append(storage, model)
+        if (step > 120 && world.random(5) === 0) await world.erase(storage, model)
+        await world.compare(storage, model)
+        if (world.random(25) > 0) continue
+        await storage.close()
+        storage = make()
+        await storage.open()
+      }
+      await storage.close()
+      place.remove()
+    })
+  }
+}
+
+/** The runner's own comparison walks every byte, and says where they differ. */
+function same(actual: unknown, expected: unknown): void {
+  if (!isDeepStrictEqual(actual, expected)) expect(actual).toEqual(expected)
+}
+
+function createWorld(seed: number) {
+  let state = seed >>> 0
+  /** An integer below `below`. */
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+  const ids = ['few', 'bytes few', 'many', 'bytes many']
+  const sessionOf = (id: string) => `${id.includes('many') ? 'm' : 's'}${random(id.includes('many') ? 300 : 4)}`
+  const payload = (session: string, index: number, fork: boolean) =>
+    bytesOf(`{"${session}":${index}${fork ? ',"fork":1' : ''}}`.padEnd(20 + ((index * 7919) % 400), ' '))
+
+  function runOf(model: SynchronousStorage, id: string, session: string): Run {
+    const held = model.knownStates([id])[0]?.known.sessions.get(session) ?? 0
+    // Mostly it continues; it may overlap, repeat, leave a gap, or differ.
+    const after = random(4) > 0 ? held : Math.max(0, held - 3 + random(5))
+    const length = random(12) === 0 ? random(150) : random(6)
+    const fork = random(15) === 0
+    const transactions = Array.from({ length }, (_, index) => payload(session, after + index, fork))
+    const seal = random(2) === 0 ? { seal: bytesOf(`seal ${session} ${after + length}`) } : {}
+    return { session, after, transactions, ...seal }
+  }
+
+  function contentOf(model: SynchronousStorage): Append {
+    const id = ids[random(ids.length)] as string
+    const kind = id.startsWith('bytes') ? 'bytes' : 'json'
+    const sessions = new Set(Array.from({ length: 1 + random(random(8) === 0 ? 90 : 3) }, () => sessionOf(id)))
+    const runs = [...sessions].map((session) => runOf(model, id, session))
+    const verified = [...sessions].filter(() => random(3) === 0)
+    const verifier = new Map(verified.map((session) => [session, bytesOf(`${random(99)}`)]))
+    const header = random(5) > 0 ? {} : { header: bytesOf(random(30) === 0 ? '"other"' : `"header of ${id}"`) }
+    return { id, kind, priority: 3, ...header, runs, verifier }
+  }
+
+  async function append(storage: LeveldbStorage, model: SynchronousStorage): Promise<void> {
+    const batch = Array.from({ length: 1 + random(3) }, () => contentOf(model))
+    const marks = new Map([[`mark ${random(9)}`, random(3) === 0 ? undefined : bytesOf(`${random(99)}`)]])
+    // States are looked at in any order.
+    const results = (await storage.append(batch, { marks })).map((result) => ({ ...result }))
+    same(results, model.append(batch, { marks }))
+  }
+
+  /** Only towards the end: what comes afterwards stores nothing. */
+  async function erase(storage: LeveldbStorage, model: SynchronousStorage): Promise<void> {
+    const id = random(3) === 0 ? (ids[random(2)] as string) : 'unknown'
+    const keep = [sessionOf(id)]
+    const version = [1 + random(5), 'a'] as const
+    same(await storage.erase(id, version, { keep }), model.erase(id, version, { keep }))
+  }
+
+  async function compare(storage: LeveldbStorage, model: SynchronousStorage): Promise<void> {
+    const asked = [...ids, 'unknown']
+    same(await storage.knownStates(asked), model.knownStates(asked))
+    same(await storage.headers(asked), model.headers(asked))
+    same(await storage.list({ limit: 9 }), model.list({ limit: 9 }))
+    same(await storage.marks({ prefix: 'mark', limit: 5 }), model.marks({ prefix: 'mark', limit: 5 }))
+    const changed = (await storage.changes({ since: 0, limit: 9 })).map(({ id }) => id)
+    expect(changed).toEqual(model.changes({ since: 0, limit: 9 }).map(({ id }) => id))
+    const id = ids[random(ids.length)] as string
+    const known = model.knownStates([id])[0]?.known ?? EMPTY
+    const sessions = [...known.sessions.keys()]
+    same(await storage.verifierStates(id, sessions), model.verifierStates(id, sessions))
+    await comparePages(storage, model, id, random(4) === 0 ? EMPTY : partOf(known))
+  }
+
+  function partOf(known: KnownState): KnownState {
+    const sessions = [...known.sessions].map(
+      ([session, count]) => [session, random(3) === 0 ? random(count + 2) : count] as const,
+    )
+    return knownState(true, sessions)
+  }
+
+  async function comparePages(storage: LeveldbStorage, model: SynchronousStorage, id: string, after: KnownState) {
+    // The smallest pages are the same everywhere: one transaction or sealed run each.
+    for (let at = after, page = 0; page < 10; page++) {
+      const expected = model.read(id, at, { bytesMax: 0 })
+      same(await storage.read(id, at, { bytesMax: 0 }), expected)
+      if (!expected?.more) break
+      at = expected.end
+    }
+    // Larger ones may end earlier here.
+    const bytesMax = [500, 5_000, 100_000][random(3)] as number
+    same(
+      await contentAfter(after, (at) => storage.read(id, at, { bytesMax })),
+      await contentAfter(after, (at) => model.read(id, at, { bytesMax })),
+    )
+  }
+
+  return { random, append, erase, compare }
+}
+
+/** All that comes after a known state, by session, however it is divided into pages. */
+async function contentAfter(
+  start: KnownState,
+  read: (after: KnownState) => Promise<Page | undefined> | Page | undefined,
+) {
+  const sessions = new Map<string, Uint8Array[]>()
+  for (let after = start; ; ) {
+    const page = await read(after)
+    if (page === undefined) return undefined
+    for (const { session, transactions } of page.runs)
+      sessions.set(session, [...(sessions.get(session) ?? []), ...transactions])
+    if (!page.more) return { sessions, end: page.end }
+    after = page.end
+  }
+}
