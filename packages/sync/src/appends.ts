@@ -72,7 +72,24 @@ function cutSessions(pending: Pending, sessions: ReadonlySet<string>): void {
 
 /** Called by `arrivals.ts`, in arrival order. */
 export function enqueue(core: Core, pending: Pending): void {
+  // L2: while it is unknown what became of an append, nothing more of its document is appended.
+  pending.waits = isUnknown(pending.holding)
+  if (pending.waits) return
   core.appends.queue.push(pending)
+  gather(core)
+}
+
+function isUnknown(holding: Holding): boolean {
+  return !holding.looked && [...holding.pendings].some(({ unknown }) => unknown !== undefined)
+}
+
+/** It is known what became of an append: what waited for that goes on. */
+export function enqueueWaiting(core: Core, holding: Holding): void {
+  for (const pending of holding.pendings) {
+    if (!pending.waits) continue
+    pending.waits = false
+    core.appends.queue.push(pending)
+  }
   gather(core)
 }
 

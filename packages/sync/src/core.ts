@@ -124,6 +124,8 @@ export interface Pending {
   readonly basis: ReadonlyMap<string, number>
   /** Ticket of its acceptance. */
   readonly order: number
+  /** It is in no queue: it is unknown what became of an earlier append of its document. */
+  waits: boolean
   /** The append that carried it was rejected with this code: the next look-up says what became of it. */
   unknown: { readonly code: StorageErrorCode | undefined } | undefined
 }

@@ -4,7 +4,7 @@
  * L11: found by document. The page that was just stored is kept, so that a live push need not read it back.
  * Not here: sending (`senders.ts`).
  */
-import { EMPTY } from '@tidemark/known-state'
+import { EMPTY, equals, union } from '@tidemark/known-state'
 import type { ContentMessage, Run } from '@tidemark/protocol'
 import { EMPTY_DIGEST, type StoredState } from '@tidemark/storage'
 import { type Connection, type Core, type Holding, type Pending, report } from './core.ts'
@@ -12,7 +12,7 @@ import { dependencyArrived } from './dependencies.ts'
 import { forget, remember } from './holdings.ts'
 import { replay } from './lanes.ts'
 import { mergeRuns } from './merge-runs.ts'
-import { markReady } from './senders.ts'
+import { endOf, markReady } from './senders.ts'
 import { createView, subscribe, subscribersOf, viewOf } from './views.ts'
 import { askPeer } from './window.ts'
 
@@ -69,6 +69,8 @@ export function rememberPage(
     ...(carriesHeader && { header }),
     runs: kind === 'bytes' ? withDigests(runs, before) : runs,
   }
+  // It has to be all that was added, or it would not be what comes after `before`.
+  if (!equals(union(known, endOf(message)), stored.known)) return forget(core, holding)
   remember(core, holding, known, message, bytes)
 }
 

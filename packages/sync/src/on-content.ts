@@ -145,6 +145,7 @@ function take(
     ends,
     basis: basisOf(core, holding, content),
     order: ticket(core),
+    waits: false,
     unknown: undefined,
   })
   needDependencies(core, connection, holding, facts.dependencies)

@@ -7,7 +7,7 @@
  */
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { AppendResult, StorageErrorCode, StoredState } from '@tidemark/storage'
-import { dropQueued, gather, recount } from './appends.ts'
+import { dropQueued, enqueueWaiting, gather, recount } from './appends.ts'
 import { settleItem } from './batches.ts'
 import { sendKnown } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Pending, report } from './core.ts'
@@ -236,5 +236,6 @@ export function settleUnknown(core: Core, holding: Holding, before: StoredState 
   }
   dropRefused(core, holding, before, refused)
   settled(core, holding, before, taken, false)()
+  enqueueWaiting(core, holding)
   replay(core, holding, 'append')
 }

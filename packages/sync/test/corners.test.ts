@@ -244,11 +244,11 @@ test('L1: a look-up that was answered late does not undo what was stored since',
   await settled()
   look.open()
   await settled()
-  expect(world.trace).toContain('server > one  KNOWN note header b:1')
   reader.load('note')
   await settled()
   snapshot.open()
   await settled()
+  expect(world.trace).toContain('server > one  KNOWN note header b:1')
   expect(world.trace.filter((line) => line.startsWith('server > reader'))).toEqual([
     'server > reader  CONTENT note header b:0-1',
   ])

@@ -1,3 +1,18 @@
+/**
+ * What is not known yet: appends whose outcome is unknown, while other content of the same document waits.
+ */
+import { StorageError } from '@tidemark/storage'
+import { expect, test } from 'vitest'
+import { append, bytes, content, createWorld, settled, state } from './world.ts'
+
+function gate() {
+  let open: () => void = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open }
+}
+
 /** A content of `one` for `note` is accepted and stands behind one that is still looked up; a first append for `note` is rejected. */
 async function unknownOutcome(options: { readonly stores: boolean; readonly verify: boolean }) {
   const world = createWorld()
