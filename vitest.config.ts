@@ -12,6 +12,8 @@ import { findBrowser } from './scripts/browser.ts'
 import { publicEntries, root, workspacePackages } from './scripts/workspace.ts'
 
 const IN_BROWSER = '**/*.browser.test.ts'
+/** No test is about being quick: a machine with much else to do may take its time. */
+const TEST_MS_MAX = 60_000
 
 const sources = workspacePackages()
   .flatMap(publicEntries)
@@ -32,7 +34,12 @@ export default defineConfig(async () => ({
       ...folders.map(({ folder, name }) => ({
         extends: true as const,
         root: join(root, folder),
-        test: { name, include: ['**/*.test.ts'], exclude: ['**/node_modules/**', IN_BROWSER] },
+        test: {
+          name,
+          include: ['**/*.test.ts'],
+          exclude: ['**/node_modules/**', IN_BROWSER],
+          testTimeout: TEST_MS_MAX,
+        },
       })),
       ...(await inBrowser()),
     ],
@@ -51,6 +58,7 @@ async function inBrowser(): Promise<TestProjectConfiguration[]> {
     optimizeDeps: { include: ['idb'] },
     test: {
       include: [IN_BROWSER],
+      testTimeout: TEST_MS_MAX,
       browser: {
         enabled: true,
         headless: true,
