@@ -253,6 +253,14 @@ export async function weighed(what: 'folded' | 'one by one' | 'small', sizes: Si
   return bytes
 }
 
+/** Opens a store once more, and leaves the browser the time to tidy up that it takes when the last one has closed it. */
+export async function opened(name: string): Promise<void> {
+  const storage = indexeddbStorage({ name })
+  await storage.open()
+  await storage.close()
+  await new Promise((resolve) => setTimeout(resolve, 5_000))
+}
+
 async function storeWeighed(
   storage: IndexeddbStorage,
   what: string,
@@ -269,7 +277,7 @@ async function storeWeighed(
   }
   const ids = Array.from({ length: 10 }, (_, index) => `growing ${index}`)
   for (const id of ids) await must(storage, [{ id, kind: 'json', priority: 3, header, runs: [] }])
-  const count = Math.ceil(largeBytes / 4 / 200 / ids.length)
+  const count = Math.ceil(largeBytes / 200 / ids.length)
   for (let after = 0; after < count; after++)
     await must(
       storage,

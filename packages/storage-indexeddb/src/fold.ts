@@ -21,8 +21,8 @@ import type { Reach } from './transaction.ts'
 export const SEGMENT_BYTES: number = 56 * 1024
 /** Weight at which a tail becomes segments: of one session, and more for each, so that folding makes no tiny segments. */
 const TAIL_WEIGHT_MIN = 32 * 1024
-const TAIL_WEIGHT_PER_SESSION = 2 * 1024
-const TAIL_WEIGHT_MAX = 256 * 1024
+const TAIL_WEIGHT_PER_SESSION = 4 * 1024
+const TAIL_WEIGHT_MAX = 512 * 1024
 /** What a record weighs beyond its bytes: a tail of tiny records is slow to read long before it is large. */
 const RECORD_WEIGHT = 64
 /** A last segment below this may grow with the next fold instead of staying behind. */

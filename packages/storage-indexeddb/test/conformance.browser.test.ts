@@ -3,10 +3,22 @@
  */
 import { storageCases } from '@tidemark/storage/conformance'
 import { describe, expect, test } from 'vitest'
-import { subject } from './subject.ts'
+import { indexeddbStorage } from '../src/index.ts'
+import { deleteDatabase, freshName, subject } from './subject.ts'
 
-for (const durability of ['strict', 'relaxed'] as const)
-  describe(`indexeddb (${durability})`, () => {
-    for (const { name, run } of storageCases)
-      test(name, { timeout: 120_000 }, async () => expect(await run(() => subject({ durability }))).toBe('passed'))
-  })
+for (const { name, run } of storageCases)
+  test(`indexeddb: ${name}`, { timeout: 120_000 }, async () => expect(await run(() => subject())).toBe('passed'))
+
+describe('the level', () => {
+  for (const [durability, level] of [
+    ['strict', 'durable'],
+    ['relaxed', 'stored'],
+  ] as const)
+    test(`${durability} is ${level}`, async () => {
+      const name = freshName()
+      const storage = indexeddbStorage({ name, durability })
+      expect((await storage.open()).level).toBe(level)
+      await storage.close()
+      await deleteDatabase(name)
+    })
+})
