@@ -1,0 +1,2 @@
+/** `@tidemark/reconciliation/layers`: a storage made of storages. */
+export {}
