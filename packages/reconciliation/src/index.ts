@@ -1,2 +1,11 @@
-/** `@tidemark/reconciliation`: what to ask for on reconnect, and in which order. */
-export {}
+/**
+ * `@tidemark/reconciliation`: what to ask for on reconnect, and in which order.
+ *
+ * - `plan({ storage, live })`: the documents that are open or stored, with what is held of each, in pages.
+ * - `order(ids, dependenciesOf)`: dependencies before what depends on them.
+ *
+ * Several storages as one are in `@tidemark/reconciliation/layers`.
+ */
+export type { InterestOptions, Live } from './interest.ts'
+export { order } from './order.ts'
+export { type Planned, type PlanOptions, plan } from './plan.ts'
