@@ -1,6 +1,6 @@
 /**
  * Whether what would be published works: packs the server and every package of the workspace that it needs, installs the tarballs
- * with npm into an empty folder, starts the command there and asks it for a document.
+ * with npm into an empty folder, starts the command there and asks it for a document; then once more with its optional peer.
  *
  *     pnpm build && node scripts/pack-check.mjs
  *
@@ -16,6 +16,7 @@ import { run } from './run.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const packed = '@tidemark/server'
+const optional = '@tidemark/storage-leveldb'
 const startMsMax = 20_000
 const stopMsMax = 20_000
 
@@ -25,7 +26,9 @@ try {
   await install(tarballs)
   await missesOptional()
   await serve()
-  console.log(`${packed} and ${tarballs.length - 1} packages: packed, installed, served`)
+  await install([...tarballs, ...(await pack([optional]))])
+  await serve('--storage', 'leveldb:./store')
+  console.log(`${packed} and ${tarballs.length - 1} packages, then ${optional}: packed, installed, served`)
 } catch (error) {
   console.error(`pack-check: ${error.message}`)
   process.exitCode = 1
@@ -75,7 +78,7 @@ async function missesOptional() {
     text += chunk
   })
   const code = await new Promise((resolve) => server.once('close', resolve))
-  if (code !== 2 || !text.includes('@tidemark/storage-leveldb'))
+  if (code !== 2 || !text.includes(optional))
     throw new Error(`without its package, leveldb: ended with ${code}: ${text}`)
 }
 
@@ -85,8 +88,8 @@ function spawnServer(args, stderr) {
 }
 
 /** Starts the installed command, talks to it as a client would, and stops it. */
-async function serve() {
-  const server = spawnServer(['--port', '0'], 'inherit')
+async function serve(...args) {
+  const server = spawnServer(['--port', '0', ...args], 'inherit')
   const ended = new Promise((resolve) => server.once('exit', (code, signal) => resolve(code ?? signal)))
   try {
     const url = await inTime(ready(server, ended), startMsMax, 'the server did not get ready')

@@ -16,7 +16,8 @@ export const USAGE: string = `usage: tidemark-server [options]
 
   --host HOST        address to listen on (default ${DEFAULT_HOST}: this machine only)
   --port PORT        port to listen on, 0 for any that is free (default ${DEFAULT_PORT})
-  --storage STORAGE  sqlite:PATH or memory: (default ${DEFAULT_STORAGE})
+  --storage STORAGE  sqlite:PATH, leveldb:PATH or memory: (default ${DEFAULT_STORAGE});
+                     leveldb: needs the package @tidemark/storage-leveldb
   --upstream URL     another server to sync with (not available yet)
   --token-file FILE  let in only clients with one of these tokens, one per line;
                      given as "Authorization: Bearer TOKEN" or as "?key=TOKEN"

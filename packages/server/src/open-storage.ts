@@ -28,8 +28,11 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
   leveldb: {
     needsPath: true,
     async open(path) {
-      const { leveldbStorage } = await importOptional('@tidemark/storage-leveldb')
-      return (leveldbStorage as (options: { path: string }) => Storage)({ path })
+      const { leveldbStorage } = await ifInstalled(
+        '@tidemark/storage-leveldb',
+        () => import('@tidemark/storage-leveldb'),
+      )
+      return leveldbStorage({ path })
     },
   },
 }
@@ -39,7 +42,7 @@ export async function storageFrom(text: string): Promise<Storage> {
   const [, name = '', path = ''] = /^([a-z]+):(.*)$/s.exec(text) ?? []
   const scheme = Object.hasOwn(SCHEMES, name) ? SCHEMES[name] : undefined
   if (scheme === undefined)
-    throw new CommandError(`--storage: expected sqlite:PATH or memory:, got ${JSON.stringify(text)}`)
+    throw new CommandError(`--storage: expected sqlite:PATH, leveldb:PATH or memory:, got ${JSON.stringify(text)}`)
   if (scheme.needsPath !== (path !== '')) {
     const expected = scheme.needsPath ? `${name}:PATH` : `${name}: without a path`
     throw new CommandError(`--storage: expected ${expected}, got ${JSON.stringify(text)}`)
@@ -47,10 +50,10 @@ export async function storageFrom(text: string): Promise<Storage> {
   return scheme.open(path)
 }
 
-/** An adapter that is not among our dependencies: whoever wants it installs it. */
-async function importOptional(packageName: string): Promise<Record<string, unknown>> {
+/** An adapter that does not come along: whoever wants it installs it. */
+async function ifInstalled<Module>(packageName: string, load: () => Promise<Module>): Promise<Module> {
   try {
-    return await import(packageName)
+    return await load()
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
     // It may also be there and lack something itself.

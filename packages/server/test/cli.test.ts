@@ -64,9 +64,10 @@ describe('what cannot be done is one clear line on stderr and exit code 2', { ti
     expect(await refused(['--upstream', 'ws://example.org'])).toContain('not available yet')
   })
 
-  test('an unknown kind of storage, and one whose package is not installed', async () => {
-    expect(await refused([...anyPort, '--storage', 'redis:x'])).toContain('sqlite:PATH')
-    expect(await refused([...anyPort, '--storage', 'leveldb:x'])).toContain('@tidemark/storage-leveldb')
+  // One whose package is not installed: scripts/pack-check.mjs.
+  test('an unknown kind of storage, and one without its path', async () => {
+    expect(await refused([...anyPort, '--storage', 'redis:x'])).toContain('sqlite:PATH, leveldb:PATH')
+    expect(await refused([...anyPort, '--storage', 'leveldb:'])).toContain('leveldb:PATH')
   })
 
   test('a port in use', () =>
@@ -94,16 +95,19 @@ describe('what cannot be done is one clear line on stderr and exit code 2', { ti
       writeFileSync(foreign, 'somebody else’s notes, long enough to be looked at as a database file'.repeat(100))
       for (const path of [foreign, folder, join(folder, 'no', 'such', 'folder.db')])
         expect(await refused([...anyPort, '--storage', `sqlite:${path}`])).toContain(path)
+      for (const path of [foreign, folder, join(folder, 'no', 'such', 'folder')])
+        expect(await refused([...anyPort, '--storage', `leveldb:${path}`])).toContain(path)
     }))
 
-  test('a second server on the same file', () =>
-    withFolder((folder) => {
-      const storage = ['--storage', `sqlite:${join(folder, 'a.db')}`]
-      return withCommand([...anyPort, ...storage], async (first) => {
-        expect(await refused([...anyPort, ...storage])).toContain('a.db')
-        expect((await first.get('/health')).status).toBe(200)
-      })
-    }))
+  for (const kind of ['sqlite', 'leveldb'])
+    test(`a second server on the same store (${kind})`, () =>
+      withFolder((folder) => {
+        const storage = ['--storage', `${kind}:${join(folder, 'a.db')}`]
+        return withCommand([...anyPort, ...storage], async (first) => {
+          expect(await refused([...anyPort, ...storage])).toContain('a.db')
+          expect((await first.get('/health')).status).toBe(200)
+        })
+      }))
 
   test('a token file that is not there, or without a token', () =>
     withFolder(async (folder) => {
@@ -145,10 +149,14 @@ describe('tokens', { timeout }, () => {
 })
 
 describe('stopping', { timeout }, () => {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    test(`${signal}: clients are told 1001, what was acknowledged is there after a restart, exit code 0`, () =>
+  for (const [signal, kind] of [
+    ['SIGTERM', 'sqlite'],
+    ['SIGINT', 'sqlite'],
+    ['SIGTERM', 'leveldb'],
+  ] as const)
+    test(`${signal}: clients are told 1001, what was acknowledged is there after a restart, exit code 0 (${kind})`, () =>
       withFolder(async (folder) => {
-        const args = [...anyPort, '--storage', `sqlite:${join(folder, 'a.db')}`]
+        const args = [...anyPort, '--storage', `${kind}:${join(folder, 'a.db')}`]
         const command = await startCommand(args)
         let acknowledged = 0
         try {

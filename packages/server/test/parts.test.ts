@@ -111,9 +111,9 @@ describe('the command line', () => {
 
 describe('--storage', () => {
   const wrong: [text: string, line: string][] = [
-    ['postgres:x', '--storage: expected sqlite:PATH or memory:, got "postgres:x"'],
-    ['constructor:x', '--storage: expected sqlite:PATH or memory:, got "constructor:x"'],
-    ['./tidemark.db', '--storage: expected sqlite:PATH or memory:, got "./tidemark.db"'],
+    ['postgres:x', '--storage: expected sqlite:PATH, leveldb:PATH or memory:, got "postgres:x"'],
+    ['constructor:x', '--storage: expected sqlite:PATH, leveldb:PATH or memory:, got "constructor:x"'],
+    ['./tidemark.db', '--storage: expected sqlite:PATH, leveldb:PATH or memory:, got "./tidemark.db"'],
     ['sqlite:', '--storage: expected sqlite:PATH, got "sqlite:"'],
     ['memory:x', '--storage: expected memory: without a path, got "memory:x"'],
     ['leveldb:', '--storage: expected leveldb:PATH, got "leveldb:"'],

@@ -3,7 +3,7 @@
  *
  *     node --import ./run-sources.mjs ../src/cli.ts
  *
- * Only what a package names among its dependencies is there: an optional peer is as good as not installed.
+ * Only what a package names among its dependencies and peers is there.
  */
 import { readFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
@@ -23,6 +23,6 @@ registerHooks({
 /** Names, without their scope, that the package of a file may import. */
 function dependenciesOf(file) {
   const [own = ''] = file.slice(packages.href.length).split('/')
-  const { dependencies = {} } = JSON.parse(readFileSync(new URL(`${own}/package.json`, packages), 'utf8'))
-  return [own, ...Object.keys(dependencies).map((name) => name.replace('@tidemark/', ''))]
+  const { dependencies, peerDependencies } = JSON.parse(readFileSync(new URL(`${own}/package.json`, packages), 'utf8'))
+  return [own, ...Object.keys({ ...dependencies, ...peerDependencies }).map((name) => name.replace('@tidemark/', ''))]
 }
