@@ -106,7 +106,14 @@ export function onGathered(core: Core): void {
   appends.gathering = false
   if (appends.inFlight !== undefined || appends.queue.length === 0) return
   appends.inFlight = takeBatch(appends.queue)
-  emit(core, { type: 'append', batch: appends.inFlight.map((pending) => pending.content) })
+  const batch = appends.inFlight.map((pending) => pending.content)
+  emit(core, { type: 'append', batch, owed: core.options.upstreamExpected === true ? owed(appends.inFlight) : [] })
+}
+
+/** What came from anybody but an upstream is still to be sent there: an outbox marks it in the commit that stores it. */
+function owed(batch: readonly Pending[]): readonly string[] {
+  const own = batch.filter(({ request }) => !request.connection.traits.upstream)
+  return [...new Set(own.map(({ holding }) => holding.id))]
 }
 
 function takeBatch(queue: Pending[]): Pending[] {

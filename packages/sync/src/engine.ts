@@ -11,6 +11,7 @@ import { onErased } from './erasures.ts'
 import type { Effect, Event } from './events.ts'
 import { enter } from './lanes.ts'
 import { onConnected, onDisconnected, onMalformed } from './on-connection.ts'
+import { endIfUnwanted } from './on-done.ts'
 import { onError, onHello } from './on-hello.ts'
 import { onLooked } from './on-looked.ts'
 import { onReconcile } from './on-reconcile.ts'
@@ -92,7 +93,7 @@ function take(core: Core, event: Event): void {
 
 type ConnectionEvent = Extract<
   Event,
-  { type: 'received' | 'malformed' | 'wanted' | 'drained' | 'disconnected' | 'paged' }
+  { type: 'received' | 'malformed' | 'wanted' | 'unwanted' | 'drained' | 'disconnected' | 'paged' }
 >
 
 function takeFrom(core: Core, connection: Connection, event: ConnectionEvent): void {
@@ -110,6 +111,9 @@ function takeFrom(core: Core, connection: Connection, event: ConnectionEvent): v
         core.wanted.add(id)
         askPeer(core, connection, id, 'reconcile')
       }
+      return
+    case 'unwanted':
+      for (const id of event.ids) if (core.wanted.delete(id)) endIfUnwanted(core, connection, id)
       return
     case 'drained':
       connection.room = true

@@ -27,6 +27,8 @@ export type Event =
   | { readonly type: 'malformed'; readonly connection: ConnectionId; readonly error: ProtocolError }
   /** Documents that nobody here has open, and that this peer is to be asked for with what the storage holds (seed 000). */
   | { readonly type: 'wanted'; readonly connection: ConnectionId; readonly ids: readonly string[] }
+  /** Documents of which only `wanted` kept a subscription at this peer: it may end once both are in step. */
+  | { readonly type: 'unwanted'; readonly connection: ConnectionId; readonly ids: readonly string[] }
   /** The socket has room for another page. */
   | { readonly type: 'drained'; readonly connection: ConnectionId }
   | { readonly type: 'disconnected'; readonly connection: ConnectionId }
@@ -101,7 +103,8 @@ export type Effect =
       readonly bytesMax: number
     }
   | { readonly type: 'gather' }
-  | { readonly type: 'append'; readonly batch: readonly Append[] }
+  /** `owed`, of a node that expects upstreams: the documents of the batch that bring what no upstream has sent. */
+  | { readonly type: 'append'; readonly batch: readonly Append[]; readonly owed: readonly string[] }
   | { readonly type: 'erase'; readonly id: string; readonly version: Version; readonly keep: readonly string[] }
   | { readonly type: 'check'; readonly ticket: number; readonly check: Check }
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly code: number; readonly reason: string }

@@ -49,6 +49,8 @@ export interface AttachOptions {
 export interface Attached {
   /** Asks this peer for documents that nobody here has open, with what the storage holds of them. */
   ask(ids: readonly string[]): void
+  /** Takes back `ask`: what nobody else wants and is in step needs no subscription. */
+  leave(ids: readonly string[]): void
   /** Resolves when the channel is closed, by either end. */
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>
 }
@@ -94,7 +96,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
       },
     })
   })
-  return { ask: (ids) => link.ask(ids), closed }
+  return { ask: (ids) => link.ask(ids), leave: (ids) => link.leave(ids), closed }
 }
 
 /** Reads while nothing holds it: `pending` is what is not durable or answered yet, `unsent` what the peer does not read. */

@@ -7,7 +7,16 @@
  */
 import type { Decoded } from '@tidemark/protocol'
 import { ProtocolError } from '@tidemark/protocol'
-import { type Clock, type Opened, type Storage, settle, systemClock } from '@tidemark/storage'
+import {
+  type Append,
+  type AppendResult,
+  type Awaitable,
+  type Clock,
+  type Opened,
+  type Storage,
+  settle,
+  systemClock,
+} from '@tidemark/storage'
 import { createEngine } from './engine.ts'
 import type { ConnectionId, ConnectionTraits, Effect, Event, Report } from './events.ts'
 import type { EngineOptions } from './options.ts'
@@ -41,6 +50,8 @@ export interface Link {
   receive(decoded: Iterable<Decoded>): void
   /** Asks this peer for documents that nobody here has open, with what the storage holds of them. */
   ask(ids: readonly string[]): void
+  /** Takes back `ask`: what nobody else wants and is in step needs no subscription. */
+  leave(ids: readonly string[]): void
   drained(): void
   closed(): void
 }
@@ -50,6 +61,8 @@ export interface RunOptions extends Omit<EngineOptions, 'self' | 'asks'> {
   readonly peer: string
   readonly hooks?: Hooks
   readonly clock?: Clock
+  /** Performs the appends of the engine in place of `storage.append`: an outbox adds its marks for what is `owed`. */
+  readonly append?: (batch: readonly Append[], owed: readonly string[]) => Awaitable<readonly AppendResult[]>
   /** Calls back after the current turn of the event loop, so that what arrives in it is appended together. */
   readonly soon?: (callback: () => void) => void
   /** Sees every event and effect, for traces and metrics. */
@@ -76,6 +89,7 @@ export async function run(options: RunOptions): Promise<Runner> {
 
 function createRunner(options: RunOptions, opened: Opened): Runner {
   const { storage, hooks = {}, clock = systemClock, soon = afterTurn, observe, peer, ...engineOptions } = options
+  const append = options.append ?? ((batch) => storage.append(batch))
   const engine = createEngine({
     random: () => clock.random(),
     ...engineOptions,
@@ -149,7 +163,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
         return soon(() => tell({ type: 'gathered' }))
       case 'append':
         return settle(
-          () => storage.append(effect.batch),
+          () => append(effect.batch, effect.owed),
           (value) => tell({ type: 'appended', outcome: { value } }),
           (failed) => tell({ type: 'appended', outcome: { failed } }),
         )
@@ -280,6 +294,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
           if (!turning && inbox.length > 0) turn()
         },
         ask: (ids) => tell({ type: 'wanted', connection: id, ids }),
+        leave: (ids) => tell({ type: 'unwanted', connection: id, ids }),
         drained: () => tell({ type: 'drained', connection: id }),
         closed() {
           if (!ports.delete(id)) return

@@ -2,11 +2,16 @@
  * Looking at an engine from outside: how far a document is uploaded, how large the tables are. Changes nothing.
  */
 import { covers, EMPTY } from '@tidemark/known-state'
-import { type Core, IN_STEP } from './core.ts'
+import { type Connection, type Core, IN_STEP } from './core.ts'
 
 export interface SyncStatus {
-  /** Every upstream confirmed what is durable here; `undefined` if no upstream is connected or what is durable is not known. */
+  /**
+   * Every upstream confirmed what is durable here; `undefined` if no upstream is connected, or one was not asked about this
+   * document or has not answered yet.
+   */
   readonly uploaded: boolean | undefined
+  /** Every upstream answered, and holds exactly what is durable here. */
+  readonly inStep: boolean
   readonly upstreams: number
 }
 
@@ -24,20 +29,27 @@ export interface EngineSizes {
 
 export function statusOf(core: Core, id: string): SyncStatus {
   const upstreams = [...core.upstreams]
-  if (upstreams.length === 0) return { uploaded: undefined, upstreams: 0 }
-  const uploaded = upstreams.every((upstream) => {
-    const belief = upstream.views.get(id)
-    if (belief === undefined) return false
-    if (belief === IN_STEP || belief.exact)
-      return belief === IN_STEP || covers(belief.confirmed, belief.assumed ?? EMPTY)
-    const holding = core.holdings.get(id)
-    return (
-      holding?.looked === true &&
-      holding.pendings.size === 0 &&
-      covers(belief.confirmed, holding.stored?.known ?? EMPTY)
-    )
-  })
-  return { uploaded, upstreams: upstreams.length }
+  const standings = upstreams.map((upstream) => standingOf(core, upstream, id))
+  const known = standings.length > 0 && standings.every((standing) => standing !== 'unknown')
+  const uploaded = standings.includes('behind') ? false : known ? true : undefined
+  return {
+    uploaded,
+    inStep: known && standings.every((standing) => standing === 'in step'),
+    upstreams: upstreams.length,
+  }
+}
+
+/** How an upstream stands to what is durable here. */
+function standingOf(core: Core, upstream: Connection, id: string): 'unknown' | 'behind' | 'in step' | 'ahead' {
+  const belief = upstream.views.get(id)
+  if (belief === IN_STEP) return 'in step'
+  if (belief?.assumed === undefined) return 'unknown'
+  // What is assumed is then exactly what is stored.
+  if (belief.exact) return covers(belief.confirmed, belief.assumed) ? 'in step' : 'behind'
+  const holding = core.holdings.get(id)
+  const stored = holding?.stored?.known ?? EMPTY
+  if (holding?.looked !== true || holding.pendings.size > 0 || !covers(belief.confirmed, stored)) return 'behind'
+  return covers(stored, belief.confirmed) ? 'in step' : 'ahead'
 }
 
 export function sizesOf(core: Core): EngineSizes {

@@ -164,7 +164,7 @@ test('a created document is pushed without asking for it first', async () => {
     'client > server  CONTENT note header a:0-1',
     'server > client  KNOWN note header a:1',
   ])
-  expect(client.runner.status('note')).toEqual({ uploaded: true, upstreams: 1 })
+  expect(client.runner.status('note')).toEqual({ uploaded: true, inStep: true, upstreams: 1 })
 })
 
 test('no more LOADs than the window allows are in flight, and what the user opens overtakes', async () => {

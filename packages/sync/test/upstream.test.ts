@@ -145,3 +145,50 @@ test('a lost upstream leaves nothing of what was asked of it, and the next one i
     'edge > second  LOAD note header a:1',
   ])
 })
+
+test('an append says which documents it owes to upstreams: what others wrote, not what an upstream sent', async () => {
+  const world = createWorld()
+  const client = await world.node('client', { upstreamExpected: true })
+  const server = world.peer('server', client, { upstream: true })
+  server.say(content('theirs', 'a:0-1'), content('both', 'a:0-1'))
+  world.peer('user', client, { local: true }).say(content('ours', 'b:0-1'), content('both', 'b:0-1'))
+  await settled()
+  const owed = client.steps.flatMap((step) => (step.type === 'append' ? step.owed : []))
+  expect(owed.sort()).toEqual(['both', 'ours'])
+})
+
+test('what is no longer asked for and in step ends its subscription upstream, unless somebody here has it open', async () => {
+  const world = createWorld()
+  const client = await world.node('client', { holds: [append('note', 'a:0-1'), append('open', 'a:0-1')] })
+  const server = await world.node('server', { holds: [append('note', 'a:0-1'), append('open', 'a:0-1')] })
+  const { client: link } = world.connect(client, server)
+  world.peer('user', client, { local: true }).load('open', state('a:1'))
+  link.ask(['note', 'open'])
+  await settled()
+  const asked = world.trace.length
+  link.leave(['note', 'open'])
+  await settled()
+  expect(world.trace.slice(asked)).toEqual(['client > server  DONE note'])
+})
+
+test('how far a document is uploaded is not known before the upstream has answered for it', async () => {
+  const world = createWorld()
+  const client = await world.node('client', { holds: [append('note', 'a:0-2')] })
+  const server = world.peer('server', client, { upstream: true })
+  const status = () => {
+    const { uploaded, inStep } = client.runner.status('note')
+    return { uploaded, inStep }
+  }
+  server.link.ask(['note'])
+  await settled()
+  expect(status()).toEqual({ uploaded: undefined, inStep: false })
+  server.say({ action: 'known', id: 'note', known: state('a:1'), correction: false })
+  await settled()
+  expect(status()).toEqual({ uploaded: false, inStep: false })
+  server.say({ action: 'known', id: 'note', known: state('a:2 b:1'), correction: false })
+  await settled()
+  expect(status().inStep).toBe(false)
+  server.say(content('note', 'b:0-1', false))
+  await settled()
+  expect(status()).toEqual({ uploaded: true, inStep: true })
+})
