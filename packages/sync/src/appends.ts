@@ -21,7 +21,7 @@ export function accept(core: Core, pending: Pending): void {
   const { holding, request } = pending
   holding.pendings.add(pending)
   core.unsettled += 1
-  count(holding, pending)
+  holding.accepted = union(holding.accepted, pending.ends)
   charge(core, request.connection, request.bytes + REQUEST_BYTES)
   place(core, pending)
 }
@@ -29,16 +29,7 @@ export function accept(core: Core, pending: Pending): void {
 /** Counts again what is accepted: what is durable and what is still on its way (L4). */
 export function recount(holding: Holding): void {
   holding.accepted = durable(holding)
-  holding.verifying = undefined
-  for (const pending of holding.pendings) count(holding, pending)
-}
-
-function count(holding: Holding, pending: Pending): void {
-  holding.accepted = union(holding.accepted, pending.ends)
-  for (const [session, state] of pending.content.verifier ?? []) {
-    holding.verifying ??= new Map()
-    holding.verifying.set(session, state)
-  }
+  for (const { ends } of holding.pendings) holding.accepted = union(holding.accepted, ends)
 }
 
 /**
@@ -72,6 +63,7 @@ function cutSessions(pending: Pending, sessions: ReadonlySet<string>): void {
 
 /** Called by `arrivals.ts`, in arrival order. */
 export function enqueue(core: Core, pending: Pending): void {
+  pending.ordered = true
   // L2: while it is unknown what became of an append, nothing more of its document is appended.
   pending.waits = isUnknown(pending.holding)
   if (pending.waits) return

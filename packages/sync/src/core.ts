@@ -60,8 +60,6 @@ export interface Holding {
   recent: { readonly before: KnownState; readonly message: ContentMessage; readonly bytes: number } | undefined
   /** Dependencies that its forwarding waits for. */
   awaits: Set<string> | undefined
-  /** Verifier states of what is accepted and not yet durable. */
-  verifying: Map<string, Uint8Array> | undefined
 }
 
 /** Requests of one connection for one document, the first of which waits for something. See `lanes.ts`. */
@@ -124,6 +122,8 @@ export interface Pending {
   readonly basis: ReadonlyMap<string, number>
   /** Ticket of its acceptance. */
   readonly order: number
+  /** Everything of its connection that came before it was handed on, and so was it. */
+  ordered: boolean
   /** It is in no queue: it is unknown what became of an earlier append of its document. */
   waits: boolean
   /** The append that carried it was rejected with this code: the next look-up says what became of it. */

@@ -31,7 +31,6 @@ export function holdingOf(core: Core, id: string): Holding {
     pins: 0,
     recent: undefined,
     awaits: undefined,
-    verifying: undefined,
   }
   core.holdings.set(id, holding)
   return holding

@@ -11,13 +11,13 @@ import type { Append } from '@tidemark/storage'
 import { accept } from './appends.ts'
 import { allowed, asked, permitted } from './checks.ts'
 import { sendKnown } from './claims.ts'
-import { type Core, type Holding, type Request, ticket, type View } from './core.ts'
+import { type Connection, type Core, type Holding, type Request, ticket, type View } from './core.ts'
 import { correctGaps } from './corrections.ts'
 import { needDependencies } from './dependencies.ts'
 import { guard, isAbsent } from './holdings.ts'
 import { otherKind, type Refusal, refuseContent, tooManyDocuments } from './refusals.ts'
 import { endOf } from './senders.ts'
-import { verified, withoutHeader } from './verification.ts'
+import { ahead, isVerified, verified, withoutHeader } from './verification.ts'
 import { confirm, createView, isWanted, subscribedView } from './views.ts'
 import { notePage } from './window.ts'
 
@@ -30,7 +30,8 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   if (holding === undefined) return
   if (holding.stored !== undefined && holding.stored.kind !== message.kind)
     return refuseContent(core, connection, id, otherKind(holding.stored.kind))
-  const { continuing, gaps } = split(holding, connection.views.get(id), message)
+  const counts = countsOf(core, holding, connection)
+  const { continuing, gaps } = split(holding, counts, connection.views.get(id), message)
   const judged = verified(core, request, holding, continuing)
   if (judged === undefined) return
   const { content, refusal } = judged
@@ -41,13 +42,21 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   view.readable = mayRead
   notePage(core, connection, id, union(view.confirmed, endOf(message)), message.expectUntil)
   if (refusal !== undefined) refuseContent(core, connection, id, refusal)
-  take(core, request, holding, view, content, facts)
+  take(core, request, holding, view, content, facts, basisOf(core, counts, content))
   if (gaps.size > 0) correctGaps(core, connection, holding, view, gaps)
 }
 
-/** The part that continues what we accepted, and the gaps: session → what we hold of it. */
+type Counts = ReadonlyMap<string, number>
+
+/** What content may continue (L4): what was accepted; where it is verified, only what will be stored before it. */
+function countsOf(core: Core, holding: Holding, connection: Connection): Counts {
+  return isVerified(core, connection) ? ahead(holding, connection).counts : holding.accepted.sessions
+}
+
+/** The part that continues what we hold, and the gaps: session → what we hold of it. */
 function split(
   holding: Holding,
+  counts: Counts,
   belief: View | 'in step' | undefined,
   message: ContentMessage,
 ): { continuing: ContentMessage; gaps: Map<string, number> } {
@@ -62,7 +71,7 @@ function split(
   }
   const runs = message.runs.filter((run) => {
     if (frozen?.has(run.session)) return false
-    const have = holding.accepted.sessions.get(run.session) ?? 0
+    const have = counts.get(run.session) ?? 0
     if (run.after <= have || holding.stored?.erased !== undefined) return true
     gaps.set(run.session, have)
     return false
@@ -126,6 +135,7 @@ function take(
   view: View,
   content: ContentMessage & Append,
   facts: Facts,
+  basis: Counts,
 ): void {
   const { connection } = request
   const ends = endOf(content)
@@ -143,8 +153,9 @@ function take(
     content: stored,
     tombstones: facts.tombstones,
     ends,
-    basis: basisOf(core, holding, content),
+    basis,
     order: ticket(core),
+    ordered: false,
     waits: false,
     unknown: undefined,
   })
@@ -152,10 +163,9 @@ function take(
 }
 
 /** Verified content relies on everything that it was judged to repeat, other content on what it continues. */
-function basisOf(core: Core, holding: Holding, content: ContentMessage): Map<string, number> {
-  const held = (session: string) => holding.accepted.sessions.get(session) ?? 0
+function basisOf(core: Core, counts: Counts, content: ContentMessage): Counts {
   const verifies = core.options.asks?.verify === true
-  return new Map(content.runs.map(({ session, after }) => [session, verifies ? held(session) : after]))
+  return new Map(content.runs.map(({ session, after }) => [session, verifies ? (counts.get(session) ?? 0) : after]))
 }
 
 const hasTransactions = (run: Run): boolean => run.transactions.length > 0
