@@ -25,7 +25,6 @@ import {
   type Version,
 } from '@tidemark/storage'
 import {
-  BlobWriter,
   checkBatch,
   checkBytesMax,
   checkId,
@@ -38,17 +37,14 @@ import {
 import { Connection } from './connection.ts'
 import { erase } from './erase.ts'
 import { type Recorded, readGeneration, recordGeneration } from './generations.ts'
-import { LargeDocuments } from './large.ts'
 import { listChanges, listIds, listMarks, readVerifierStates } from './lists.ts'
 import { mergeMap, readMap } from './maps.ts'
 import { readNumbers } from './numbers.ts'
 import { quoted } from './open-database.ts'
-import { PageMemory } from './page-memory.ts'
 import { WriteQueue } from './queue.ts'
 import { readPage } from './read.ts'
-import { Habit } from './rows.ts'
 import { headers, knownStates } from './states.ts'
-import type { Tools } from './tools.ts'
+import { freshTools, type Tools } from './tools.ts'
 import type { Reach } from './transaction.ts'
 import { type Limits, store } from './work.ts'
 
@@ -86,12 +82,7 @@ class OneDatabase implements IndexeddbStorage {
   readonly #limits: Limits
   readonly #connection: Connection
   readonly #queue: WriteQueue
-  readonly #tools: Tools = {
-    writer: new BlobWriter(),
-    habit: new Habit(),
-    large: new LargeDocuments(),
-    pages: new PageMemory(),
-  }
+  readonly #tools: Tools = freshTools()
   #opening: Promise<Opened> | undefined
   #phase: 'made' | 'open' | 'closed' = 'made'
 
