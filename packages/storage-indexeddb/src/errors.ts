@@ -32,7 +32,8 @@ export function storageError(cause: unknown, doing: string): StorageError {
 }
 
 export function isConnectionLost(cause: unknown): boolean {
-  return LOST.has(nameOf(cause))
+  // Opening tells what it failed with; a store that is not the one any more stays so.
+  return LOST.has(nameOf(cause instanceof StorageError && cause.code === 'IO' ? cause.cause : cause))
 }
 
 /** A record that does not decode becomes `CORRUPT` with a message that names the document. */

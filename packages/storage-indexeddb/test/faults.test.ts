@@ -51,6 +51,24 @@ describe('a connection that was lost', () => {
     accepted((await storage.append([content('x', run('a', 2, 5))]))[0])
   })
 
+  test('and cannot be opened at once: it is opened again for the same call, once', async () => {
+    const { watched, storage } = await opened()
+    forceCloseDatabase(watched.databases[0] as never)
+    watched.refused.push(failures.LOST())
+    expect((await storage.knownStates(['x']))[0]?.known.sessions.get('a')).toBe(2)
+    forceCloseDatabase(watched.databases.at(-1) as never)
+    watched.refused.push(failures.LOST(), failures.LOST())
+    await expect(storage.knownStates(['x'])).rejects.toMatchObject({ code: 'IO' })
+    expect((await storage.knownStates(['x']))[0]?.known.sessions.get('a')).toBe(2)
+  })
+
+  test('before the store was opened: opening tries once more', async () => {
+    const watched = new WatchedFactory()
+    watched.refused.push(failures.LOST())
+    const storage = indexeddbStorage({ name: freshName(), indexedDB: watched.factory })
+    expect((await storage.open()).writable).toBe(true)
+  })
+
   test('ended by the browser: the next call opens a new one', async () => {
     const { watched, storage } = await opened()
     const append = storage.append([content('x', run('a', 2, 3))])
@@ -70,6 +88,25 @@ describe('a connection that was lost', () => {
     expect((await storage.mergeMap('m', entries)).conflicts).toEqual([])
     expect((await storage.readMap('m')).get('k')?.bytes).toEqual(text('v'))
   })
+})
+
+describe('an answer', () => {
+  for (const durability of ['strict', 'relaxed'] as const)
+    test(`to a write comes after the \`complete\` of a transaction that was asked to be ${durability}`, async () => {
+      const watched = new WatchedFactory()
+      const storage = indexeddbStorage({ name: freshName(), indexedDB: watched.factory, durability })
+      const writes = [
+        () => storage.open(),
+        () => storage.append([content('x', run('a', 0, 2))], { marks: new Map([['m', text('1')]]) }),
+        () => storage.mergeMap('m', new Map([['k', { version: [1, 'me'] as const, bytes: text('v') }]])),
+        () => storage.erase('x', [1, 'me'], { keep: [] }),
+      ]
+      for (const [index, write] of writes.entries()) {
+        await write()
+        expect(watched.begun).toHaveLength(index + 1)
+        expect(watched.begun.at(-1)).toMatchObject({ mode: 'readwrite', durability, complete: true })
+      }
+    })
 })
 
 describe('a write that fails', () => {

@@ -22,12 +22,21 @@ interface Failing {
   hit: boolean
 }
 
+/** A transaction as it was asked for. */
+interface Begun {
+  readonly mode: IDBTransactionMode
+  readonly stores: string | Iterable<string>
+  readonly durability: IDBTransactionDurability | undefined
+  complete: boolean
+}
+
 /** A factory whose databases are watched: they can be made to fail, and be taken away. */
 export class WatchedFactory {
   /** What happens to transactions from now on. */
   failing: Failing | undefined
-  /** Object stores of the transactions begun. */
-  readonly begun: { readonly mode: IDBTransactionMode; readonly stores: string | Iterable<string> }[] = []
+  readonly begun: Begun[] = []
+  /** Openings to come that fail, and with what. */
+  readonly refused: DOMException[] = []
   readonly databases: IDBDatabase[] = []
   readonly #transactions = new Set<IDBTransaction>()
   #killed = false
@@ -37,7 +46,8 @@ export class WatchedFactory {
       if (this.#killed) throw new DOMException('its tab was killed', 'InvalidStateError')
       const request = indexedDB.open(name, version)
       request.addEventListener('success', () => this.#watch(request.result))
-      return request
+      const refused = this.refused.shift()
+      return refused === undefined ? request : failing(request, refused)
     },
   } as IDBFactory
 
@@ -56,11 +66,13 @@ export class WatchedFactory {
     this.databases.push(database)
     const begin = database.transaction.bind(database)
     database.transaction = (stores, mode = 'readonly', options) => {
-      this.begun.push({ mode, stores })
+      const begun: Begun = { mode, stores, durability: options?.durability, complete: false }
+      this.begun.push(begun)
       const failing = this.#failingNow(mode)
       if (failing?.way === 'begin') throw failing.cause
       const transaction = begin(stores, mode, options)
       this.#transactions.add(transaction)
+      transaction.addEventListener('complete', () => (begun.complete = true))
       for (const end of ['complete', 'abort'])
         transaction.addEventListener(end, () => this.#transactions.delete(transaction))
       if (failing?.way === 'commit') failCommit(transaction, failing.cause)
@@ -76,6 +88,17 @@ export class WatchedFactory {
     failing.hit = true
     return failing
   }
+}
+
+/** It is opened, and says that it could not be. */
+function failing(request: IDBOpenDBRequest, cause: DOMException): IDBOpenDBRequest {
+  Object.defineProperty(request, 'error', { value: cause })
+  const listen = request.addEventListener.bind(request)
+  request.addEventListener = (type: string, listener: EventListenerOrEventListenerObject) => {
+    if (type === 'error') listen('success', listener)
+    else if (type !== 'success') listen(type, listener)
+  }
+  return request
 }
 
 function failCommit(transaction: IDBTransaction, cause: DOMException): void {

@@ -46,6 +46,26 @@ export async function write(session: string, count: number, tell: string): Promi
   }
 }
 
+/** Makes documents of one transaction of so many bytes; answers what became of each, or the code that all of it failed with. */
+export async function append(ids: readonly string[], bytes: number): Promise<string | readonly string[]> {
+  const runs = [{ session: 'a', after: 0, transactions: [incompressible(bytes)] }]
+  try {
+    const results = await storage.append(ids.map((id) => ({ ...content(id, 'a', 0), runs })))
+    return results.map((result) => ('failed' in result ? result.failed : 'stored'))
+  } catch (cause) {
+    return (cause as { code: string }).code
+  }
+}
+
+/** Chromium compresses what it stores, and counts what is left of it. */
+function incompressible(bytes: number): Uint8Array {
+  let state = 1
+  return Uint8Array.from({ length: bytes }, () => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
+    return state >>> 23
+  })
+}
+
 function content(id: string, session: string, index: number): Append {
   const run = { session, after: index, transactions: [transaction(session, index)] }
   return { id, kind: 'bytes', priority: 3, header: utf8.encode(`header of ${id}`), runs: [run] }
