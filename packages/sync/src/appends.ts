@@ -9,7 +9,8 @@ import { union } from '@tidemark/known-state'
 import { place } from './arrivals.ts'
 import { type Core, emit, type Holding, type Pending } from './core.ts'
 import { durable } from './holdings.ts'
-import { charge, REQUEST_BYTES } from './lanes.ts'
+import { REQUEST_BYTES } from './lanes.ts'
+import { charge } from './pools.ts'
 import { endOf } from './senders.ts'
 
 /** One append, bytes as received. What gathered beyond it goes with the next, so that a burst does not hold up everything else. */

@@ -10,6 +10,7 @@ import type { Append, StorageErrorCode, StoredState } from '@tidemark/storage'
 import type { Deadlines } from './deadlines.ts'
 import type { ConnectionId, ConnectionTraits, Effect, Outcome, Report } from './events.ts'
 import type { EngineLimits, EngineOptions } from './options.ts'
+import type { Account, Pool } from './pools.ts'
 
 export interface Core {
   readonly options: EngineOptions
@@ -17,6 +18,10 @@ export interface Core {
   readonly deadlines: Deadlines
   readonly connections: Map<ConnectionId, Connection>
   readonly upstreams: Set<Connection>
+  /** Of connections that are open. See `pools.ts`. */
+  readonly accounts: Map<string, Account>
+  /** What is received and neither durable nor answered, of all connections. */
+  readonly pool: Pool
   readonly holdings: Map<string, Holding>
   /** Holdings that nothing needs at the moment, oldest first; dropped when there are too many. */
   readonly idle: Map<string, Holding>
@@ -163,8 +168,9 @@ export interface Connection {
   readonly toAsk: readonly [Set<string>, Set<string>, Set<string>]
   readonly batches: Map<string, Batch>
   readonly reconciling: Map<string, Set<Batch>>
-  pendingBytes: number
-  paused: boolean
+  /** Its own pool, its account's and everybody's. */
+  readonly pools: readonly Pool[]
+  readonly account: Account | undefined
   malformed: number
 }
 

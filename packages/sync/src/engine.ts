@@ -8,7 +8,7 @@ import { onGathered } from './appends.ts'
 import type { Connection, Core } from './core.ts'
 import { createDeadlines } from './deadlines.ts'
 import { onErased } from './erasures.ts'
-import type { Effect, Event } from './events.ts'
+import type { ConnectionId, Effect, Event } from './events.ts'
 import { enter } from './lanes.ts'
 import { onConnected, onDisconnected, onMalformed } from './on-connection.ts'
 import { endIfUnwanted } from './on-done.ts'
@@ -16,9 +16,17 @@ import { onError, onHello } from './on-hello.ts'
 import { onLooked } from './on-looked.ts'
 import { onReconcile } from './on-reconcile.ts'
 import { DEFAULT_ENGINE_LIMITS, type EngineOptions } from './options.ts'
+import { createPool } from './pools.ts'
 import { onPaged, pump } from './senders.ts'
 import { onAppended } from './settlement.ts'
-import { type EngineSizes, type SyncStatus, sizesOf, statusOf } from './status.ts'
+import {
+  type ConnectionSizes,
+  connectionSizes,
+  type EngineSizes,
+  type SyncStatus,
+  sizesOf,
+  statusOf,
+} from './status.ts'
 import { askPeer } from './window.ts'
 
 export interface Engine {
@@ -30,15 +38,20 @@ export interface Engine {
   status(id: string): SyncStatus
   /** Sizes of its tables, for metrics and tests. */
   sizes(): EngineSizes
+  /** What one connection costs; nothing if it is gone. */
+  sizesOf(connection: ConnectionId): ConnectionSizes
 }
 
 export function createEngine(options: EngineOptions): Engine {
+  const limits = { ...DEFAULT_ENGINE_LIMITS, ...options.limits }
   const core: Core = {
     options,
-    limits: { ...DEFAULT_ENGINE_LIMITS, ...options.limits },
+    limits,
     deadlines: createDeadlines(),
     connections: new Map(),
     upstreams: new Set(),
+    accounts: new Map(),
+    pool: createPool(limits.allPendingBytesMax),
     holdings: new Map(),
     idle: new Map(),
     subscribers: new Map(),
@@ -63,6 +76,7 @@ export function createEngine(options: EngineOptions): Engine {
     nextWake: () => core.deadlines.next(),
     status: (id) => statusOf(core, id),
     sizes: () => sizesOf(core),
+    sizesOf: (id) => connectionSizes(core.connections.get(id)),
   }
 }
 

@@ -14,6 +14,8 @@ export type ConnectionId = number
 export interface ConnectionTraits extends Traits {
   /** We ask this peer for what we are interested in, and absence needs its answer. */
   readonly upstream: boolean
+  /** Connections of one account share what they may have; without one, each is on its own. */
+  readonly account?: string | undefined
   /** The application in this process: it is not asked for permission, and learns of failures as errors. */
   readonly local: boolean
 }

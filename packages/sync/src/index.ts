@@ -5,4 +5,4 @@
 export { createEngine, type Engine } from './engine.ts'
 export type { Check, ConnectionId, ConnectionTraits, Effect, Event, Outcome, Report, Verified } from './events.ts'
 export { DEFAULT_ENGINE_LIMITS, type EngineLimits, type EngineOptions } from './options.ts'
-export type { EngineSizes, SyncStatus } from './status.ts'
+export type { ConnectionSizes, EngineSizes, SyncStatus } from './status.ts'

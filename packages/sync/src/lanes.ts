@@ -3,13 +3,13 @@
  *
  * The heart of "guard, park, replay": what is parked is the request itself, and when what it waited for is there it is
  * handled again from the top. Requests of one connection and document queue behind a parked one, in order.
- * What waits counts against its connection, which is paused when too much does.
- * Not here: what is waited for.
+ * What waits counts against its connection (`pools.ts`). Not here: what is waited for.
  */
 import { dropSlot, reserveSlot } from './arrivals.ts'
-import { type Connection, type Core, emit, type Holding, type Lane, type Request, type Work } from './core.ts'
+import type { Connection, Core, Holding, Lane, Request, Work } from './core.ts'
 import { handleRequest } from './handle.ts'
 import { relax } from './holdings.ts'
+import { charge, discharge } from './pools.ts'
 
 /** What a request that waits costs beside its own bytes. */
 export const REQUEST_BYTES = 1_024
@@ -101,6 +101,8 @@ export function dropLanes(core: Core, connection: Connection): void {
   for (const id of connection.lanes) {
     const holding = core.holdings.get(id)
     if (holding === undefined) continue
+    for (const { bytes } of holding.lanes.get(connection)?.requests ?? [])
+      discharge(core, connection, bytes + REQUEST_BYTES)
     holding.lanes.delete(connection)
     relax(core, holding)
   }
@@ -110,19 +112,4 @@ export function dropLanes(core: Core, connection: Connection): void {
 function wait(core: Core, request: Request): void {
   if (request.work.action === 'content') reserveSlot(request)
   charge(core, request.connection, request.bytes + REQUEST_BYTES)
-}
-
-/** Counts bytes that were received and are neither durable nor answered; reading pauses above a limit. */
-export function charge(core: Core, connection: Connection, bytes: number): void {
-  connection.pendingBytes += bytes
-  if (connection.paused || connection.pendingBytes <= core.limits.pendingBytesMax) return
-  connection.paused = true
-  emit(core, { type: 'pause', connection: connection.id })
-}
-
-export function discharge(core: Core, connection: Connection, bytes: number): void {
-  connection.pendingBytes -= bytes
-  if (!connection.paused || connection.pendingBytes > core.limits.pendingBytesMax / 2) return
-  connection.paused = false
-  emit(core, { type: 'resume', connection: connection.id })
 }

@@ -11,12 +11,14 @@ import type { ConnectionId, ConnectionTraits } from './events.ts'
 import { dropLanes } from './lanes.ts'
 import { endSubscription } from './on-done.ts'
 import { sendHello } from './on-hello.ts'
+import { joinAccount, leavePools, poolsOf } from './pools.ts'
 import { refuseContent } from './refusals.ts'
 import { stopSender } from './senders.ts'
 import { isWanted, unsubscribe } from './views.ts'
 import { askPeer } from './window.ts'
 
 export function onConnected(core: Core, id: ConnectionId, traits: ConnectionTraits): void {
+  const account = joinAccount(core, traits)
   const connection: Connection = {
     id,
     traits,
@@ -32,8 +34,8 @@ export function onConnected(core: Core, id: ConnectionId, traits: ConnectionTrai
     toAsk: [new Set(), new Set(), new Set()],
     batches: new Map(),
     reconciling: new Map(),
-    pendingBytes: 0,
-    paused: false,
+    pools: poolsOf(core, traits, account),
+    account,
     malformed: 0,
   }
   core.connections.set(id, connection)
@@ -61,6 +63,7 @@ export function onDisconnected(core: Core, connection: Connection): void {
     if (upstreams) endSubscription(core, connection, id)
     else unsubscribe(core, connection, id)
   }
+  leavePools(core, connection)
   connection.held.clear()
   connection.batches.clear()
   connection.reconciling.clear()

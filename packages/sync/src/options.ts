@@ -31,7 +31,12 @@ export interface EngineLimits {
   readonly frameBytesMax: number
   /** Received from one connection and not yet durable or answered; reading pauses above it. */
   readonly pendingBytesMax: number
+  /** The same of all connections of one account together, and of all connections but upstreams. */
+  readonly accountPendingBytesMax: number
+  readonly allPendingBytesMax: number
+  /** Documents of one connection, and of all connections of one account together. */
   readonly subscriptionsMax: number
+  readonly accountSubscriptionsMax: number
   readonly reconcileBatchesMax: number
   /** Malformed messages after which a connection is closed. */
   readonly malformedMax: number
@@ -60,7 +65,10 @@ export const DEFAULT_ENGINE_LIMITS: EngineLimits = {
   messageBytesMax: 8 * 1024 * 1024,
   frameBytesMax: 64 * 1024 * 1024,
   pendingBytesMax: 8 * 1024 * 1024,
+  accountPendingBytesMax: 32 * 1024 * 1024,
+  allPendingBytesMax: 256 * 1024 * 1024,
   subscriptionsMax: 1_000_000,
+  accountSubscriptionsMax: 2_000_000,
   reconcileBatchesMax: 16,
   malformedMax: 20,
   loadsInFlightMax: 1_000,

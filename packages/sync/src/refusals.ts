@@ -39,7 +39,7 @@ export const otherKind = (kind: PayloadKind): Refusal => ({
 
 export const tooManyDocuments = (core: Core): Refusal => ({
   code: 'limit',
-  message: `too many documents: at most ${core.limits.subscriptionsMax} per connection`,
+  message: `too many documents: at most ${core.limits.subscriptionsMax} per connection and ${core.limits.accountSubscriptionsMax} per user`,
 })
 
 export const OTHER_HEADER: Refusal = { code: 'fork', message: 'another header is stored for this document' }

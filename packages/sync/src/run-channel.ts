@@ -6,6 +6,7 @@
  */
 import type { Dialect, Frame, Limits } from '@tidemark/protocol'
 import type { Port, Runner, Sent } from './run.ts'
+import type { ConnectionSizes } from './status.ts'
 
 /** What a channel tells whoever opened it. Nothing is told before `open`, nothing after `closed`. */
 export interface Receiver {
@@ -38,6 +39,8 @@ export interface AttachOptions {
   readonly upstream?: boolean
   /** Handed to `authorize`. */
   readonly principal?: unknown
+  /** Connections of one account share what they may have. */
+  readonly account?: string | undefined
   /** Limits of what is received. */
   readonly limits?: Partial<Limits>
   /** A peer that does not read its answers, so that more than this is unsent, is not read from until there is room again. */
@@ -51,6 +54,8 @@ export interface Attached {
   ask(ids: readonly string[]): void
   /** Takes back `ask`: what nobody else wants and is in step needs no subscription. */
   leave(ids: readonly string[]): void
+  /** What the connection costs at the moment. */
+  sizes(): ConnectionSizes
   /** Resolves when the channel is closed, by either end. */
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>
 }
@@ -62,6 +67,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
   const {
     upstream = false,
     principal,
+    account,
     limits,
     frameBytes = FRAME_BYTES,
     unsentBytesMax = Number.POSITIVE_INFINITY,
@@ -69,7 +75,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
   const codec = channel.dialect.createCodec(limits)
   const reading = createGate(channel)
   const port: Port = {
-    traits: { ...channel.dialect.traits, upstream, local: false },
+    traits: { ...channel.dialect.traits, upstream, local: false, account },
     principal,
     send(sent: readonly Sent[]) {
       const messages = sent.map(({ message }) => message)
@@ -79,8 +85,8 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
     },
     room: () => channel.room(),
     close: (code, reason) => channel.close(code, reason),
-    pause: () => reading.hold('pending'),
-    resume: () => reading.release('pending'),
+    pause: (why) => reading.hold(why),
+    resume: (why) => reading.release(why),
   }
   const link = runner.connect(port)
   const closed = new Promise<{ code: number; reason: string }>((resolve) => {
@@ -96,18 +102,20 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
       },
     })
   })
-  return { ask: (ids) => link.ask(ids), leave: (ids) => link.leave(ids), closed }
+  return { ask: (ids) => link.ask(ids), leave: (ids) => link.leave(ids), sizes: () => link.sizes(), closed }
 }
 
-/** Reads while nothing holds it: `pending` is what is not durable or answered yet, `unsent` what the peer does not read. */
+type Hold = 'pending' | 'turn' | 'unsent'
+
+/** Reads while nothing holds it: `unsent` is what the peer does not read; see `Port` for the others. */
 function createGate(channel: Channel) {
-  const holds = new Set<'pending' | 'unsent'>()
+  const holds = new Set<Hold>()
   return {
-    hold(reason: 'pending' | 'unsent') {
+    hold(reason: Hold) {
       if (holds.size === 0) channel.pause()
       holds.add(reason)
     },
-    release(reason: 'pending' | 'unsent') {
+    release(reason: Hold) {
       if (holds.delete(reason) && holds.size === 0) channel.resume()
     },
   }

@@ -3,10 +3,9 @@
  *
  * Everything that happens in one turn is handled together: look-ups are asked in bulk, what is said to a connection leaves as one
  * batch, what was accepted is appended as one. A storage that answers at once is answered in the same turn.
- * Not here: deciding anything (the engine), sockets, frames (`@tidemark/websocket`).
+ * Not here: deciding anything (the engine), whose turn it is (`run-turns.ts`), sockets, frames (`@tidemark/websocket`).
  */
-import type { Decoded } from '@tidemark/protocol'
-import { ProtocolError } from '@tidemark/protocol'
+import { type Decoded, ProtocolError } from '@tidemark/protocol'
 import {
   type Append,
   type AppendResult,
@@ -21,7 +20,9 @@ import { createEngine } from './engine.ts'
 import type { ConnectionId, ConnectionTraits, Effect, Event, Report } from './events.ts'
 import type { EngineOptions } from './options.ts'
 import { answerCheck, type Hooks } from './run-checks.ts'
-import type { EngineSizes, SyncStatus } from './status.ts'
+import { createInflow, type Inflow } from './run-inflow.ts'
+import { createTurns } from './run-turns.ts'
+import type { ConnectionSizes, EngineSizes, SyncStatus } from './status.ts'
 
 export { type Attached, type AttachOptions, attach, type Channel, type Connect, type Receiver } from './run-channel.ts'
 export type { Hooks } from './run-checks.ts'
@@ -39,9 +40,9 @@ export interface Port {
   /** Whether another page may be handed over. If not, `Link.drained` is to be called when it may. */
   room(): boolean
   close(code: number, reason: string): void
-  /** Stop, or go on, reading from it. */
-  pause(): void
-  resume(): void
+  /** Stop, or go on, reading from it. `pending`: what is not durable or answered yet; `turn`: others are served first. */
+  pause(why: 'pending' | 'turn'): void
+  resume(why: 'pending' | 'turn'): void
 }
 
 /** What a connection tells the runner. */
@@ -54,6 +55,8 @@ export interface Link {
   leave(ids: readonly string[]): void
   drained(): void
   closed(): void
+  /** What it costs at the moment. */
+  sizes(): ConnectionSizes
 }
 
 export interface RunOptions extends Omit<EngineOptions, 'self' | 'asks'> {
@@ -101,7 +104,11 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
       tombstones: hooks.isTombstone !== undefined,
     },
   })
+  const turns = createTurns(soon)
   const ports = new Map<ConnectionId, Port>()
+  const inflows = new Map<ConnectionId, Inflow>()
+  /** Connections that are gone and left something behind that is still to be handled, oldest first. */
+  const leaving = new Map<ConnectionId, () => void>()
   const outboxes = new Map<ConnectionId, Sent[]>()
   const listeners = new Set<(report: Report) => void>()
   const waiting = new Set<() => void>()
@@ -192,11 +199,19 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
   function command(effect: Extract<Effect, { type: 'close' } | { type: 'pause' | 'resume' }>): void {
     const port = ports.get(effect.connection)
     if (port === undefined) return
+    const inflow = inflows.get(effect.connection)
     if (effect.type === 'close') {
       sendOutbox(effect.connection, port)
+      // What follows is not even decoded.
+      inflow?.drop()
       port.close(effect.code, effect.reason)
-    } else if (effect.type === 'pause') port.pause()
-    else port.resume()
+    } else if (effect.type === 'pause') {
+      inflow?.hold(true)
+      port.pause('pending')
+    } else {
+      inflow?.hold(false)
+      port.resume('pending')
+    }
   }
 
   function readPage({ connection, ticket, id, after, bytesMax }: Extract<Effect, { type: 'page' }>): void {
@@ -243,8 +258,12 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     outboxes.delete(connection)
     if (sent === undefined || port === undefined) return
     port.send(sent)
-    // One page is handed over at a time: the next is read when there is room for it.
-    if (sent.some(({ message }) => message.action === 'content') && port.room()) tell({ type: 'drained', connection })
+    // One page is handed over at a time: the next is read when there is room for it, and when it is its turn.
+    const bytes = contentBytes(sent)
+    if (bytes === undefined) return
+    const inflow = inflows.get(connection)
+    inflow?.paged(bytes)
+    if (port.room()) inflow?.drained()
   }
 
   function setAlarm(): void {
@@ -281,25 +300,49 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     connect(port) {
       const id = ++connections
       ports.set(id, port)
+      const ended = () => {
+        inflows.delete(id)
+        leaving.delete(id)
+        if (!ports.delete(id)) return
+        outboxes.delete(id)
+        tell({ type: 'disconnected', connection: id })
+      }
+      const inflow = createInflow({
+        turns,
+        immediate: port.traits.local,
+        take(one) {
+          if (one instanceof ProtocolError) tell({ type: 'malformed', connection: id, error: one })
+          else inbox.push({ type: 'received', connection: id, message: one.message, bytes: one.bytes })
+        },
+        flush() {
+          if (!turning && inbox.length > 0) turn()
+        },
+        drained: () => tell({ type: 'drained', connection: id }),
+        ended,
+        pause: () => port.pause('turn'),
+        resume: () => port.resume('turn'),
+      })
+      inflows.set(id, inflow)
       tell({ type: 'connected', connection: id, traits: port.traits })
       return {
         id,
-        receive(decoded) {
-          for (const one of decoded) {
-            // What follows in the frame is not even decoded once the connection was closed for what came before.
-            if (!ports.has(id)) return
-            if (one instanceof ProtocolError) tell({ type: 'malformed', connection: id, error: one })
-            else inbox.push({ type: 'received', connection: id, message: one.message, bytes: one.bytes })
-          }
-          if (!turning && inbox.length > 0) turn()
-        },
+        receive: (decoded) => inflow.receive(decoded),
         ask: (ids) => tell({ type: 'wanted', connection: id, ids }),
         leave: (ids) => tell({ type: 'unwanted', connection: id, ids }),
-        drained: () => tell({ type: 'drained', connection: id }),
+        drained: () => inflow.drained(),
         closed() {
-          if (!ports.delete(id)) return
-          outboxes.delete(id)
-          tell({ type: 'disconnected', connection: id })
+          if (!ports.has(id)) return
+          ports.set(id, deaf(port))
+          leaving.set(id, ended)
+          inflow.end()
+          const [oldest] = leaving
+          if (leaving.size <= LEAVING_MAX || oldest === undefined) return
+          inflows.get(oldest[0])?.drop()
+          oldest[1]()
+        },
+        sizes() {
+          const sizes = engine.sizesOf(id)
+          return inflow.waits ? { ...sizes, idle: false } : sizes
         },
       }
     },
@@ -316,6 +359,25 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
       alarm?.abort.abort()
     },
   }
+}
+
+/** Each may have left a whole frame behind. */
+const LEAVING_MAX = 16
+
+/** A connection that is gone: it is told nothing, and there is no room for pages. */
+function deaf({ traits, principal }: Port): Port {
+  return { traits, principal, send() {}, room: () => false, close() {}, pause() {}, resume() {} }
+}
+
+/** Bytes of the transactions that are sent; `undefined` if there is no content. */
+function contentBytes(sent: readonly Sent[]): number | undefined {
+  let bytes: number | undefined
+  for (const { message } of sent) {
+    if (message.action !== 'content') continue
+    bytes ??= 0
+    for (const { transactions } of message.runs) for (const transaction of transactions) bytes += transaction.length
+  }
+  return bytes
 }
 
 /** After everything that is readable now was read, where the runtime can say so. */

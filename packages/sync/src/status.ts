@@ -25,6 +25,23 @@ export interface EngineSizes {
   readonly queued: number
   readonly checks: number
   readonly recentBytes: number
+  /** Received from connections other than upstreams, and neither durable nor answered. */
+  readonly pendingBytes: number
+}
+
+export interface ConnectionSizes {
+  readonly subscriptions: number
+  readonly pendingBytes: number
+  /** Nothing that it asked for is under way. */
+  readonly idle: boolean
+}
+
+export function connectionSizes(connection: Connection | undefined): ConnectionSizes {
+  if (connection === undefined) return { subscriptions: 0, pendingBytes: 0, idle: true }
+  const { views, lanes, reading, ready, pools } = connection
+  const pendingBytes = pools[0]?.bytes ?? 0
+  const idle = pendingBytes === 0 && lanes.size === 0 && reading === undefined && ready.every(({ size }) => size === 0)
+  return { subscriptions: views.size, pendingBytes, idle }
 }
 
 export function statusOf(core: Core, id: string): SyncStatus {
@@ -69,5 +86,6 @@ export function sizesOf(core: Core): EngineSizes {
     queued: core.unsettled,
     checks: core.checks.size,
     recentBytes: core.recentBytes,
+    pendingBytes: core.pool.bytes,
   }
 }

@@ -62,6 +62,10 @@ export function subscribeInStep(core: Core, connection: Connection, id: string):
 function hold(core: Core, connection: Connection, id: string, belief: Belief): boolean {
   if (!connection.views.has(id)) {
     if (connection.views.size >= core.limits.subscriptionsMax) return false
+    if (connection.account !== undefined) {
+      if (connection.account.subscriptions >= core.limits.accountSubscriptionsMax) return false
+      connection.account.subscriptions += 1
+    }
     addSubscriber(core, connection, id)
   }
   connection.views.set(id, belief)
@@ -126,6 +130,7 @@ export function markExact(view: View, stored: KnownState): void {
 
 export function unsubscribe(core: Core, connection: Connection, id: string): void {
   if (!connection.views.delete(id)) return
+  if (connection.account !== undefined) connection.account.subscriptions -= 1
   const subscribers = core.subscribers.get(id)
   if (subscribers === connection) core.subscribers.delete(id)
   else if (subscribers instanceof Set) {

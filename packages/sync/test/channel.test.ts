@@ -59,6 +59,8 @@ test('a peer that does not read its answers is not read from until it does', asy
   for (let index = 0; index < 100; index++)
     for (const frame of codec.encode([{ action: 'load', id: `co_z${index}`, known: EMPTY }], 1_000))
       seen.receiver?.frame(frame)
+  // Others had their turn too, which alone would not keep it from being read.
+  await settled()
   expect([seen.paused, seen.resumed]).toEqual([1, 0])
   seen.unsent = 0
   seen.receiver?.drained()

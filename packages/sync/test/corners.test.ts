@@ -38,6 +38,7 @@ const NO_SIZES = {
   queued: 0,
   checks: 0,
   recentBytes: 0,
+  pendingBytes: 0,
 }
 
 test('32: who may write but not read is not sent the document, whatever it says that it holds', async () => {

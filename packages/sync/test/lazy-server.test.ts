@@ -262,7 +262,7 @@ test('27: LOADs for ids that do not exist leave a subscription while the connect
   const server = await world.node('server')
   const peer = world.peer('peer', server)
   for (let index = 0; index < 5_000; index++) peer.load(`missing-${index}`)
-  await settled()
+  while (server.runner.sizes().subscriptions < 5_000) await settled()
   expect(server.runner.sizes()).toMatchObject({ holdings: 0, documents: 5_000 })
   peer.link.closed()
   await settled()
@@ -276,6 +276,7 @@ test('27: LOADs for ids that do not exist leave a subscription while the connect
     queued: 0,
     checks: 0,
     recentBytes: 0,
+    pendingBytes: 0,
   })
 })
 

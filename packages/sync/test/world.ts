@@ -177,7 +177,7 @@ export interface World {
   peer(
     name: string,
     server: Node,
-    traits?: Partial<Traits> & { local?: boolean; upstream?: boolean; principal?: unknown },
+    traits?: Partial<Traits> & { local?: boolean; upstream?: boolean; account?: string; principal?: unknown },
   ): Peer
 }
 

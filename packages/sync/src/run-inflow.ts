@@ -1,0 +1,125 @@
+/**
+ * Inflow: what one connection brought and what room it has, handed to the engine in fair turns.
+ *
+ * Frames are decoded as far as they are handled, so a frame of a million messages costs its bytes and no more. While something of
+ * it waits, the connection is not read. What came before a peer closed is still handled; what came before we closed is not.
+ * Not here: what a message means, who is next (`run-turns.ts`).
+ */
+import type { Decoded } from '@tidemark/protocol'
+import { ProtocolError } from '@tidemark/protocol'
+import { STEP_BYTES, type Turns } from './run-turns.ts'
+
+export interface Inflow {
+  receive(decoded: Iterable<Decoded>): void
+  /** A page of this size was handed over. */
+  paged(bytes: number): void
+  /** There is room for another page. */
+  drained(): void
+  /** The peer is gone: ends when what it brought before is handled. */
+  end(): void
+  /** Handles nothing while it is held, because too much is under way. */
+  hold(to: boolean): void
+  /** Drops what is not handled yet. */
+  drop(): void
+  /** Something is not handled yet. */
+  readonly waits: boolean
+}
+
+export interface InflowOptions {
+  readonly turns: Turns
+  /** What this process itself says is handled at once. */
+  readonly immediate: boolean
+  take(one: Decoded): void
+  /** Handles what was taken. */
+  flush(): void
+  drained(): void
+  ended(): void
+  pause(): void
+  resume(): void
+}
+
+export function createInflow(options: InflowOptions): Inflow {
+  const { take, flush } = options
+  const turn = options.turns.create(work)
+  let frames: Iterator<Decoded>[] = []
+  let paused = false
+  let room = false
+  let held = false
+  let ending = false
+  let over = false
+
+  const mayGo = () => options.immediate || !turn.spent
+
+  function work(): void {
+    handleFrames()
+    if (room && mayGo()) {
+      room = false
+      options.drained()
+    }
+    if (over) return
+    if (room || (frames.length > 0 && !held)) turn.ask()
+    setPaused(frames.length > 0)
+    if (ending && frames.length === 0) finish()
+  }
+
+  function handleFrames(): void {
+    let taken = false
+    for (;;) {
+      const [frame] = frames
+      if (frame === undefined || !mayGo() || (held && !options.immediate)) break
+      const next = frame.next()
+      turn.spend(STEP_BYTES)
+      if (next.done === true) frames.shift()
+      else {
+        if (!(next.value instanceof ProtocolError)) turn.spend(next.value.bytes)
+        take(next.value)
+        taken = true
+      }
+    }
+    if (taken) flush()
+  }
+
+  function setPaused(to: boolean): void {
+    if (paused === to || ending) return
+    paused = to
+    if (to) options.pause()
+    else options.resume()
+  }
+
+  function drop(): void {
+    over = true
+    frames = []
+    turn.leave()
+  }
+
+  function finish(): void {
+    if (over) return
+    drop()
+    options.ended()
+  }
+
+  return {
+    receive(decoded) {
+      if (over) return
+      frames.push(decoded[Symbol.iterator]())
+      if (frames.length === 1 && !turn.waits) work()
+    },
+    paged: (bytes) => turn.spend(bytes),
+    drained() {
+      room = true
+      if (!turn.waits && !over) work()
+    },
+    end() {
+      ending = true
+      if (frames.length === 0) finish()
+    },
+    hold(to) {
+      held = to
+      if (!held && frames.length > 0 && !over) turn.ask()
+    },
+    drop,
+    get waits() {
+      return frames.length > 0 || room
+    },
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * Flow: whose turn it is, and how much of what connections bring may wait in memory. Counted in messages and bytes, never in time.
+ */
+import { EMPTY } from '@tidemark/known-state'
+import type { Decoded } from '@tidemark/protocol'
+import { describe, expect, test } from 'vitest'
+import { PORTION_BYTES, STEP_BYTES } from '../src/run-turns.ts'
+import { append, content, createWorld, type Node, settled } from './world.ts'
+
+const MESSAGE_BYTES = 100
+/** Messages of one portion, and the one that uses it up. */
+const PORTION_MESSAGES = Math.ceil(PORTION_BYTES / (MESSAGE_BYTES + STEP_BYTES))
+
+/** Turns of the event loop by hand. */
+function handTurned() {
+  let due: (() => void)[] = []
+  return {
+    soon: (callback: () => void) => void due.push(callback),
+    get idle() {
+      return due.length === 0
+    },
+    turn() {
+      const now = due
+      due = []
+      for (const callback of now) callback()
+    },
+  }
+}
+
+/** A frame of `count` LOADs; `taken` tells how far it was decoded. */
+function flood(name: string, count: number) {
+  const taken = { messages: 0 }
+  function* frame(): Generator<Decoded> {
+    for (; taken.messages < count; taken.messages++)
+      yield { message: { action: 'load', id: `${name}${taken.messages}`, known: EMPTY }, bytes: MESSAGE_BYTES }
+  }
+  return { frame: frame(), taken }
+}
+
+async function serverByHand(options: Parameters<ReturnType<typeof createWorld>['node']>[1] = {}) {
+  const world = createWorld()
+  const hand = handTurned()
+  return { world, hand, server: await world.node('server', { soon: hand.soon, ...options }) }
+}
+
+describe('turns', () => {
+  test('a frame of 500,000 messages delays the LOADs of another connection by one round each', async () => {
+    const { world, hand, server } = await serverByHand()
+    const [sender, other] = [world.peer('sender', server), world.peer('other', server)]
+    // What is answered to the flood is of no interest, and would fill the trace.
+    const { frame, taken } = flood('f', 500_000)
+    world.trace.length = 0
+    sender.link.receive(frame)
+    for (let round = 1; round <= 20; round++) {
+      other.load(`mine${round}`)
+      expect(other.heard).toHaveLength(round)
+      expect(taken.messages).toBeLessThanOrEqual(round * PORTION_MESSAGES)
+      world.trace.length = 0
+      hand.turn()
+    }
+    expect(sender.paused).toBe(true)
+    sender.link.closed()
+    await server.runner.close()
+  })
+
+  test('floods of many connections are served in order of waiting, each as much as the others', async () => {
+    const { world, hand, server } = await serverByHand()
+    const floods = Array.from({ length: 10 }, (_, index) => flood(`f${index}-`, 5_000))
+    for (const [index, { frame }] of floods.entries()) world.peer(`sender${index}`, server).link.receive(frame)
+    for (let turn = 0; turn < 50; turn++) {
+      world.trace.length = 0
+      hand.turn()
+      const counts = floods.map(({ taken }) => taken.messages)
+      expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(PORTION_MESSAGES)
+    }
+    expect(Math.min(...floods.map(({ taken }) => taken.messages))).toBeGreaterThan(10 * PORTION_MESSAGES)
+  })
+
+  test('a stream to a reader that always has room lets others in between its pages', async () => {
+    const big = append('big', 'a:0-1')
+    const payload = new TextEncoder().encode(JSON.stringify('x'.repeat(60_000)))
+    const runs = Array.from({ length: 200 }, (_, index) => ({
+      session: `s${index}`,
+      after: 0,
+      transactions: [payload],
+      seal: payload.slice(0, 4),
+    }))
+    const { world, hand, server } = await serverByHand({ holds: [{ ...big, runs }] })
+    const [reader, other] = [world.peer('reader', server), world.peer('other', server)]
+    reader.load('big')
+    const portion = Math.ceil(PORTION_BYTES / payload.length)
+    for (let round = 1; round <= 20; round++) {
+      other.load(`mine${round}`)
+      expect(other.heard).toHaveLength(round)
+      expect(reader.heard.length).toBeLessThanOrEqual(round * portion)
+      hand.turn()
+    }
+    for (let turn = 0; turn < 200 && !hand.idle; turn++) hand.turn()
+    expect(reader.heard).toHaveLength(runs.length)
+  })
+
+  test('what a connection brought before its peer closed it is handled, what came before we closed it is not', async () => {
+    const { world, hand, server } = await serverByHand()
+    const [sender, liar] = [world.peer('sender', server), world.peer('liar', server)]
+    const contents = Array.from({ length: 2_000 }, (_, index) => content(`d${index}`, 'a:0-1'))
+    sender.say(...contents)
+    sender.link.closed()
+    expect(server.runner.sizes().queued).toBeLessThan(2_000)
+    const { frame, taken } = flood('f', 2_000)
+    liar.link.receive(frame)
+    liar.say({ action: 'hello', version: 99, features: [], peer: 'x' } as never)
+    for (let turn = 0; turn < 500 && !hand.idle; turn++) hand.turn()
+    await settled()
+    for (let turn = 0; turn < 500 && !hand.idle; turn++) hand.turn()
+    expect(taken.messages).toBe(2_000)
+    expect(liar.closed?.code).toBe(1002)
+    const stored = server.spy.real.knownStates(contents.map(({ id }) => id)) as readonly unknown[]
+    expect(stored.filter((state) => state !== undefined)).toHaveLength(2_000)
+    expect(server.runner.sizes()).toMatchObject({ connections: 1, queued: 0, pendingBytes: 0 })
+  })
+})
+
+describe('pools', () => {
+  /** Appends answer when `release` is called. */
+  function hold(server: Node): () => void {
+    let release: () => void = () => {}
+    const slow = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    server.spy.replace = {
+      append: async (batch, options) => {
+        await slow
+        return server.spy.real.append(batch, options)
+      },
+    }
+    return release
+  }
+
+  test('a connection that has too much under way is not even decoded further, in the middle of a frame', async () => {
+    const world = createWorld()
+    const server = await world.node('server', { limits: { pendingBytesMax: 10_000 } })
+    const release = hold(server)
+    const writer = world.peer('writer', server)
+    let taken = 0
+    function* frame(): Generator<Decoded> {
+      for (; taken < 1_000; taken++) yield { message: content(`d${taken}`, 'a:0-1'), bytes: MESSAGE_BYTES }
+    }
+    writer.link.receive(frame())
+    await settled()
+    // Within a portion nothing is told to the engine yet.
+    expect(taken).toBeLessThanOrEqual(PORTION_MESSAGES)
+    expect(writer.paused).toBe(true)
+    release()
+    while (writer.heard.length < 1_000) await settled()
+    expect(writer.paused).toBe(false)
+    expect(server.runner.sizes()).toMatchObject({ queued: 0, pendingBytes: 0 })
+  })
+
+  test('connections of one account share a bound, others are not held up by it', async () => {
+    const world = createWorld()
+    const server = await world.node('server', { limits: { accountPendingBytesMax: 4_000 } })
+    const release = hold(server)
+    const [first, second] = ['first', 'second'].map((name) => world.peer(name, server, { account: 'ada' }))
+    const other = world.peer('other', server, { account: 'ben' })
+    first?.say(content('d1', 'a:0-1'), content('d2', 'a:0-1'))
+    expect(first?.paused).toBe(false)
+    second?.say(content('d3', 'a:0-1'))
+    other.say(content('d4', 'a:0-1'))
+    expect([first?.paused, second?.paused, other.paused]).toEqual([false, true, false])
+    release()
+    await settled()
+    expect([first?.paused, second?.paused, other.paused]).toEqual([false, false, false])
+    expect(world.trace.filter((line) => line.includes('KNOWN'))).toHaveLength(4)
+  })
+
+  test('all connections but upstreams share a bound, also with what connections that are gone left to be stored', async () => {
+    const world = createWorld()
+    const server = await world.node('server', { limits: { allPendingBytesMax: 3_000 } })
+    const release = hold(server)
+    const gone = world.peer('gone', server)
+    gone.say(content('d1', 'a:0-1'), content('d2', 'a:0-1'))
+    gone.link.closed()
+    expect(server.runner.sizes().pendingBytes).toBeGreaterThan(2_000)
+    const [late, upstream] = [world.peer('late', server), world.peer('upstream', server, { upstream: true })]
+    late.say(content('d3', 'a:0-1'))
+    upstream.say(content('d4', 'a:0-1'))
+    expect([late.paused, upstream.paused]).toEqual([true, false])
+    release()
+    await settled()
+    expect(late.paused).toBe(false)
+    expect(server.runner.sizes()).toMatchObject({ queued: 0, pendingBytes: 0 })
+  })
+
+  test('requests that were parked when their connection closed leave nothing in any pool', async () => {
+    const world = createWorld()
+    const server = await world.node('server')
+    server.spy.replace = { knownStates: () => new Promise(() => {}) }
+    const peer = world.peer('peer', server, { account: 'ada' })
+    for (let index = 0; index < 10; index++) peer.load(`d${index}`)
+    expect(peer.link.sizes()).toMatchObject({ idle: false })
+    expect(server.runner.sizes().pendingBytes).toBeGreaterThan(0)
+    peer.link.closed()
+    expect(server.runner.sizes()).toMatchObject({ connections: 0, parked: 0, pendingBytes: 0 })
+  })
+
+  test('connections of one account may have so many documents together, and say so', async () => {
+    const world = createWorld()
+    const server = await world.node('server', { limits: { accountSubscriptionsMax: 3 } })
+    const [first, second] = ['first', 'second'].map((name) => world.peer(name, server, { account: 'ada' }))
+    const other = world.peer('other', server, { account: 'ben' })
+    for (const id of ['d1', 'd2']) first?.load(id)
+    for (const id of ['d1', 'd3']) second?.load(id)
+    other.load('d1')
+    await settled()
+    expect(second?.heard).toMatchObject([
+      { action: 'known', id: 'd1' },
+      { action: 'error', id: 'd3', code: 'limit' },
+    ])
+    expect(other.heard).toMatchObject([{ action: 'known' }])
+    first?.link.closed()
+    second?.load('d3')
+    await settled()
+    expect(second?.heard.at(-1)).toMatchObject({ action: 'known', id: 'd3' })
+  })
+})
