@@ -3,11 +3,10 @@
  *
  * A torn record is discarded by LevelDB itself: that is no corruption, the log ends at the last whole one.
  */
-import { cpSync, readdirSync, statSync, truncateSync } from 'node:fs'
-import { join } from 'node:path'
+import { cpSync, statSync, truncateSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { leveldbStorage } from '../src/index.ts'
-import { accepted, bytesOf, content, type Home, home, readAll } from './support.ts'
+import { accepted, bytesOf, content, type Home, home, logIn, readAll } from './support.ts'
 
 let place: Home
 
@@ -16,12 +15,6 @@ beforeEach(() => {
 })
 
 afterEach(() => place.remove())
-
-function logIn(folder: string): string {
-  const logs = readdirSync(folder).filter((name) => name.endsWith('.log'))
-  expect(logs).toHaveLength(1)
-  return join(folder, logs[0] as string)
-}
 
 const BATCH = 2
 

@@ -1,7 +1,7 @@
 /**
  * Folders that are removed, databases that fail on purpose, and the subjects of the conformance kit.
  */
-import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EMPTY } from '@tidemark/known-state'
@@ -112,6 +112,7 @@ export function folderSubject(options: Omit<LeveldbFolderOptions, 'path'> = {}):
     storage: at(place.folder()),
     reopen: () => at(place.folder()),
     kill: () => at(asKilled(place)),
+    loseTail: () => at(asTorn(place)),
     second: () => at(place.folder()),
     readOnly: () => at(place.folder(), { readOnly: true }),
     failNext,
@@ -127,6 +128,21 @@ function asKilled(place: Home): string {
   const copy = place.folder('killed')
   if (existsSync(place.folder())) cpSync(place.folder(), copy, { recursive: true })
   return copy
+}
+
+/** The same without the end of the last record of the log. */
+function asTorn(place: Home): string {
+  const copy = asKilled(place)
+  const log = logIn(copy)
+  truncateSync(log, statSync(log).size - 10)
+  return copy
+}
+
+/** The file in which LevelDB writes what is new. */
+export function logIn(folder: string): string {
+  const logs = readdirSync(folder).filter((name) => name.endsWith('.log'))
+  if (logs.length !== 1) throw new Error(`expected one log in ${folder}, found ${logs.length}`)
+  return join(folder, logs[0] as string)
 }
 
 /** The kit's subject over a database that is handed in and outlives its stores. */

@@ -1,7 +1,7 @@
 /**
  * Folders that are removed, drivers that fail or count, and the subject of the conformance kit.
  */
-import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { EMPTY } from '@tidemark/known-state'
@@ -88,6 +88,7 @@ export function fileSubject(options: Omit<SqliteStorageOptions, 'path'> & { driv
     storage: at(home.file()),
     reopen: () => at(home.file()),
     kill: () => at(asKilled(home)),
+    loseTail: () => at(asTorn(home)),
     second: () => at(home.file()),
     readOnly: () => at(home.file(), { readOnly: true }),
     failNext: (access, code) => {
@@ -103,6 +104,14 @@ function asKilled(home: Folder): string {
   for (const suffix of ['', '-wal'])
     if (existsSync(home.file() + suffix)) cpSync(home.file() + suffix, copy + suffix, { recursive: true })
   return existsSync(dirname(copy)) ? copy : home.file('killed.db')
+}
+
+/** The same without the end of the last frame of the log: a commit that is not whole. */
+function asTorn(home: Folder): string {
+  const copy = asKilled(home)
+  const log = `${copy}-wal`
+  truncateSync(log, statSync(log).size - 10)
+  return copy
 }
 
 const utf8 = new TextEncoder()

@@ -4,7 +4,7 @@ import { memoryStorage } from '../src/index.ts'
 import { shelf } from './shelf.ts'
 
 /** What a store that keeps nothing cannot be asked. */
-const LASTING = ['reopen', 'kill', 'second', 'readOnly', 'failNext']
+const LASTING = ['reopen', 'kill', 'loseTail', 'second', 'readOnly', 'failNext']
 
 const lasting = ({ needs }: StorageCase) => needs.some((need) => LASTING.includes(need))
 
@@ -45,8 +45,8 @@ describe('a shelf that keeps what is in memory', () => {
 })
 
 describe('the kit', () => {
-  test('has at least 60 cases, each with a name of its own that begins with its group', () => {
-    expect(storageCases.length).toBeGreaterThanOrEqual(60)
+  test('has at least 90 cases, each with a name of its own that begins with its group', () => {
+    expect(storageCases.length).toBeGreaterThanOrEqual(90)
     expect(new Set(storageCases.map(({ name }) => name)).size).toBe(storageCases.length)
     for (const { name, group } of storageCases) expect(name.startsWith(`${group}: `)).toBe(true)
   })

@@ -27,6 +27,32 @@ const lastingLiar = (lie: (honest: Storage) => Partial<Storage>): MakeStorage =>
       storage: lying(honest.storage),
       reopen: () => lying(honest.reopen?.()),
       kill: () => lying(honest.kill?.()),
+      loseTail: () => lying(honest.loseTail?.()),
+    } satisfies Subject
+  }
+}
+
+/** A shelf on which something of the last append is left after the power was lost. */
+const tornLiar = (left: (batch: readonly Append[]) => readonly Append[]): MakeStorage => {
+  return () => {
+    const honest = shelf()
+    let last: readonly Append[] = []
+    const append: Storage['append'] = (batch, options) => {
+      last = batch
+      return honest.storage.append(batch, options)
+    }
+    return {
+      ...honest,
+      storage: { ...honest.storage, append },
+      loseTail() {
+        const after = honest.loseTail?.() as Storage
+        const open: Storage['open'] = async (options) => {
+          const opened = await after.open(options)
+          await after.append(left(last))
+          return opened
+        }
+        return { ...after, open }
+      },
     } satisfies Subject
   }
 }
@@ -463,6 +489,23 @@ const LIARS: readonly (readonly [what: string, group: string, make: MakeStorage]
           ),
       }
     }),
+  ],
+  [
+    'keeps half of what was torn when the power was lost',
+    'disk',
+    tornLiar((batch) => batch.map((content) => ({ ...content, runs: content.runs.slice(0, 1) }))),
+  ],
+  ['keeps content that was torn without its marks', 'disk', tornLiar((batch) => batch)],
+  [
+    'honours a mark of what it lost with the power',
+    'disk',
+    lastingLiar((honest) => ({
+      async open(options) {
+        const opened = await honest.open(options)
+        const history = opened.history?.map((generation, index) => ({ ...generation, sequence: 1000 * index }))
+        return history === undefined ? opened : { ...opened, history }
+      },
+    })),
   ],
 ]
 

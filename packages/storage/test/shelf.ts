@@ -3,14 +3,23 @@
  */
 import type { Subject } from '../src/conformance.ts'
 import { type Fault, faults } from '../src/conformance.ts'
-import { type Generation, memoryStorage, type Opened, type Storage, StorageError } from '../src/index.ts'
+import {
+  type Generation,
+  memoryStorage,
+  type Opened,
+  type Storage,
+  StorageError,
+  type SynchronousStorage,
+} from '../src/index.ts'
 
 const READS = ['knownStates', 'headers', 'read', 'verifierStates', 'marks', 'list', 'count', 'changes', 'readMap']
 const WRITES = ['append', 'mergeMap', 'erase']
 
 export function shelf(): Subject {
-  const kept = memoryStorage()
+  let kept = memoryStorage()
   kept.open()
+  /** All writes so far. */
+  const written: ((store: SynchronousStorage) => unknown)[] = []
   const generations: Generation[] = []
   let holder: Storage | undefined
   let broken: { readonly access: 'read' | 'write'; readonly code: 'IO' | 'QUOTA' } | undefined
@@ -38,7 +47,9 @@ export function shelf(): Subject {
       guarded[method] = (...args: unknown[]) => {
         const last = args.at(-1) as { readonly signal?: AbortSignal } | undefined
         ready(last?.signal, WRITES.includes(method))
-        return call(...args)
+        const answer = call(...args)
+        if (WRITES.includes(method)) written.push((store) => (store[method as keyof Storage] as typeof call)(...args))
+        return answer
       }
     }
     const storage: Storage = {
@@ -69,6 +80,13 @@ export function shelf(): Subject {
     reopen: () => handle(),
     kill() {
       holder = undefined
+      return handle()
+    },
+    loseTail() {
+      holder = undefined
+      kept = memoryStorage()
+      kept.open()
+      for (const write of written.slice(0, -1)) write(kept)
       return handle()
     },
     second: () => handle(),

@@ -17,6 +17,11 @@ export interface Subject {
    * its locks are gone.
    */
   kill?(): Awaitable<Storage>
+  /**
+   * Another handle on the same data as a machine leaves them that lost power: as after `kill`, and the last write reached the disk
+   * in part or not at all.
+   */
+  loseTail?(): Awaitable<Storage>
   /** Another handle on the same data while `storage` is open, as a second process would make it. */
   second?(): Awaitable<Storage>
   /** A handle on the same data that may not write, after the last one was closed. */
@@ -34,7 +39,7 @@ export interface Subject {
 export type MakeStorage = () => Awaitable<Storage | Subject>
 
 /** What a case cannot do without: a capability that the store states, or something of its subject. */
-export type Need = keyof Capabilities | 'reopen' | 'kill' | 'second' | 'readOnly' | 'failNext'
+export type Need = keyof Capabilities | 'reopen' | 'kill' | 'loseTail' | 'second' | 'readOnly' | 'failNext'
 
 export type Outcome = 'passed' | `skipped: needs ${Need}`
 

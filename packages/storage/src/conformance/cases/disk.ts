@@ -3,6 +3,7 @@
  */
 import { EMPTY } from '@tidemark/known-state'
 import type { Append, AppendResult, Awaitable, Storage } from '../../contract.ts'
+import { isHonoured } from '../../generation.ts'
 import { failsWith, failure, holds, same, show, started } from '../assert.ts'
 import { accepted, bytes, text } from '../build.ts'
 import { readsBack } from '../model.ts'
@@ -11,6 +12,7 @@ import { group, type StorageCase, scenario } from '../subject.ts'
 const ONE = bytes.content('x', [bytes.run('a', 0, 3), bytes.run('b', 0, 3)])
 const MORE = bytes.content('x', [bytes.run('a', 3, 6), bytes.run('b', 3, 6)], { header: false })
 const OTHER = bytes.content('y', [bytes.run('a', 0, 3), bytes.run('b', 0, 3)])
+const IN_TURN: readonly Append[] = [ONE, OTHER, MORE]
 
 export const disk: readonly StorageCase[] = group('disk', [
   scenario('a failing read is an error and never absence', ['failNext'], async ({ storage, subject }) => {
@@ -105,6 +107,39 @@ export const disk: readonly StorageCase[] = group('disk', [
     },
   ),
 
+  scenario(
+    'a tail that was lost with the power leaves all before it, and the next append is readable',
+    ['loseTail'],
+    async ({ storage, subject, open }) => {
+      await appendInTurn(storage)
+      const again = await open(subject.loseTail?.())
+      const left = await prefixOf(again.storage)
+      for (const content of IN_TURN.slice(left)) accepted((await again.storage.append([content]))[0])
+      await readsBack(again.storage, [ONE, MORE])
+      await readsBack(again.storage, [OTHER])
+    },
+  ),
+
+  scenario(
+    'what was lost with the power may come differently, and marks that were taken of it are not honoured',
+    ['loseTail', 'changes'],
+    async ({ storage, opened, subject, open }) => {
+      await appendInTurn(storage)
+      const mark = { id: opened.generation.id, sequence: await sequenceOf(storage) }
+      const again = await open(subject.loseTail?.())
+      const left = await prefixOf(again.storage)
+      // Nothing was lost: then there is nothing to tell apart.
+      if (left === IN_TURN.length) return
+      const honoured = async () => isHonoured(mark, again.opened.history ?? [], await sequenceOf(again.storage))
+      same(await honoured(), false, 'whether a mark of what was lost is honoured')
+      const others = ['z', 'zz', 'zzz'].map((id) => bytes.content(id))
+      const different = bytes.content('x', [bytes.run('a', 3, 6, { salt: 'different' })], { header: false })
+      for (const content of [...IN_TURN.slice(left, -1), ...others, different])
+        accepted((await again.storage.append([content]))[0])
+      same(await honoured(), false, 'whether it is, after as many changes again')
+    },
+  ),
+
   scenario('a second opener is told BUSY, or shares what is there', ['second'], async ({ storage, subject, open }) => {
     accepted((await storage.append([ONE]))[0])
     const outcome = await open(subject.second?.()).catch((cause: unknown) => cause)
@@ -156,6 +191,31 @@ async function notAcknowledged(storage: Storage, batch: readonly Append[], code:
     const [state] = await storage.knownStates([(batch[index] as Append).id])
     if (!('failed' in result)) same(state?.known, result.state?.known, 'state of a document that was answered for')
   }
+}
+
+/** One append after the other, each with a mark that says how many there were. */
+async function appendInTurn(storage: Storage): Promise<void> {
+  for (const [index, content] of IN_TURN.entries()) {
+    const marks = new Map([['appends', text(String(index + 1))]])
+    accepted((await storage.append([content], { marks }))[0])
+  }
+}
+
+async function sequenceOf(storage: Storage): Promise<number> {
+  return (await storage.changes({ since: 0, limit: 9 })).at(-1)?.sequence ?? 0
+}
+
+/** How many of them are there: whole, the first ones, and their marks with them. */
+async function prefixOf(storage: Storage): Promise<number> {
+  const [x, y] = await storage.knownStates(['x', 'y'])
+  const there = [x !== undefined, y !== undefined, x?.known.sessions.get('a') === 6].lastIndexOf(true) + 1
+  for (const id of ['x', 'y']) {
+    const contents = IN_TURN.slice(0, there).filter((content) => content.id === id)
+    if (contents.length > 0) await readsBack(storage, contents)
+  }
+  const marks = there === 0 ? [] : [['appends', text(String(there))]]
+  same(await storage.marks({ prefix: '', limit: 9 }), marks, 'the marks of what is there')
+  return there
 }
 
 /** x as after ONE or after ONE and MORE, y absent or as after OTHER. */
