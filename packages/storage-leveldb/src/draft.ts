@@ -3,7 +3,7 @@
  *
  * Many contents of one document cost one read and one write of its row, and what they append to a session becomes one piece.
  * A content is judged completely, then taken completely (atomic per content), and answered with the state after itself
- * (moments.ts).
+ * (`Moments`).
  * Not here: what is accepted (work.ts).
  */
 import type { StoredState } from '@tidemark/storage'
@@ -11,6 +11,7 @@ import {
   EMPTY_DIGEST,
   extendDigest,
   growParts,
+  Moments,
   type Overlap,
   type Part,
   type RunVerdict,
@@ -19,7 +20,6 @@ import { Entries } from './chunks.ts'
 import { type Operation, put, remove } from './database.ts'
 import { changeKey, documentKey, headerKey, verifierKey } from './keys.ts'
 import type { Large } from './large.ts'
-import { Moments } from './moments.ts'
 import { type Place, readRange } from './pieces.ts'
 import { type DocumentRow, type Entry, encodeRow } from './rows.ts'
 import type { Held } from './states.ts'
@@ -69,7 +69,8 @@ export class Draft {
 
   /** What is held after all that was taken so far, to be asked for at any time. */
   now(): () => StoredState {
-    return this.#moments.now()
+    const after = this.#moments.now
+    return () => this.#moments.state(after)
   }
 
   session(name: string): Entry | undefined {

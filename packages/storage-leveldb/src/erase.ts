@@ -5,7 +5,7 @@
  * compacts, it does not overwrite what was there: see README.md.
  */
 import type { StoredState, Version } from '@tidemark/storage'
-import { compareVersions, DamagedBlob } from '@tidemark/storage/adapter'
+import { compareVersions, DamagedBlob, stateOf } from '@tidemark/storage/adapter'
 import { Entries } from './chunks.ts'
 import { type Operation, remove } from './database.ts'
 import { writeRow } from './draft.ts'
@@ -13,7 +13,7 @@ import { damaged } from './errors.ts'
 import { headerKey, piecesFrom, verifierKey } from './keys.ts'
 import { firstPieces, pieces } from './pieces.ts'
 import type { DocumentRow, Entry } from './rows.ts'
-import { type Held, headerOf, readHeld, stateOf } from './states.ts'
+import { type Held, headerOf, readHeld } from './states.ts'
 import { type Store, write } from './store.ts'
 
 export async function erase(

@@ -5,7 +5,7 @@
  * one read; one id is answered at once where the database can. L2: what cannot be read is thrown, never answered as "not here".
  */
 import type { Awaitable, StoredState } from '@tidemark/storage'
-import { DamagedBlob } from '@tidemark/storage/adapter'
+import { DamagedBlob, stateOf } from '@tidemark/storage/adapter'
 import { damaged, naming } from './errors.ts'
 import { chunkKey, documentKey, headerKey } from './keys.ts'
 import { type DocumentRow, decodeChunk, decodeRow, type Entry } from './rows.ts'
@@ -52,7 +52,7 @@ async function manyStates(store: Store, ids: readonly string[]): Promise<(Stored
 
 /** If everything that it needs beside the row is remembered. */
 function stateAtOnce({ large, names, limits }: Store, id: string, row: DocumentRow): StoredState | undefined {
-  if (row.chunks.length === 0) return stateOf(row, row.entries, limits.pageBytes, (index) => names.name(index))
+  if (row.chunks.length === 0) return stateOf(row, row.entries, limits.pageBytes, ({ session }) => names.name(session))
   const remembered = large.get(id)
   return remembered?.sequence === row.sequence ? remembered.state : undefined
 }
@@ -136,37 +136,4 @@ function heldOf({ limits }: Store, row: DocumentRow, entries: readonly Entry[], 
   // The name of every session was found: there is a state.
   const state = stateOf(row, entries, limits.pageBytes, () => names[next++]) as StoredState
   return { row, entries, names, state }
-}
-
-const NONE: ReadonlyMap<string, never> = new Map<string, never>()
-
-/** The state as the contract has it; `undefined` if `name` does not know a session. `name` is asked in the order of entries. */
-export function stateOf(
-  row: DocumentRow,
-  entries: readonly Entry[],
-  pageBytes: number,
-  name: (session: number) => string | undefined,
-): StoredState | undefined {
-  const sessions = new Map<string, number>()
-  const digests = row.kind === 'bytes' ? new Map<string, string>() : undefined
-  let lastRuns: Map<string, number> | undefined
-  for (const entry of entries) {
-    const session = name(entry.session)
-    if (session === undefined) return undefined
-    sessions.set(session, entry.count)
-    if (entry.digest !== undefined) digests?.set(session, entry.digest)
-    if (entry.lastRun !== undefined) {
-      lastRuns ??= new Map()
-      lastRuns.set(session, entry.lastRun)
-    }
-  }
-  return {
-    known: { header: true, sessions },
-    kind: row.kind,
-    priority: row.priority,
-    digests: digests ?? NONE,
-    lastRuns: lastRuns ?? NONE,
-    paged: row.bytes > pageBytes,
-    erased: row.erased,
-  }
 }

@@ -6,11 +6,10 @@
  * Not here: what is accepted (work.ts).
  */
 import type { StoredState } from '@tidemark/storage'
-import { EMPTY_DIGEST, growParts, type Part, type RunVerdict } from '@tidemark/storage/adapter'
+import { EMPTY_DIGEST, growParts, Moments, type Part, type RunVerdict } from '@tidemark/storage/adapter'
 import { encodeFirst, FIRST_RUNS_BYTES_MAX } from './first.ts'
 import type { Heavy } from './heavy.ts'
 import { type DocumentRow, type Entry, encodeRow } from './known-blob.ts'
-import { Moments } from './moments.ts'
 import { SessionsHeld } from './sessions-held.ts'
 import type { Numbers, Store } from './store.ts'
 import { appendParts } from './tail.ts'

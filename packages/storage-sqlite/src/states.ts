@@ -5,7 +5,7 @@
  * L2: what cannot be read is thrown, it is never answered as "not here".
  */
 import type { StoredState } from '@tidemark/storage'
-import { compareIds, DamagedBlob } from '@tidemark/storage/adapter'
+import { compareIds, DamagedBlob, stateOf } from '@tidemark/storage/adapter'
 import { naming } from './errors.ts'
 import { decodeFirst } from './first.ts'
 import type { Heavy, Named } from './heavy.ts'
@@ -20,7 +20,7 @@ export function knownStates(store: Store, ids: readonly string[]): (StoredState 
     const id = ids[index] as string
     const row = naming(id, () => decodeRow(blob))
     if (row.chunks.length > 0) states[index] = heavyOf(store, id, row, sequence).state
-    else states[index] = stateOf(row, row.entries, store.limits.pageBytes, (session) => store.names.name(session))
+    else states[index] = stateOf(row, row.entries, store.limits.pageBytes, ({ session }) => store.names.name(session))
     if (states[index] === undefined) unnamed.push({ index, row })
   }
   if (unnamed.length === 0) return states
@@ -71,7 +71,7 @@ export function namedState(
   entries: readonly Entry[],
   names: ReadonlyMap<number, string>,
 ): StoredState {
-  const state = stateOf(row, entries, store.limits.pageBytes, (session) => names.get(session))
+  const state = stateOf(row, entries, store.limits.pageBytes, ({ session }) => names.get(session))
   if (state !== undefined) return state
   return naming(id, () => {
     throw new DamagedBlob('it names a session that is not in the file')
@@ -84,39 +84,6 @@ export function headers(store: Store, ids: readonly string[]): (Uint8Array | und
   for (const [index, blob] of store.sql.firsts.all(JSON.stringify(ids)))
     found[index as number] = naming(ids[index as number] as string, () => decodeFirst(blob as Uint8Array).header)
   return found
-}
-
-const NONE: ReadonlyMap<string, never> = new Map<string, never>()
-
-/** The state as the contract has it; `undefined` if `name` does not know a session. */
-function stateOf(
-  row: DocumentRow,
-  entries: readonly Entry[],
-  pageBytes: number,
-  name: (session: number) => string | undefined,
-): StoredState | undefined {
-  const sessions = new Map<string, number>()
-  const digests = row.kind === 'bytes' ? new Map<string, string>() : undefined
-  let lastRuns: Map<string, number> | undefined
-  for (const entry of entries) {
-    const session = name(entry.session)
-    if (session === undefined) return undefined
-    sessions.set(session, entry.count)
-    if (entry.digest !== undefined) digests?.set(session, entry.digest)
-    if (entry.lastRun !== undefined) {
-      lastRuns ??= new Map()
-      lastRuns.set(session, entry.lastRun)
-    }
-  }
-  return {
-    known: { header: true, sessions },
-    kind: row.kind,
-    priority: row.priority,
-    digests: digests ?? NONE,
-    lastRuns: lastRuns ?? NONE,
-    paged: row.bytes > pageBytes,
-    erased: row.erased,
-  }
 }
 
 function allEntries(store: Store, row: DocumentRow): Entry[] {

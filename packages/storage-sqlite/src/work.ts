@@ -215,13 +215,6 @@ export class Work {
   }
 }
 
-function* sessionsOf(contents: readonly Append[]): Generator<string> {
-  const seen = new Set<string>()
-  for (const { runs } of contents) {
-    for (const { session } of runs) {
-      if (seen.has(session)) continue
-      seen.add(session)
-      yield session
-    }
-  }
+function sessionsOf(contents: readonly Append[]): Set<string> {
+  return new Set(contents.flatMap(({ runs }) => runs.map(({ session }) => session)))
 }

@@ -1,0 +1,110 @@
+/**
+ * The states that an adapter answers: made of what it keeps of a document, and as they were after each content of a commit.
+ *
+ * For adapters that keep a row of each document and an entry of each session. Not here: how rows and entries are kept.
+ */
+import type { StoredState } from './contract.ts'
+
+/** What is held of one session. */
+export interface SessionEntry {
+  readonly count: number
+  /** At `count`; for `bytes` documents. */
+  readonly digest: string | undefined
+  /** Where the last sealed run begins; for `json` documents. */
+  readonly lastRun: number | undefined
+}
+
+/** What is held of a document besides. */
+export interface StateRow extends Pick<StoredState, 'kind' | 'priority' | 'erased'> {
+  /** Of header, transactions and seals. */
+  readonly bytes: number
+}
+
+const NONE: ReadonlyMap<string, never> = new Map<string, never>()
+
+/** The state as the contract has it; `undefined` if `nameOf` does not know a session. It is asked in the order of `entries`. */
+export function stateOf<Entry extends SessionEntry>(
+  row: StateRow,
+  entries: readonly Entry[],
+  pageBytes: number,
+  nameOf: (entry: Entry) => string | undefined,
+): StoredState | undefined {
+  const sessions = new Map<string, number>()
+  const digests = row.kind === 'bytes' ? new Map<string, string>() : undefined
+  let lastRuns: Map<string, number> | undefined
+  for (const entry of entries) {
+    const name = nameOf(entry)
+    if (name === undefined) return undefined
+    sessions.set(name, entry.count)
+    if (entry.digest !== undefined) digests?.set(name, entry.digest)
+    if (entry.lastRun !== undefined) {
+      lastRuns ??= new Map()
+      lastRuns.set(name, entry.lastRun)
+    }
+  }
+  return {
+    known: { header: true, sessions },
+    kind: row.kind,
+    priority: row.priority,
+    digests: digests ?? NONE,
+    lastRuns: lastRuns ?? NONE,
+    paged: row.bytes > pageBytes,
+    erased: row.erased,
+  }
+}
+
+interface Change extends SessionEntry {
+  readonly name: string
+  readonly paged: boolean
+}
+
+/**
+ * The states of a document within a commit: one after each content, made when somebody looks at it.
+ *
+ * A commit may have hundreds of contents of one document, each to be answered with all sessions as they were after it. Making them
+ * all costs more than storing the contents, and most callers look at what was refused and at the last one.
+ */
+export class Moments {
+  readonly #first: StoredState
+  readonly #changes: Change[] = []
+  /** The state that was made last, and after how many changes it was so. */
+  #made: { readonly after: number; readonly state: StoredState }
+
+  constructor(first: StoredState) {
+    this.#first = first
+    this.#made = { after: 0, state: first }
+  }
+
+  /** How many changes there were so far. */
+  get now(): number {
+    return this.#changes.length
+  }
+
+  /** Notes what a session is now. */
+  changed(name: string, { count, digest, lastRun }: SessionEntry, paged: boolean): void {
+    this.#changes.push({ name, count, digest, lastRun, paged })
+  }
+
+  /** The state after so many changes. */
+  state(after: number): StoredState {
+    const from = this.#made.after <= after ? this.#made : { after: 0, state: this.#first }
+    if (from.after === after) return from.state
+    const state = grownState(from.state, this.#changes.slice(from.after, after))
+    this.#made = { after, state }
+    return state
+  }
+}
+
+/** `before` with what has changed since. */
+function grownState(before: StoredState, changes: readonly Change[]): StoredState {
+  const sessions = new Map(before.known.sessions)
+  const digests = new Map(before.digests)
+  const lastRuns = new Map(before.lastRuns)
+  for (const { name, count, digest, lastRun } of changes) {
+    sessions.set(name, count)
+    if (digest !== undefined) digests.set(name, digest)
+    if (lastRun !== undefined) lastRuns.set(name, lastRun)
+  }
+  const paged = changes.at(-1)?.paged ?? before.paged
+  return { ...before, known: { header: true, sessions }, digests, lastRuns, paged }
+}
