@@ -7,12 +7,14 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { betterSqlite3, type SqliteStorage, sqliteStorage } from '../src/index.ts'
+import { betterSqlite3, type SqliteDriver, type SqliteStorage, sqliteStorage } from '../src/index.ts'
 import { nodeSqlite } from '../src/node-sqlite.ts'
 import { type Child, start } from './children.ts'
 import { bytesOf, folder, readAll } from './support.ts'
 
 const KILLS = Number(process.env.TIDEMARK_KILLS ?? 10)
+/** A store grows with every round: after so many kills another one is begun. */
+const KILLS_PER_STORE = 20
 const seed = Number(process.env.TIDEMARK_SEED ?? randomInt(2 ** 31))
 
 interface Said {
@@ -32,6 +34,12 @@ interface Promised {
   readonly generations: string[]
 }
 
+let state = seed
+function random(below: number): number {
+  state = (Math.imul(state, 1103515245) + 12345) >>> 0
+  return Math.floor((state / 2 ** 32) * below)
+}
+
 test.for([
   ['better-sqlite3', betterSqlite3, 'better'],
   ['node:sqlite', nodeSqlite, 'node'],
@@ -39,40 +47,51 @@ test.for([
   `a process that is killed loses nothing that it acknowledged (%s, seed ${seed})`,
   { timeout: 20_000 + KILLS * 10_000 },
   async ([, driver, name]) => {
-    const home = folder()
-    const promised: Promised = { counts: new Map(), batch: -1, sequence: 0, acknowledged: 0, generations: [] }
-    let state = seed
-    const random = (below: number) => {
-      state = (Math.imul(state, 1103515245) + 12345) >>> 0
-      return Math.floor((state / 2 ** 32) * below)
+    let [batches, acknowledged, there] = [0, 0, 0]
+    for (let kills = 0; kills < KILLS; kills += KILLS_PER_STORE) {
+      const promised = await killAgainAndAgain(driver, name, Math.min(KILLS_PER_STORE, KILLS - kills), kills)
+      batches += promised.batch + 1
+      acknowledged += promised.acknowledged
+      for (const count of promised.counts.values()) there += 2 * count
     }
-    for (let kill = 0; kill < KILLS; kill++) {
-      const child = start('appender.ts', [home.file(), name, String(seed + kill), String(promised.batch + 1)])
-      try {
-        await child.first
-        await wait(random(120))
-      } finally {
-        await child.kill()
-      }
-      note(promised, child)
-      const storage = sqliteStorage({ path: home.file(), driver })
-      try {
-        check(storage, promised)
-      } finally {
-        await storage.close()
-      }
-    }
-    expect(promised.batch).toBeGreaterThan(KILLS)
-    const there = [...promised.counts.values()].reduce((sum, count) => sum + 2 * count, 0)
+    expect(batches).toBeGreaterThan(KILLS)
     // More only of batches whose acknowledgement was cut off.
-    expect(there).toBeGreaterThanOrEqual(promised.acknowledged)
+    expect(there).toBeGreaterThanOrEqual(acknowledged)
     console.log(
-      `${name}: ${KILLS} kills, ${promised.batch + 1} batches, ${promised.acknowledged} transactions acknowledged, ` +
+      `${name}: ${KILLS} kills, ${batches} batches, ${acknowledged} transactions acknowledged, ` +
         `${there} there, 0 lost; again: TIDEMARK_KILLS=${KILLS} TIDEMARK_SEED=${seed}`,
     )
-    home.remove()
   },
 )
+
+/** Kills the processes of one store. */
+async function killAgainAndAgain(driver: SqliteDriver, name: string, kills: number, from: number): Promise<Promised> {
+  const home = folder()
+  const promised: Promised = { counts: new Map(), batch: -1, sequence: 0, acknowledged: 0, generations: [] }
+  for (let kill = 0; kill < kills; kill++) {
+    note(promised, await killed([home.file(), name, String(seed + from + kill), String(promised.batch + 1)]))
+    const storage = sqliteStorage({ path: home.file(), driver })
+    try {
+      check(storage, promised)
+    } finally {
+      await storage.close()
+    }
+  }
+  home.remove()
+  return promised
+}
+
+/** A process that was killed while it wrote. */
+async function killed(values: readonly string[]): Promise<Child> {
+  const child = start('appender.ts', values)
+  try {
+    await child.first
+    await wait(random(120))
+  } finally {
+    await child.kill()
+  }
+  return child
+}
 
 /** Takes over what the child said. A line that was cut by the kill was not said. */
 function note(promised: Promised, child: Child): void {
