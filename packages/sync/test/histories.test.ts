@@ -143,6 +143,11 @@ async function history(seed: number, shape: Shape): Promise<void> {
     await rest(world, clients, trunk)
     await world.clock.advance(700_000)
     await rest(world, clients, trunk)
+    // Where little may wait at a time, each document has its turn when the one before it was answered.
+    for (const _ of [...DOCUMENTS, ...DOCUMENTS]) {
+      await world.clock.advance(20_000)
+      await rest(world, clients, trunk)
+    }
     for (const client of clients) client.checkInStep(trunk?.isOpen() ? nodes : [])
   }
   // Everything heals: all connect anew and say what they hold, twice, since the first may meet what failed before.
