@@ -15,6 +15,8 @@ const IN_BROWSER = '**/*.browser.test.ts'
 /** No test is about being quick: a machine with much else to do may take its time. */
 const TEST_MS_MAX = 60_000
 
+const { TIDEMARK_LARGE } = process.env
+
 const sources = workspacePackages()
   .flatMap(publicEntries)
   .map(({ specifier, source }) => ({
@@ -59,6 +61,8 @@ async function inBrowser(): Promise<TestProjectConfiguration[]> {
     test: {
       include: [IN_BROWSER],
       testTimeout: TEST_MS_MAX,
+      // Of the variables of this process a page sees those that it is given.
+      env: TIDEMARK_LARGE === undefined ? {} : { TIDEMARK_LARGE },
       browser: {
         enabled: true,
         headless: true,

@@ -38,13 +38,14 @@ function take(some: readonly Figure[]): void {
   for (const figure of some) figures.set(figure.what, [...(figures.get(figure.what) ?? []), figure])
 }
 
+/** Both are measured in each round: the ratio is the median of theirs, so that a busy round disturbs one ratio only. */
 function rowOf(what: string, some: readonly Figure[]): Row {
-  const [ours, raw] = [median(some.map((figure) => figure.ours)), median(some.map((figure) => figure.raw))]
+  const of = (part: (figure: Figure) => number) => median(some.map(part))
   const target = some[0]?.target
   return {
     what,
-    figure: round(ours),
-    raw: `${round(raw)}  (${(ours / raw).toFixed(2)} of it)`,
+    figure: round(of(({ ours }) => ours)),
+    raw: `${round(of(({ raw }) => raw))}  (${of(({ ours, raw }) => ours / raw).toFixed(2)} of it)`,
     ...(target === undefined ? {} : { target: target.toFixed(2) }),
   }
 }

@@ -53,7 +53,7 @@ export function upgrade(database: IDBDatabase, oldVersion: number): void {
   if (oldVersion >= 1) return
   for (const name of STORES) {
     const store = database.createObjectStore(name, { autoIncrement: name === 'generations' })
-    if (name === 'documents') store.createIndex(BY_SEQUENCE, 'at', { unique: true })
+    if (name === 'documents') store.createIndex(BY_SEQUENCE, 'at')
   }
 }
 

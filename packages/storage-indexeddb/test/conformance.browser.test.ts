@@ -1,12 +1,16 @@
 /**
  * The conformance kit in a real browser, over its real IndexedDB.
  */
-import { storageCases } from '@tidemark/storage/conformance'
+import { largeStorageCases, storageCases } from '@tidemark/storage/conformance'
 import { describe, expect, test } from 'vitest'
 import { indexeddbStorage } from '../src/index.ts'
 import { deleteDatabase, freshName, subject } from './subject.ts'
 
-for (const { name, needs, run } of storageCases)
+// vitest.config.ts hands it on.
+const isLarge = (import.meta as unknown as { env: Readonly<Record<string, string>> }).env.TIDEMARK_LARGE
+const cases = isLarge ? [...storageCases, ...largeStorageCases] : storageCases
+
+for (const { name, needs, run } of cases)
   test(`indexeddb: ${name}`, { timeout: 120_000 }, async () => {
     expect(await run(() => subject())).toBe(needs.includes('loseTail') ? 'skipped: needs loseTail' : 'passed')
   })

@@ -17,6 +17,7 @@ const LIMIT = 1_000_000
 const utf8 = new TextEncoder()
 let name: string
 let storage: IndexeddbStorage
+let stopping = false
 
 export async function open(options: IndexeddbStorageOptions): Promise<number> {
   name = options.name
@@ -32,18 +33,22 @@ export interface Told {
 
 /**
  * Appends transaction after transaction to `session` of a shared document, and makes a document of its own with every tenth;
- * the global function `tell` is called with what was acknowledged, when it was. Goes on until `count`.
+ * the global function `tell` is called with what was acknowledged, when it was. Goes on until `count`, or until `stop` is called.
  */
 export async function write(session: string, count: number, tell: string): Promise<void> {
   const told = (globalThis as unknown as Record<string, (told: Told) => void>)[tell] as (told: Told) => void
   const state = (await storage.knownStates(['shared']))[0]
-  for (let at = state?.known.sessions.get(session) ?? 0; at < count; at++) {
+  for (let at = state?.known.sessions.get(session) ?? 0; at < count && !stopping; at++) {
     const batch = [content('shared', session, at)]
     if (at % 10 === 0) batch.push(content(`${session} ${at}`, session, 0))
     for (const result of await storage.append(batch, { marks: new Map([[session, utf8.encode(String(at + 1))]]) }))
       if ('failed' in result || result.refused.size > 0) throw new Error(`not stored: ${JSON.stringify(result)}`)
     told({ session, ids: batch.map(({ id }) => id), until: at + 1 })
   }
+}
+
+export function stop(): void {
+  stopping = true
 }
 
 /** Makes documents of one transaction of so many bytes; answers what became of each, or the code that all of it failed with. */
