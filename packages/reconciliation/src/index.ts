@@ -1,6 +1,7 @@
 /**
  * `@tidemark/reconciliation`: what to ask for on reconnect, and in which order.
  *
+ * - `reconcile({ storage, live, dependenciesOf })`: the LOADs of a new connection, one after the other.
  * - `plan({ storage, live })`: the documents that are open or stored, with what is held of each, in pages.
  * - `order(ids, dependenciesOf)`: dependencies before what depends on them.
  *
@@ -9,3 +10,4 @@
 export type { InterestOptions, Live } from './interest.ts'
 export { order } from './order.ts'
 export { type Planned, type PlanOptions, plan } from './plan.ts'
+export { type ReconcileOptions, reconcile, type Warning } from './reconcile.ts'

@@ -1,6 +1,7 @@
 /** Dependencies leave before their dependents (L9), in generated graphs too. */
 import { expect, test } from 'vitest'
 import { order } from '../src/index.ts'
+import { generator } from './world.ts'
 
 const graph = (edges: Record<string, string[]>) => (id: string) => edges[id] ?? []
 
@@ -22,7 +23,7 @@ test('a chain of 100,000 documents is no matter of the call stack', () => {
   const length = 100_000
   const ids = Array.from({ length }, (_, index) => String(index))
   const ordered = order(ids, (id) => (id === String(length - 1) ? [] : [String(Number(id) + 1)]))
-  expect(ordered).toEqual(ids.toReversed())
+  expect(ordered.join()).toBe(ids.toReversed().join())
 })
 
 test('in 500 generated graphs every edge that is in no cycle points back, and each document is asked about once', () => {
@@ -47,12 +48,4 @@ function reaches(edges: ReadonlyMap<string, readonly string[]>, from: string, to
   const seen = new Set([from])
   for (const id of seen) for (const next of edges.get(id) ?? []) seen.add(next)
   return seen.has(to)
-}
-
-function generator(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
 }

@@ -67,7 +67,18 @@ export function gate(): { readonly opened: Promise<void>; open(): void } {
 
 declare function setImmediate(callback: () => void): unknown
 
+export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
 /** Everything that waits for nothing has happened. */
 export async function rest(): Promise<void> {
-  for (let turn = 0; turn < 10; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+  for (let turn = 0; turn < 10; turn++) await nextTurn()
+}
+
+/** Chance that repeats itself: at least 0, less than 1. */
+export function generator(seed: number): () => number {
+  let current = seed
+  return () => {
+    current = (Math.imul(current, 1_664_525) + 1_013_904_223) >>> 0
+    return current / 2 ** 32
+  }
 }

@@ -2,6 +2,7 @@
  * `@tidemark/server`: a sync server as policy, without sockets: hand it channels. `@tidemark/server/node` puts it behind HTTP and
  * WebSocket.
  */
+export { type AnswerOptions, answer } from './answer.ts'
 export type { Who } from './connections.ts'
 export type { Health } from './health.ts'
 export type { Log, LogLevel } from './log.ts'
