@@ -2,7 +2,7 @@
 import { defineConfig } from 'tsup'
 
 export default defineConfig({
-  entry: ['src/index.ts', 'src/run.ts'],
+  entry: ['src/index.ts', 'src/reconnect.ts', 'src/run.ts'],
   format: 'esm',
   target: 'es2022',
   sourcemap: true,

@@ -7,8 +7,9 @@
  *
  * No socket and no timer in here: `connect` opens channels (`@tidemark/websocket` has one), `clock` waits.
  */
+
+export type { ConnectionLimits, ConnectionState, Disconnect } from '@tidemark/sync/reconnect'
 export { type Client, createClient } from './client.ts'
-export type { ConnectionLimits, ConnectionState, Disconnect } from './connection.ts'
 export type { AppendOptions, Creation, Doc, DocState, DocStatus, OpenOptions } from './doc.ts'
 export { ClientError, type ClientErrorCode, type ClientErrorFacts, type Failure } from './errors.ts'
 export type { Received } from './inbox.ts'

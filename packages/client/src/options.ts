@@ -4,8 +4,8 @@
 import type { PayloadKind } from '@tidemark/protocol'
 import type { Clock, Storage } from '@tidemark/storage'
 import type { EngineLimits } from '@tidemark/sync'
+import type { ConnectionLimits } from '@tidemark/sync/reconnect'
 import type { Connect, Hooks, RunOptions } from '@tidemark/sync/run'
-import type { ConnectionLimits } from './connection.ts'
 
 export interface ClientOptions {
   /** Where documents are kept. The client opens and closes it; one client per store. */

@@ -4,8 +4,8 @@
  * A storage that settles nothing is given up after a while; whether it stored what was in flight is then unknown, and said so.
  */
 import type { Clock, Storage } from '@tidemark/storage'
+import type { Connection } from '@tidemark/sync/reconnect'
 import type { Runner } from '@tidemark/sync/run'
-import type { Connection } from './connection.ts'
 import { ClientError } from './errors.ts'
 import type { Handles } from './handles.ts'
 import type { Uploads } from './uploads.ts'

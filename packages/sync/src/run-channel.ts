@@ -2,7 +2,7 @@
  * Channels: what carries frames between two nodes, whatever it is made of, and how one is attached to a runner.
  *
  * A channel knows its dialect; here frames become messages and back. Not here: sockets (`@tidemark/websocket`), reconnecting
- * (`@tidemark/client`), keep-alives (the shells).
+ * (`reconnect.ts`), keep-alives (the shells).
  */
 import type { Dialect, Frame, Limits } from '@tidemark/protocol'
 import type { Port, Runner, Sent } from './run.ts'

@@ -1,10 +1,10 @@
 /**
  * A channel under supervision: a peer that stays silent is noticed, and a channel can be given up without waiting for its end.
  *
- * A dead peer does not answer a close either, so whoever listens is told at once. Not here: opening channels (`connection.ts`).
+ * A dead peer does not answer a close either, so whoever listens is told at once. Not here: opening channels (`reconnect.ts`).
  */
 import type { Clock } from '@tidemark/storage'
-import type { Channel, Receiver } from '@tidemark/sync/run'
+import type { Channel, Receiver } from './run-channel.ts'
 
 export interface SuperviseOptions {
   readonly clock: Clock

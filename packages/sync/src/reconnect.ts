@@ -1,13 +1,13 @@
 /**
- * The connection to the upstream: kept up, by trying again.
+ * `@tidemark/sync/reconnect`: the connection to an upstream, kept up by trying again. For clients, and for servers that have one.
  *
  * Attempts are made with full jitter from the first one on, later and later up to a cap, never before the peer asked to be left
  * alone (`retryAfterMs`). Waits through the clock it is given; no socket and no timer of its own.
  * Not here: what is said on a connection (the engine), what a channel is made of (`@tidemark/websocket`).
  */
 import type { Clock } from '@tidemark/storage'
-import type { Attached, Channel, Connect } from '@tidemark/sync/run'
 import { type BackoffOptions, backoff } from './backoff.ts'
+import type { Attached, Channel, Connect } from './run-channel.ts'
 import { type Supervised, supervise } from './supervise.ts'
 
 /** `connecting`: a channel is being opened, or the peer has not said anything yet. */
@@ -50,7 +50,7 @@ export interface ConnectionContext {
   changed(): void
 }
 
-const GOING: Disconnect = { code: 1000, reason: 'the client went offline' }
+const GOING: Disconnect = { code: 1000, reason: 'going offline' }
 
 export function createConnection({ connect, clock, limits, attach, changed }: ConnectionContext): Connection {
   let state: ConnectionState = 'offline'
@@ -179,7 +179,7 @@ export function createConnection({ connect, clock, limits, attach, changed }: Co
     },
     close() {
       closed = true
-      drop({ code: 1000, reason: 'the client was closed' })
+      drop({ code: 1000, reason: 'closed' })
     },
   }
 }
