@@ -2,10 +2,10 @@
  * Look-ups: what the storage holds of documents, asked in bulk, once for everybody who asks at the same time.
  *
  * Two connections that reconnect at once share each look-up that is under way. L2: a failure is an outcome of its own, never
- * absence; when a bulk call fails its documents are asked for one by one, so that one bad document does not fail its neighbours.
+ * absence, and of its own document only (`inBulk`).
  * Not here: what is said when a look-up failed.
  */
-import { type Awaitable, type Storage, type StoredState, settle } from '@tidemark/storage'
+import { type Awaitable, inBulk, type Storage, type StoredState } from '@tidemark/storage'
 
 /** An answer, or why there is none. */
 export type Outcome<T> = { readonly value: T } | { readonly failed: unknown }
@@ -37,36 +37,23 @@ export function lookUpsOf(storage: LookedUp): LookUps {
 function shared<T>(bulk: (ids: readonly string[]) => Awaitable<readonly T[]>): LookUp<T> {
   const underWay = new Map<string, Promise<Outcome<T>>>()
   return (ids) => {
-    const unasked = new Map<string, (outcome: Outcome<T>) => void>()
+    const unasked: { readonly id: string; answer(outcome: Outcome<T>): void }[] = []
     const answers = ids.map((id) => {
       const asked = underWay.get(id)
       if (asked !== undefined) return asked
       const answer = new Promise<Outcome<T>>((resolve) => {
-        unasked.set(id, (outcome) => {
-          underWay.delete(id)
-          resolve(outcome)
+        unasked.push({
+          id,
+          answer(outcome) {
+            underWay.delete(id)
+            resolve(outcome)
+          },
         })
       })
       underWay.set(id, answer)
       return answer
     })
-    if (unasked.size > 0) ask(bulk, unasked)
+    inBulk(unasked, bulk, ({ answer }, outcome) => answer(outcome))
     return answers
   }
-}
-
-type Asked<T> = ReadonlyMap<string, (outcome: Outcome<T>) => void>
-
-function ask<T>(bulk: (ids: readonly string[]) => Awaitable<readonly T[]>, asked: Asked<T>): void {
-  const ids = [...asked.keys()]
-  settle(
-    () => bulk(ids),
-    (values) => {
-      for (const [index, id] of ids.entries()) asked.get(id)?.({ value: values[index] as T })
-    },
-    (failed) => {
-      if (ids.length === 1) asked.get(ids[0] as string)?.({ failed })
-      else for (const entry of asked) ask(bulk, new Map([entry]))
-    },
-  )
 }

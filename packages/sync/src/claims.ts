@@ -9,6 +9,7 @@
 import { covers, type KnownState, missing } from '@tidemark/known-state'
 import type { Digests } from '@tidemark/protocol'
 import { answeredBy } from './absence.ts'
+import { hasLeft } from './asking-order.ts'
 import { type Connection, type Core, emit, type Holding, send, type View } from './core.ts'
 import { noteCorrected } from './corrections.ts'
 import { durable } from './holdings.ts'
@@ -37,6 +38,7 @@ export function askForClaim(core: Core, connection: Connection, holding: Holding
 export function sendLoad(core: Core, connection: Connection, holding: Holding, known: KnownState): void {
   noteAsked(core, connection, holding.id)
   send(core, connection, { action: 'load', id: holding.id, known, ...digestsFor(connection, holding) })
+  hasLeft(core, connection, holding.id)
 }
 
 /** Tells a peer plainly what is durable here: all of it, or what is named. Absence is told with who was asked. */

@@ -69,7 +69,7 @@ export interface Holding {
 
 /** Requests of one connection for one document, the first of which waits for something. See `lanes.ts`. */
 export interface Lane {
-  waiting: 'look' | 'append' | 'upstream' | 'check' | undefined
+  waiting: 'look' | 'append' | 'upstream' | 'check' | 'dependencies' | undefined
   readonly requests: Request[]
 }
 
@@ -166,6 +166,8 @@ export interface Connection {
   /** Our LOADs. See `window.ts`. */
   readonly asked: Map<string, Asked>
   readonly toAsk: readonly [Set<string>, Set<string>, Set<string>]
+  /** Document → LOADs of ours that leave after its own, and what each of them is behind. See `asking-order.ts`. */
+  readonly followers: Map<string, Map<Request, Set<string>>>
   readonly batches: Map<string, Batch>
   readonly reconciling: Map<string, Set<Batch>>
   /** Its own pool, its account's and everybody's. */
@@ -174,9 +176,11 @@ export interface Connection {
   malformed: number
 }
 
-/** A LOAD of ours that is not answered yet; `until` is what its answer announced to bring in several pages. */
+/** A LOAD of ours that has a place, and is not answered yet; `until` is what its answer announced to bring in several pages. */
 export interface Asked {
   until: KnownState | undefined
+  /** What is asked for before it, and has not left; `undefined` until it is known what it depends on. */
+  behind: ReadonlySet<string> | undefined
 }
 
 /** An open `reconcile` batch: acknowledged when all its documents are settled. */

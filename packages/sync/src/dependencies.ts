@@ -6,7 +6,7 @@
  * an upstream nothing is pushed: it asks for what it lacks.
  * Receiving: what came without its dependency is stored and acknowledged at once, and forwarded when the dependency came or
  * after a while.
- * Not here: what a document depends on (the application says), the order of reconnecting (`@tidemark/reconciliation`).
+ * Not here: what a document depends on (the application says), the order of our own LOADs (`asking-order.ts`).
  */
 import { EMPTY } from '@tidemark/known-state'
 import type { ContentMessage } from '@tidemark/protocol'
@@ -34,7 +34,7 @@ export function dependenciesFirst(
   const reading = { id: holding.id, ticket: 0, after: view.assumed }
   connection.reading = reading
   const sessions = [...(holding.stored?.known.sessions.keys() ?? [])]
-  question(core, { question: 'dependencies', header: page.header, sessions }, (outcome) => {
+  question(core, { question: 'dependencies', id: holding.id, header: page.header, sessions }, (outcome) => {
     if (connection.reading !== reading) return
     connection.reading = undefined
     if (view.sending && connection.views.get(holding.id) === view) {
@@ -163,7 +163,8 @@ function isHeld(core: Core, id: string): boolean {
   return holding?.looked === true && !isAbsent(holding)
 }
 
-function named(outcome: Outcome<unknown>, id: string): readonly string[] {
+/** What a document depends on, according to the application. */
+export function named(outcome: Outcome<unknown>, id: string): readonly string[] {
   // A question that failed names nothing: it delays nobody.
   return 'value' in outcome ? (outcome.value as readonly string[]).filter((dependency) => dependency !== id) : []
 }

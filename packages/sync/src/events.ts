@@ -64,7 +64,13 @@ export type Check =
       readonly id: string
     }
   /** → string[] */
-  | { readonly question: 'dependencies'; readonly header: Uint8Array | undefined; readonly sessions: readonly string[] }
+  | {
+      readonly question: 'dependencies'
+      readonly id: string
+      /** `stored`: it is not at hand, and the storage has it. */
+      readonly header: Uint8Array | 'stored' | undefined
+      readonly sessions: readonly string[]
+    }
   /** → Verified; states of sessions that are not in `states` are the storage's */
   | {
       readonly question: 'verify'

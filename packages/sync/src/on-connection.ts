@@ -32,6 +32,7 @@ export function onConnected(core: Core, id: ConnectionId, traits: ConnectionTrai
     held: new Map(),
     asked: new Map(),
     toAsk: [new Set(), new Set(), new Set()],
+    followers: new Map(),
     batches: new Map(),
     reconciling: new Map(),
     pools: poolsOf(core, traits, account),
@@ -68,6 +69,7 @@ export function onDisconnected(core: Core, connection: Connection): void {
   connection.batches.clear()
   connection.reconciling.clear()
   connection.asked.clear()
+  connection.followers.clear()
   for (const queue of connection.toAsk) queue.clear()
 }
 

@@ -102,6 +102,7 @@ function learn(core: Core, request: Request, holding: Holding, content: ContentM
   if (asks?.dependencies === true && (header !== undefined || sessions.length > 0)) {
     const answer = asked<readonly string[]>(core, request, 'dependencies', {
       question: 'dependencies',
+      id: request.id,
       header,
       sessions,
     })

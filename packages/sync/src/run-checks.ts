@@ -21,6 +21,13 @@ export interface Hooks {
   verify?(content: Append, states: ReadonlyMap<string, Uint8Array | undefined>): Awaitable<Verified>
 }
 
+export type StoredDependencies = Extract<Check, { question: 'dependencies' }> & { readonly header: 'stored' }
+
+/** Whether the stored header is to be read before this can be answered. */
+export function needsHeader(check: Check): check is StoredDependencies {
+  return check.question === 'dependencies' && check.header === 'stored'
+}
+
 /** Asks the hook and hands its answer on, in the same turn if it is a value. */
 export function answerCheck(
   hooks: Hooks,
@@ -46,7 +53,7 @@ function ask(
     case 'authorize':
       return hooks.authorize?.(principalOf(check.connection), check.action, check.id)
     case 'dependencies':
-      return hooks.dependenciesOf?.(check.header, check.sessions)
+      return hooks.dependenciesOf?.(check.header === 'stored' ? undefined : check.header, check.sessions)
     case 'tombstones':
       return tombstones(hooks, storage, check)
     case 'verify':

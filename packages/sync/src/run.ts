@@ -11,15 +11,16 @@ import {
   type AppendResult,
   type Awaitable,
   type Clock,
+  inBulk,
   type Opened,
   type Storage,
   settle,
   systemClock,
 } from '@tidemark/storage'
 import { createEngine } from './engine.ts'
-import type { ConnectionId, ConnectionTraits, Effect, Event, Report } from './events.ts'
+import type { Check, ConnectionId, ConnectionTraits, Effect, Event, Report } from './events.ts'
 import type { EngineOptions } from './options.ts'
-import { answerCheck, type Hooks } from './run-checks.ts'
+import { answerCheck, type Hooks, needsHeader, type StoredDependencies } from './run-checks.ts'
 import { createInflow, type Inflow } from './run-inflow.ts'
 import { createTurns } from './run-turns.ts'
 import type { ConnectionSizes, EngineSizes, SyncStatus } from './status.ts'
@@ -115,6 +116,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
   const closing = new AbortController()
   let inbox: Event[] = []
   let looks: Extract<Effect, { type: 'look' }>[] = []
+  let unread: { readonly id: string; readonly ticket: number; readonly check: StoredDependencies }[] = []
   let turning = false
   let alarm: { readonly at: number; readonly abort: AbortController } | undefined
   let connections = 0
@@ -128,9 +130,10 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
   function turn(): void {
     turning = true
     try {
-      while (inbox.length > 0 || looks.length > 0 || outboxes.size > 0) {
+      while (inbox.length > 0 || looks.length > 0 || unread.length > 0 || outboxes.size > 0) {
         handleInbox()
         if (looks.length > 0) askStorage()
+        else if (unread.length > 0) askHeaders()
         else if (inbox.length === 0) sendOutboxes()
       }
     } finally {
@@ -181,13 +184,9 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
           (failed) => tell({ type: 'erased', id: effect.id, outcome: { failed } }),
         )
       case 'check':
-        return answerCheck(
-          hooks,
-          storage,
-          (id) => ports.get(id)?.principal,
-          effect.check,
-          (outcome) => tell({ type: 'checked', ticket: effect.ticket, outcome }),
-        )
+        if (needsHeader(effect.check)) unread.push({ id: effect.check.id, ticket: effect.ticket, check: effect.check })
+        else answer(effect.ticket, effect.check)
+        return
       case 'report':
         for (const listener of listeners) listener(effect.report)
         return
@@ -222,30 +221,38 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     )
   }
 
-  /** All look-ups of a turn in one call; if that fails, one by one, so that one bad document does not fail its neighbours. */
+  /** All look-ups of a turn in one call. */
   function askStorage(): void {
     const asked = looks
     looks = []
-    lookUp(asked, (failed) => {
-      if (asked.length === 1)
-        for (const { id, ticket } of asked) tell({ type: 'looked', id, ticket, outcome: { failed } })
-      else
-        for (const one of asked)
-          lookUp([one], (cause) => tell({ type: 'looked', id: one.id, ticket: one.ticket, outcome: { failed: cause } }))
-    })
+    inBulk(
+      asked,
+      (ids) => storage.knownStates(ids),
+      ({ id, ticket }, outcome) => tell({ type: 'looked', id, ticket, outcome }),
+    )
   }
 
-  function lookUp(
-    asked: readonly { readonly id: string; readonly ticket: number }[],
-    failed: (cause: unknown) => void,
-  ): void {
-    settle(
-      () => storage.knownStates(asked.map(({ id }) => id)),
-      (states) => {
-        for (const [index, { id, ticket }] of asked.entries())
-          tell({ type: 'looked', id, ticket, outcome: { value: states[index] } })
+  /** So too the headers that say what documents depend on. */
+  function askHeaders(): void {
+    const asked = unread
+    unread = []
+    inBulk(
+      asked,
+      (ids) => storage.headers(ids),
+      ({ ticket, check }, outcome) => {
+        if ('failed' in outcome) tell({ type: 'checked', ticket, outcome })
+        else answer(ticket, { ...check, header: outcome.value })
       },
-      failed,
+    )
+  }
+
+  function answer(ticket: number, check: Check): void {
+    answerCheck(
+      hooks,
+      storage,
+      (id) => ports.get(id)?.principal,
+      check,
+      (outcome) => tell({ type: 'checked', ticket, outcome }),
     )
   }
 

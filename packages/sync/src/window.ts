@@ -3,9 +3,10 @@
  *
  * At most one LOAD of ours per connection and document is outstanding, and at most a window of them per upstream; what the user
  * opened overtakes what only reconnecting wants. A slot is freed by KNOWN, by the last page, by an error, by a deadline, by
- * disconnecting. Not here: which documents to ask for, dependency order (`@tidemark/reconciliation`).
+ * disconnecting. Not here: which documents to ask for (the shells), dependencies first (`asking-order.ts`).
  */
 import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
+import { dependenciesAsked, hasLeft } from './asking-order.ts'
 import { allowed } from './checks.ts'
 import { sendLoad } from './claims.ts'
 import { type Asked, type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
@@ -34,10 +35,21 @@ function fillWindow(core: Core, connection: Connection): void {
       if (connection.asked.size >= core.limits.loadsInFlightMax) return
       queue.delete(id)
       if (rank === 0 && !isStillWanted(core, connection, id)) continue
-      noteAsked(core, connection, id)
-      enter(core, connection, id, { action: 'ask' })
+      takePlace(core, connection, id)
     }
   }
+}
+
+/** As `askPeer`, however full the window is and whatever waits in it: somebody's LOAD is behind this one. */
+export function askNow(core: Core, connection: Connection, id: string): void {
+  if (connection.asked.has(id)) return
+  for (const queue of connection.toAsk) queue.delete(id)
+  takePlace(core, connection, id)
+}
+
+function takePlace(core: Core, connection: Connection, id: string): void {
+  noteAsked(core, connection, id)
+  enter(core, connection, id, { action: 'ask' })
 }
 
 /** Whoever wanted a document may have gone while the LOAD for it waited. */
@@ -58,6 +70,7 @@ export function onAsk(core: Core, request: Request): void {
   const belief = connection.views.get(id)
   // Its belief is as good as an answer: it came while the look-up ran.
   if (belief !== undefined && (belief === IN_STEP || belief.assumed !== undefined)) return freed(core, connection, id)
+  if (!dependenciesAsked(core, request, holding)) return
   if (belief === undefined) subscribe(core, connection, id, createView(EMPTY, undefined, may))
   sendLoad(core, connection, holding, durable(holding))
 }
@@ -68,10 +81,11 @@ export function askFailed(core: Core, connection: Connection, id: string): void 
     subscribe(core, connection, id, createView(EMPTY, undefined, connection.traits.upstream))
   noteAsked(core, connection, id)
   send(core, connection, { action: 'load', id, known: EMPTY })
+  hasLeft(core, connection, id)
 }
 
 export function noteAsked(core: Core, connection: Connection, id: string): void {
-  const entry: Asked = { until: undefined }
+  const entry: Asked = { until: undefined, behind: undefined }
   connection.asked.set(id, entry)
   core.deadlines.add(core.now + core.limits.loadTimeoutMs, () => {
     if (connection.asked.get(id) === entry) freed(core, connection, id)
@@ -94,5 +108,7 @@ export function notePage(
 
 /** Our LOAD was answered, refused or given up: its slot is free. */
 export function freed(core: Core, connection: Connection, id: string): void {
-  if (connection.asked.delete(id)) fillWindow(core, connection)
+  if (!connection.asked.delete(id)) return
+  hasLeft(core, connection, id)
+  fillWindow(core, connection)
 }
