@@ -36,8 +36,10 @@ export function askForClaim(core: Core, connection: Connection, holding: Holding
 
 /** Asks a peer for a document. */
 export function sendLoad(core: Core, connection: Connection, holding: Holding, known: KnownState): void {
-  noteAsked(core, connection, holding.id)
-  send(core, connection, { action: 'load', id: holding.id, known, ...digestsFor(connection, holding) })
+  const entry = noteAsked(core, connection, holding.id)
+  const said = { known, ...digestsFor(connection, holding) }
+  entry.said = known === durable(holding) ? said : undefined
+  send(core, connection, { action: 'load', id: holding.id, ...said })
   hasLeft(core, connection, holding.id)
 }
 

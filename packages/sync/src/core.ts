@@ -5,7 +5,7 @@
  * `window.ts` keep one table each.
  */
 import type { KnownState } from '@tidemark/known-state'
-import type { ContentMessage, Message } from '@tidemark/protocol'
+import type { ContentMessage, Digests, Message } from '@tidemark/protocol'
 import type { Append, StorageErrorCode, StoredState } from '@tidemark/storage'
 import type { Deadlines } from './deadlines.ts'
 import type { ConnectionId, ConnectionTraits, Effect, Outcome, Report } from './events.ts'
@@ -165,6 +165,8 @@ export interface Connection {
   readonly held: Map<string, Set<string>>
   /** Our LOADs. See `window.ts`. */
   readonly asked: Map<string, Asked>
+  /** A deadline is set for the oldest of them. */
+  expiring: boolean
   readonly toAsk: readonly [Set<string>, Set<string>, Set<string>]
   /** Document → LOADs of ours that leave after its own, and what each of them is behind. See `asking-order.ts`. */
   readonly followers: Map<string, Map<Request, Set<string>>>
@@ -178,7 +180,10 @@ export interface Connection {
 
 /** A LOAD of ours that has a place, and is not answered yet; `until` is what its answer announced to bring in several pages. */
 export interface Asked {
+  readonly since: number
   until: KnownState | undefined
+  /** What it said, if that was exactly what is stored, and still is. */
+  said: { readonly known: KnownState; readonly digests?: Digests } | undefined
   /** What is asked for before it, and has not left; `undefined` until it is known what it depends on. */
   behind: ReadonlySet<string> | undefined
 }

@@ -14,7 +14,7 @@ import { replay } from './lanes.ts'
 import { mergeRuns } from './merge-runs.ts'
 import { endOf, markReady } from './senders.ts'
 import { createView, subscribe, subscribersOf, viewOf } from './views.ts'
-import { askPeer } from './window.ts'
+import { askPeer, outdate } from './window.ts'
 
 /** Lets every subscriber's sender run, and tells upstreams that know nothing of the document yet. The holding must be pinned. */
 export function forward(
@@ -28,6 +28,7 @@ export function forward(
     if (brought.some((pending) => pending.request.connection !== upstream))
       offerUpstream(core, upstream, holding, before === undefined)
   for (const connection of subscribersOf(core, holding.id)) {
+    outdate(connection, holding.id)
     const view = viewOf(connection, holding.id, before?.known ?? EMPTY)
     if (view !== undefined) markReady(core, connection, holding, view)
   }

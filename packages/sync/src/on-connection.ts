@@ -31,6 +31,7 @@ export function onConnected(core: Core, id: ConnectionId, traits: ConnectionTrai
     ready: [new Set(), new Set(), new Set()],
     held: new Map(),
     asked: new Map(),
+    expiring: false,
     toAsk: [new Set(), new Set(), new Set()],
     followers: new Map(),
     batches: new Map(),

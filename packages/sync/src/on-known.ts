@@ -5,8 +5,8 @@
  * replaces the belief (L6). What is missing is judged against what is *assumed*: judged against what is confirmed, everything in
  * flight would be sent again. Not here: sending (`senders.ts`).
  */
-import { covers, type KnownState } from '@tidemark/known-state'
-import type { KnownMessage } from '@tidemark/protocol'
+import { covers, equals, type KnownState } from '@tidemark/known-state'
+import type { Digests, KnownMessage } from '@tidemark/protocol'
 import { settleItem } from './batches.ts'
 import { allowed } from './checks.ts'
 import { sendKnown } from './claims.ts'
@@ -22,7 +22,8 @@ import { freed } from './window.ts'
 
 export function onKnown(core: Core, request: Request, message: KnownMessage): void {
   const { connection, id } = request
-  if (!message.correction && acknowledges(core, connection, id, message)) return
+  if (!message.correction && (acknowledges(core, connection, id, message) || agrees(core, connection, id, message)))
+    return
   const may = connection.views.has(id) ? true : allowed(core, request, 'read')
   if (may !== true) return
   const holding = guard(core, request)
@@ -54,6 +55,27 @@ function acknowledges(core: Core, connection: Connection, id: string, message: K
   settleView(connection, id, view)
   endIfUnwanted(core, connection, id)
   return true
+}
+
+/** The usual answer to a LOAD of ours: the peer holds exactly what is stored here. Needs no holding, so nothing is looked up. */
+function agrees(core: Core, connection: Connection, id: string, { known, digests }: KnownMessage): boolean {
+  const said = connection.asked.get(id)?.said
+  const view = connection.views.get(id)
+  if (said === undefined || core.holdings.has(id) || !equals(said.known, known) || differ(said.digests, digests))
+    return false
+  if (view === undefined || view === IN_STEP || view.assumed !== undefined) return false
+  confirm(view, known)
+  view.exact = true
+  freed(core, connection, id)
+  settleItem(core, connection, id)
+  report(core, { kind: 'confirmed', connection: connection.id, id })
+  settleView(connection, id, view)
+  endIfUnwanted(core, connection, id)
+  return true
+}
+
+function differ(ours: Digests | undefined, theirs: Digests | undefined): boolean {
+  return [...(theirs ?? [])].some(([session, digest]) => ours?.get(session) !== digest)
 }
 
 function believe(

@@ -17,6 +17,7 @@ import { createView, isWanted, subscribe } from './views.ts'
 /** Why a document is asked for, most urgent first. */
 export type Urgency = 'user' | 'outbox' | 'reconcile'
 const URGENCIES: readonly Urgency[] = ['user', 'outbox', 'reconcile']
+const LEAST_URGENT = URGENCIES.length - 1
 
 /** Asks a peer for a document when there is room in its window; asked again, a waiting one may become more urgent. */
 export function askPeer(core: Core, connection: Connection, id: string, urgency: Urgency): void {
@@ -31,6 +32,7 @@ export function askPeer(core: Core, connection: Connection, id: string, urgency:
 /** The place in the order is taken here, and filled when the look-up has answered. */
 function fillWindow(core: Core, connection: Connection): void {
   for (const [rank, queue] of connection.toAsk.entries()) {
+    if (rank === LEAST_URGENT && !refills(core, connection, queue.size)) return
     for (const id of queue) {
       if (connection.asked.size >= core.limits.loadsInFlightMax) return
       queue.delete(id)
@@ -38,6 +40,12 @@ function fillWindow(core: Core, connection: Connection): void {
       takePlace(core, connection, id)
     }
   }
+}
+
+/** What nobody waits for is asked for many at a time, so that it is looked up in bulk: when half of the window is free. */
+function refills(core: Core, connection: Connection, waiting: number): boolean {
+  const { loadsInFlightMax } = core.limits
+  return loadsInFlightMax - connection.asked.size >= Math.min(waiting, loadsInFlightMax / 2)
 }
 
 /** As `askPeer`, however full the window is and whatever waits in it: somebody's LOAD is behind this one. */
@@ -84,12 +92,33 @@ export function askFailed(core: Core, connection: Connection, id: string): void 
   hasLeft(core, connection, id)
 }
 
-export function noteAsked(core: Core, connection: Connection, id: string): void {
-  const entry: Asked = { until: undefined, behind: undefined }
+/** A LOAD has a place, or was sent without one. */
+export function noteAsked(core: Core, connection: Connection, id: string): Asked {
+  const known = connection.asked.get(id)
+  if (known !== undefined) return known
+  const entry: Asked = { since: core.now, until: undefined, said: undefined, behind: undefined }
   connection.asked.set(id, entry)
-  core.deadlines.add(core.now + core.limits.loadTimeoutMs, () => {
-    if (connection.asked.get(id) === entry) freed(core, connection, id)
+  // All have equally long, so they expire in order: one deadline is enough, for the oldest.
+  if (connection.asked.size === 1) expireLater(core, connection, entry)
+  return entry
+}
+
+function expireLater(core: Core, connection: Connection, oldest: Asked): void {
+  if (connection.expiring) return
+  connection.expiring = true
+  core.deadlines.add(oldest.since + core.limits.loadTimeoutMs, () => {
+    connection.expiring = false
+    for (const [id, entry] of connection.asked) {
+      if (entry.since + core.limits.loadTimeoutMs > core.now) return expireLater(core, connection, entry)
+      freed(core, connection, id)
+    }
   })
+}
+
+/** More is stored of a document by now than a LOAD of ours said. */
+export function outdate(connection: Connection, id: string): void {
+  const entry = connection.asked.get(id)
+  if (entry !== undefined) entry.said = undefined
 }
 
 /** Content came for a document that we may have asked for: the last of its pages frees the slot. */
