@@ -62,6 +62,19 @@ export interface StoredState {
   readonly paged: boolean
   /** Set when the document was erased: what is left is its header and its tombstone sessions. */
   readonly erased: Version | undefined
+  /**
+   * Only of a storage made of several: one of them did not answer, so at least this is stored. What it lacks may not be denied (law L2);
+   * `watch` tells when it is known.
+   */
+  readonly partial?: true
+  /** Only of a storage made of several: what enough of them have stored, where that is less than `known`. It may be acknowledged (law L3). */
+  readonly durable?: KnownState
+}
+
+/** Something else than a write through this handle made more of a document known; `before` is the least that was answered so far. */
+export interface Changed {
+  readonly id: string
+  readonly before: KnownState | undefined
 }
 
 /**
@@ -111,6 +124,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal
 }
 
+export interface LookOptions extends CallOptions {
+  /** What whoever asks holds of each of the ids: a store across a network compares with it, others need not look at it. */
+  readonly have?: readonly (KnownState | undefined)[]
+}
+
 export interface AppendOptions extends CallOptions {
   readonly marks?: Marks
 }
@@ -155,7 +173,7 @@ export interface Storage {
    *
    * @throws StorageError if the store failed: never to be taken for absence (law L2).
    */
-  knownStates(ids: readonly string[], options?: CallOptions): Awaitable<readonly (StoredState | undefined)[]>
+  knownStates(ids: readonly string[], options?: LookOptions): Awaitable<readonly (StoredState | undefined)[]>
 
   /** The headers of `ids`, in the order asked; `undefined` where there is none. Reads no transactions. */
   headers(ids: readonly string[], options?: CallOptions): Awaitable<readonly (Uint8Array | undefined)[]>
@@ -232,6 +250,12 @@ export interface Storage {
 
   /** Waits for appends in flight, then closes; closing twice is allowed. Every other method throws `CLOSED` afterwards. */
   close(): Awaitable<void>
+}
+
+/** A storage that can tell when a document changed by something else than calls of this handle: another layer, another process. */
+export interface WatchedStorage extends Storage {
+  /** Answers how to stop. */
+  watch(listener: (change: Changed) => void): () => void
 }
 
 export type StorageErrorCode = 'CLOSED' | 'IO' | 'QUOTA' | 'READ_ONLY' | 'CORRUPT' | 'BUSY' | 'TOO_LARGE'

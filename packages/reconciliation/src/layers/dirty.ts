@@ -1,0 +1,87 @@
+/**
+ * Dirty flags: which layer missed a write of which document. Ids, no data.
+ *
+ * They are marks in the durable layers that did store the write, so they survive the process; in memory there is a bounded copy.
+ * A flag that is lost (a crash between a failed write and its flag) costs time, not data: the full sweep finds what it named.
+ * Not here: repairing (`repair.ts`), going through them (`sweeps.ts`).
+ */
+import { compareIds, EMPTY_DIGEST, extendDigest, type Marks } from '@tidemark/storage'
+import type { Layer } from './layer.ts'
+
+/** What layers keep for themselves among the marks: no user of them sees keys that start so. */
+export const INTERNAL = '\u{10ffff}tidemark layers '
+
+/** Beyond so many flags of one layer every document counts as dirty there until it was swept. */
+const FLAGS_MAX = 100_000
+const PAGE = 500
+
+const utf8 = new TextEncoder()
+const text = new TextDecoder()
+
+export interface Dirty {
+  has(layer: Layer, id: string): boolean
+  /** Ids flagged for a layer, as far as they are remembered. */
+  ids(layer: Layer): readonly string[]
+  any(): boolean
+  /** Flags documents in memory; the marks that make it durable are to be committed where the write is. */
+  add(layer: Layer, ids: Iterable<string>): Marks
+  /** The flag is no longer true; the marks that say so, or `undefined` if there was none. */
+  remove(layer: Layer, id: string): Marks | undefined
+  /** Everything in a layer was gone through. */
+  swept(layer: Layer): void
+  /** Takes up what the marks of `from` say of `layer`. */
+  load(layer: Layer, from: Layer): Promise<void>
+}
+
+export function createDirty(): Dirty {
+  const flags = new Map<string, Set<string>>()
+  const overflown = new Set<string>()
+  const of = (layer: Layer) => {
+    const known = flags.get(layer.name) ?? new Set<string>()
+    flags.set(layer.name, known)
+    return known
+  }
+
+  function flag(layer: Layer, id: string): void {
+    const ids = of(layer)
+    if (ids.size < FLAGS_MAX) ids.add(id)
+    else overflown.add(layer.name)
+  }
+
+  return {
+    has: (layer, id) => overflown.has(layer.name) || (flags.get(layer.name)?.has(id) ?? false),
+    ids: (layer) => [...(flags.get(layer.name) ?? [])],
+    any: () => overflown.size > 0 || [...flags.values()].some((ids) => ids.size > 0),
+    add(layer, ids) {
+      const marks = new Map<string, Uint8Array>()
+      for (const id of ids) {
+        if (flags.get(layer.name)?.has(id)) continue
+        flag(layer, id)
+        marks.set(keyOf(layer, id), utf8.encode(id))
+      }
+      return marks
+    },
+    remove: (layer, id) => (flags.get(layer.name)?.delete(id) ? new Map([[keyOf(layer, id), undefined]]) : undefined),
+    swept: (layer) => overflown.delete(layer.name),
+    async load(layer, from) {
+      const prefix = prefixOf(layer)
+      for (let after = prefix; ; ) {
+        const page = await from.call('look', (storage) => storage.marks({ prefix, after, limit: PAGE }))
+        for (const [key, id] of page) {
+          if (compareIds(key, after) > 0) after = key
+          flag(layer, text.decode(id))
+        }
+        if (page.length < PAGE) return
+      }
+    },
+  }
+}
+
+/** The name's length keeps `a` and `ab` apart; an id may be as long as a key, so its digest stands for it. */
+function prefixOf({ name }: Layer): string {
+  return `${INTERNAL}dirty ${name.length} ${name}`
+}
+
+function keyOf(layer: Layer, id: string): string {
+  return prefixOf(layer) + extendDigest(EMPTY_DIGEST, [utf8.encode(id)])
+}

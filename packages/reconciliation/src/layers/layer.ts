@@ -1,0 +1,221 @@
+/**
+ * One layer: a storage that is called with time limits, watched over, and left alone while it fails.
+ *
+ * L2: a failure, a time limit and a layer that is gone are three kinds of "no answer", and none of them is absence.
+ * A storage that answers in the same tick needs no timer. Not here: what is asked of several layers (`race.ts`, `writes.ts`).
+ */
+import { type Awaitable, type Clock, type Opened, type Storage, StorageError, settle } from '@tidemark/storage'
+import { type Breaker, createBreaker } from './breaker.ts'
+import { createThrottle, type Throttle } from './bucket.ts'
+import type { Events, LayerCondition } from './events.ts'
+import type { LayerOptions, LayersLimits } from './options.ts'
+
+/** A layer did not answer within its time limit. */
+export class TimedOut extends StorageError {
+  constructor(layer: string, operation: Operation, ms: number) {
+    super('IO', `layer ${layer}: no answer to ${operation} within ${ms} ms`)
+  }
+}
+
+export type Operation = 'open' | 'look' | 'page' | 'append'
+
+/** Remote layers get this many times the time of local ones. */
+const REMOTE_TIMES = 3
+
+export interface LayerHome {
+  readonly clock: Clock
+  readonly limits: LayersLimits
+  readonly events: Events
+  /** A layer that failed answers again; `absent` if it was left alone meanwhile, so that anything may have been missed. */
+  returned(layer: Layer, absent: boolean): void
+  /** A layer is left alone for a while, or could not be opened: somebody has to ask it again. */
+  lost(layer: Layer): void
+}
+
+export class Layer {
+  readonly name: string
+  readonly storage: Storage
+  readonly remote: boolean
+  readonly maps: boolean
+  readonly breaker: Breaker
+  /** Resolves when so many bytes of a repair may pass. */
+  readonly throttle: Throttle
+  /** Repairs of documents in this layer that are under way. */
+  readonly repairing: Map<string, Promise<void>> = new Map()
+  opened: Opened | undefined
+  /** It is a cache in front of durable layers: exempt from repair, from the join and from every count. */
+  isCache = false
+  /** Bytes handed over and not stored yet. */
+  unstoredBytes = 0
+  readonly #write: 'required' | 'best-effort' | 'none'
+  readonly #home: LayerHome
+  readonly #gone = new AbortController()
+  #condition: LayerCondition | undefined
+  #opening: Promise<Opened> | undefined
+  #lost = false
+
+  constructor(options: LayerOptions, name: string, home: LayerHome) {
+    this.name = options.name ?? name
+    this.storage = options.storage
+    this.remote = options.remote ?? false
+    this.maps = (options.maps ?? (this.remote ? 'none' : 'join')) === 'join'
+    const perSecond = options.repairBytesPerSecond ?? Number.POSITIVE_INFINITY
+    this.throttle = createThrottle(home.clock, perSecond, this.#gone.signal)
+    this.#write = options.write ?? (this.remote ? 'best-effort' : 'required')
+    this.breaker = createBreaker(home.limits)
+    this.#home = home
+  }
+
+  /** What writes to it are: none if it was opened to be read only. */
+  get write(): 'required' | 'best-effort' | 'none' {
+    return this.isCache || this.opened?.writable === false ? 'none' : this.#write
+  }
+
+  get required(): boolean {
+    return this.write === 'required'
+  }
+
+  /** Whether what it stored survives. */
+  get durable(): boolean {
+    return this.opened !== undefined && this.opened.level !== 'memory'
+  }
+
+  get detached(): boolean {
+    return this.#gone.signal.aborted
+  }
+
+  /** Whether it makes sense to call it now. */
+  get available(): boolean {
+    return !this.detached && this.opened !== undefined && this.breaker.allows(this.#home.clock.now())
+  }
+
+  /** How it is, in one word. */
+  get condition(): LayerCondition {
+    return this.#condition ?? 'up'
+  }
+
+  open(): Promise<Opened> {
+    this.#opening ??= this.#inTime('open', this.#limitMs('open', false), () => this.storage.open()).then(
+      (opened) => {
+        this.opened = opened
+        if (!opened.writable) this.#home.events.emit({ kind: 'layer', layer: this.name, condition: 'read-only' })
+        this.#succeeded()
+        return opened
+      },
+      (cause) => {
+        this.#opening = undefined
+        this.#failed('open', cause)
+        throw cause
+      },
+    )
+    return this.#opening
+  }
+
+  /**
+   * Calls the storage. `patient`: for work in the background, which has as long as a write.
+   *
+   * @throws StorageError what the storage threw, or `IO` if it did not answer, is left alone, or was detached.
+   */
+  async call<T>(operation: Operation, run: (storage: Storage) => Awaitable<T>, patient = false): Promise<T> {
+    if (this.detached) throw this.#detachedError()
+    if (!this.breaker.allows(this.#home.clock.now()))
+      throw new StorageError('IO', `layer ${this.name}: it failed ${this.breaker.failures} times and is left alone`)
+    // In the order of the calls: nothing is awaited where nothing is to be waited for.
+    if (this.opened === undefined) await this.open()
+    try {
+      const value = await this.#inTime(operation, this.#limitMs(operation, patient), () => run(this.storage))
+      this.#succeeded()
+      return value
+    } catch (cause) {
+      this.#failed(operation, cause)
+      throw cause
+    }
+  }
+
+  /** Whoever waits for it is told that it is gone. */
+  detach(): void {
+    this.#say('detached')
+    this.#gone.abort()
+  }
+
+  /** An opened layer is handed in at run time, or what was given is not called any more. */
+  attached(): void {
+    this.#home.events.emit({ kind: 'layer', layer: this.name, condition: 'attached' })
+  }
+
+  #limitMs(operation: Operation, patient: boolean): number {
+    const { openTimeoutMs, lookTimeoutMs, pageTimeoutMs, appendTimeoutMs } = this.#home.limits
+    const own = { open: openTimeoutMs, look: lookTimeoutMs, page: pageTimeoutMs, append: appendTimeoutMs }[operation]
+    return (patient ? Math.max(own, appendTimeoutMs) : own) * (this.remote ? REMOTE_TIMES : 1)
+  }
+
+  #inTime<T>(operation: Operation, ms: number, run: () => Awaitable<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let settled = false
+      const timer = new AbortController()
+      const gone = () => end(() => reject(this.#detachedError()))
+      const end = (how: () => void) => {
+        if (settled) return
+        settled = true
+        timer.abort()
+        this.#gone.signal.removeEventListener('abort', gone)
+        how()
+      }
+      settle(
+        run,
+        (value) => end(() => resolve(value)),
+        (cause) => end(() => reject(cause)),
+      )
+      if (settled) return
+      this.#gone.signal.addEventListener('abort', gone)
+      this.#home.clock.wait(ms, timer.signal).then(
+        () => end(() => reject(new TimedOut(this.name, operation, ms))),
+        () => {},
+      )
+    })
+  }
+
+  #succeeded(): void {
+    const absent = this.#lost
+    this.#lost = false
+    this.breaker.succeeded()
+    if (this.#condition === undefined) this.#condition = 'up'
+    if (this.#condition === 'up') return
+    this.#say('up')
+    this.#home.returned(this, absent)
+  }
+
+  #failed(operation: Operation, cause: unknown): void {
+    if (this.detached) return
+    const code = codeOf(cause)
+    // One damaged document is that document's failure.
+    if (code === 'CORRUPT' && operation !== 'open') return
+    // A full disk still reads.
+    if (code === 'QUOTA' || code === 'READ_ONLY') return this.#say(code === 'QUOTA' ? 'quota' : 'read-only', code)
+    this.breaker.failed(this.#home.clock.now(), this.#home.clock.random())
+    this.#say(cause instanceof TimedOut ? 'slow' : 'down', code)
+    if (this.#lost || (operation !== 'open' && this.breaker.failures < this.#home.limits.failuresMax)) return
+    this.#lost = true
+    this.#home.lost(this)
+  }
+
+  /** Told when it changes, not with every call. */
+  #say(condition: LayerCondition, code?: ReturnType<typeof codeOf>): void {
+    if (this.#condition === condition) return
+    // Slow and down are one trouble: it is told once.
+    const troubled = this.#condition === 'slow' || this.#condition === 'down'
+    this.#condition = condition
+    if (troubled && (condition === 'slow' || condition === 'down')) return
+    this.#home.events.emit({ kind: 'layer', layer: this.name, condition, code })
+  }
+
+  #detachedError(): StorageError {
+    return new StorageError('IO', `layer ${this.name}: it was detached`)
+  }
+}
+
+export function codeOf(cause: unknown): StorageError['code'] | undefined {
+  // By shape: an adapter may have its own copy of the contract.
+  const { name, code } = (cause ?? {}) as { name?: unknown; code?: unknown }
+  return name === 'StorageError' ? (code as StorageError['code']) : undefined
+}

@@ -1,0 +1,148 @@
+/**
+ * Loading one document for whoever opens it: known states are raced, contents are not.
+ *
+ * The first layer whose state is usable is read and handed over; each later one contributes only what is still missing, so every
+ * range is fetched once. L1: a usable document may be handed over before all answered, and says that it is partial. L2: absent, failed and
+ * timed out are told apart; absent is only what every layer says. Repair is not waited for, unless one asks for it.
+ */
+import { EMPTY, type KnownState, union } from '@tidemark/known-state'
+import type { Page, StoredState } from '@tidemark/storage'
+import { endOf } from './contents.ts'
+import { type Core, readers } from './core.ts'
+import type { Layer } from './layer.ts'
+import { answerOf, askLayer, completed, isTimeout, silentLayers, stateOf } from './race.ts'
+import { readPage } from './read.ts'
+
+export interface LoadOptions {
+  /**
+   * `usable`: a layer's content was handed over, or none has any. `merged` (default): all layers answered or were given up, and what each adds was
+   * handed over. `settled`: and every layer was brought to the join, as far as that can be done now.
+   */
+  readonly until?: 'usable' | 'merged' | 'settled'
+  readonly signal?: AbortSignal
+  /** Takes the content, page by page; each continues what was handed over before. Without it nothing is read. */
+  readonly onPage?: (page: Page) => void
+  /** What the caller has already. */
+  readonly after?: KnownState
+}
+
+export interface Loaded {
+  /** `unknown`: no layer that answered has it, and not all answered. */
+  readonly found: 'present' | 'absent' | 'unknown'
+  readonly state: StoredState | undefined
+  /** Names of layers that hold it, say that they do not, failed, did not answer in time. */
+  readonly answered: readonly string[]
+  readonly absent: readonly string[]
+  readonly failed: readonly string[]
+  readonly timedOut: readonly string[]
+}
+
+/** One load under way. */
+interface Loading {
+  readonly core: Core
+  readonly id: string
+  readonly options: LoadOptions
+  readonly answered: string[]
+  readonly absent: string[]
+  readonly failed: string[]
+  readonly timedOut: string[]
+  cursor: KnownState
+  /** One hands over at a time. */
+  handing: Promise<unknown>
+  usable: boolean
+  readonly handedOver: () => void
+}
+
+export async function load(core: Core, id: string, options: LoadOptions = {}): Promise<Loaded> {
+  const { until = 'merged', signal, after = EMPTY } = options
+  signal?.throwIfAborted()
+  let handedOver = () => {}
+  const first = new Promise<void>((resolve) => {
+    handedOver = resolve
+  })
+  const lists = { answered: [], absent: [], failed: [], timedOut: [] }
+  const loading: Loading = { core, id, options, ...lists, cursor: after, handing: first, usable: false, handedOver }
+  loading.handing = Promise.resolve()
+  const merged = merge(loading)
+  // Whoever went away is told nothing of what came after.
+  merged.catch(() => {})
+  const enough = until === 'usable' ? Promise.race([first, merged]) : merged
+  await abortable(signal, until === 'settled' ? enough.then(() => core.background.settled(id)) : enough)
+  return loaded(loading)
+}
+
+function loaded({ core, id, answered, absent, failed, timedOut }: Loading): Loaded {
+  const state = answerOf(core, id)
+  const whole = silentLayers(core, id).length === 0
+  const found = state !== undefined ? 'present' : whole ? 'absent' : 'unknown'
+  return { found, state, answered: [...answered], absent: [...absent], failed: [...failed], timedOut: [...timedOut] }
+}
+
+function abortable<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (signal === undefined) return work
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason)
+    signal.addEventListener('abort', aborted, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
+}
+
+/** Asks everybody and hands over what each adds. */
+async function merge(loading: Loading): Promise<void> {
+  const { core, id } = loading
+  const local = readers(core).filter((layer) => !layer.remote)
+  const remote = readers(core).filter((layer) => layer.remote)
+  await Promise.all(local.map((layer) => take(loading, layer)))
+  await Promise.all(remote.map((layer) => take(loading, layer, [stateOf(core, id)?.known])))
+  await loading.handing
+  // What could not be read from one layer may be there in another that answered later.
+  if (loading.usable || stateOf(core, id) !== undefined) await handOver(loading)
+  completed(core, id)
+  const { answered, absent, failed, timedOut } = loading
+  if (failed.length + timedOut.length > 0) core.seen.noteUnsure(id, stateOf(core, id)?.known ?? EMPTY)
+  core.events.emit({ kind: 'merged', id, answered: [...answered, ...absent], failed, timedOut })
+  core.background.consider(id)
+}
+
+async function take(loading: Loading, layer: Layer, have?: readonly (KnownState | undefined)[]): Promise<void> {
+  const { core, id } = loading
+  const silence = await askLayer(core, layer, [id], false, have)
+  if (silence !== undefined) {
+    ;(isTimeout(silence.cause) ? loading.timedOut : loading.failed).push(layer.name)
+    return
+  }
+  const state = core.seen.of(id)?.states.get(layer)
+  if (state === undefined) {
+    loading.absent.push(layer.name)
+    return
+  }
+  loading.answered.push(layer.name)
+  if (!loading.usable && !core.usable(state)) return
+  const isFirst = !loading.usable
+  loading.usable = true
+  const handing = loading.handing.then(() => handOver(loading))
+  loading.handing = handing.catch(() => {})
+  if (!isFirst) return
+  await handing.then(
+    () => {
+      core.events.emit({ kind: 'usable', id, layer: layer.name })
+      loading.handedOver()
+    },
+    () => {
+      loading.usable = false
+    },
+  )
+}
+
+/** Hands over what is held by now and was not handed over yet. */
+async function handOver(loading: Loading): Promise<void> {
+  const { core, id, options } = loading
+  if (options.onPage === undefined) return
+  for (;;) {
+    const page = await readPage(core, id, loading.cursor, core.limits.pageBytes)
+    if (page === undefined || options.signal?.aborted || (page.runs.length === 0 && page.header === undefined)) return
+    loading.cursor = union(loading.cursor, { ...endOf(page), header: true })
+    options.onPage(page)
+    if (!page.more) return
+  }
+}

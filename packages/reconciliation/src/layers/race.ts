@@ -1,0 +1,159 @@
+/**
+ * Asking all layers what they hold of some documents, and joining what they say.
+ *
+ * L1: the join is an answer when every readable layer answered or was given up. L2: what was given up makes the answer partial: it
+ * may give, it may not deny, so a document that only silent layers may have is a failure and not an absence.
+ * A remote layer is asked last, with what the others hold. Not here: contents (`read.ts`, `load.ts`).
+ */
+import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
+import { StorageError, type StoredState } from '@tidemark/storage'
+import { type Core, readers, voters, votesNeeded } from './core.ts'
+import { forksOf, heldBy, inStep, joinOf, without } from './join.ts'
+import { codeOf, type Layer, TimedOut } from './layer.ts'
+import type { Sight } from './seen.ts'
+
+export interface Silence {
+  readonly layer: Layer
+  readonly cause: unknown
+}
+
+/** What all layers say of `ids`; those that did not answer are in the result, as are their causes. */
+export async function ask(core: Core, ids: readonly string[], patient = false): Promise<readonly Silence[]> {
+  const asked = readers(core)
+  const local = asked.filter((layer) => !layer.remote)
+  const silences = await Promise.all(local.map((layer) => askLayer(core, layer, ids, patient)))
+  const have = () => ids.map((id) => stateOf(core, id)?.known)
+  const remote = asked.filter((layer) => layer.remote)
+  silences.push(...(await Promise.all(remote.map((layer) => askLayer(core, layer, ids, patient, have())))))
+  return silences.filter((silence) => silence !== undefined)
+}
+
+/** Asks one layer and notes what it says; what comes back is why it said nothing. */
+export async function askLayer(
+  core: Core,
+  layer: Layer,
+  ids: readonly string[],
+  patient: boolean,
+  have?: readonly (KnownState | undefined)[],
+): Promise<Silence | undefined> {
+  const asked = core.seen.tick()
+  try {
+    const options = have === undefined ? {} : { have }
+    const states = await layer.call('look', (storage) => storage.knownStates(ids, options), patient)
+    for (const [index, id] of ids.entries()) core.seen.looked(id, layer, states[index], asked)
+    return undefined
+  } catch (cause) {
+    // One damaged document is not the failure of its neighbours.
+    if (codeOf(cause) === 'CORRUPT' && ids.length > 1) {
+      const silences = await Promise.all(ids.map((id) => askLayer(core, layer, [id], patient)))
+      return silences.find((silence) => silence !== undefined)
+    }
+    for (const id of ids) {
+      if (codeOf(cause) === 'CORRUPT') core.events.emit({ kind: 'corrupt', id, layer: layer.name })
+      core.seen.silent(id, layer)
+    }
+    return { layer, cause }
+  }
+}
+
+/** What is known of a document without asking again, if every readable layer was asked. */
+export function sightOf(core: Core, id: string): Sight | undefined {
+  const sight = core.seen.of(id)
+  if (sight === undefined) return undefined
+  return readers(core).every((layer) => sight.states.has(layer)) ? sight : undefined
+}
+
+/** States in order of preference, and the forks that they show. */
+function statesOf(core: Core, id: string, layers: readonly Layer[]): readonly StoredState[] {
+  const sight = core.seen.of(id)
+  const holding = layers.filter((layer) => sight?.states.get(layer) !== undefined)
+  const states = holding.map((layer) => sight?.states.get(layer) as StoredState)
+  const forks = forksOf(states)
+  const names = holding.map((layer) => layer.name)
+  if (forks === 'document') core.forks.freeze(id, undefined, names)
+  else for (const session of forks) core.forks.freeze(id, session, names)
+  return states
+}
+
+/** The join of what was last seen. */
+export function stateOf(core: Core, id: string): StoredState | undefined {
+  return joinOf(statesOf(core, id, readers(core)), core.forks.of(id))
+}
+
+export function silentLayers(core: Core, id: string): readonly Layer[] {
+  const sight = core.seen.of(id)
+  return readers(core).filter((layer) => sight === undefined || !sight.states.has(layer))
+}
+
+/**
+ * As `stateOf`, with what it may not be taken for: `partial` while a layer is silent (L2), `durable` where the write policy is not
+ * fulfilled (L3).
+ */
+export function answerOf(core: Core, id: string): StoredState | undefined {
+  const state = stateOf(core, id)
+  if (state === undefined) return undefined
+  const partial = silentLayers(core, id).length > 0
+  const durable = durableOf(core, id, state)
+  if (!partial && durable === undefined) return state
+  return { ...state, ...(partial && { partial }), ...(durable !== undefined && { durable }) }
+}
+
+/** What the write policy confirms, where that is less than what is held. */
+function durableOf(core: Core, id: string, state: StoredState): KnownState | undefined {
+  if (state.erased !== undefined) return undefined
+  const sight = core.seen.of(id)
+  const wanted = without(state.known, core.forks.of(id))
+  const voting: (KnownState | undefined)[] = []
+  for (const layer of voters(core)) {
+    // A silent layer is left out, unless it is known to have missed something of this document.
+    if (sight?.states.has(layer)) voting.push(sight.states.get(layer)?.known)
+    else if (core.dirty.has(layer, id)) voting.push(undefined)
+  }
+  if (voting.every((known) => known !== undefined && covers(known, wanted))) return undefined
+  const needed = Math.min(votesNeeded(core, voting.length), Math.max(voting.length, 1))
+  const durable = heldBy(voting, needed, state.known)
+  return covers(durable, wanted) ? undefined : { header: state.known.header, sessions: durable.sessions }
+}
+
+/** Whether some layer that is to be written lacks what others hold. */
+export function isBehind(core: Core, id: string, layer: Layer): boolean {
+  const sight = core.seen.of(id)
+  if (sight === undefined || !sight.states.has(layer)) return false
+  return !inStep(sight.states.get(layer), stateOf(core, id), core.forks.of(id))
+}
+
+/** The answer for a peer: the join, or a failure where it would be a denial that a silent layer might contradict. */
+export async function lookUp(core: Core, ids: readonly string[]): Promise<readonly (StoredState | undefined)[]> {
+  if (ids.length === 0) return []
+  const silences = await ask(core, ids)
+  return ids.map((id) => {
+    const state = answerOf(core, id)
+    const silent = silentLayers(core, id)
+    if (silent.length > 0) core.seen.noteUnsure(id, state?.known ?? EMPTY)
+    // Also a layer that was detached meanwhile did not answer this question.
+    if (state === undefined && silences.length + silent.length > 0) throw unknown(id, silences)
+    if (state !== undefined || silent.length > 0) core.background.consider(id)
+    return state
+  })
+}
+
+/** L1: whoever was given a partial answer is told when it is whole. */
+export function completed(core: Core, id: string): void {
+  const answered = core.seen.unsure.get(id)
+  if (answered === undefined || silentLayers(core, id).length > 0) return
+  core.seen.unsure.delete(id)
+  core.changed(id, answered)
+}
+
+export function unknown(id: string, silences: readonly Silence[]): StorageError {
+  const names = silences.map(({ layer }) => layer.name).join(', ')
+  const cause = silences[0]?.cause
+  const code = codeOf(cause) ?? 'IO'
+  return new StorageError(
+    code,
+    `${JSON.stringify(id)} is held by no layer that answered; ${names || 'a layer'} did not`,
+    cause,
+  )
+}
+
+export const isTimeout = (cause: unknown): boolean => cause instanceof TimedOut

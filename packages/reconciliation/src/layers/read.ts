@@ -1,0 +1,133 @@
+/**
+ * One page of the join: from the first layer that has something of it.
+ *
+ * A layer that fails is passed over while another has what is wanted; a damaged one is never read for what it could not read. L13: what is
+ * read of a session continues what was held of it, or the session is frozen.
+ * Not here: which states there are (`race.ts`), copying (`repair.ts`).
+ */
+import { covers, type KnownState, missing, union } from '@tidemark/known-state'
+import { type Page, StorageError, type StoredState } from '@tidemark/storage'
+import { cacheHolds, fillCaches } from './cache.ts'
+import { endOf } from './contents.ts'
+import { type Core, readers } from './core.ts'
+import { passing } from './join.ts'
+import { codeOf, type Layer } from './layer.ts'
+import { ask, sightOf, silentLayers, stateOf, unknown } from './race.ts'
+
+export async function readPage(core: Core, id: string, after: KnownState, bytesMax: number): Promise<Page | undefined> {
+  const silences = isSeen(core, id, after) ? [] : await ask(core, [id])
+  const failed = new Map<Layer, unknown>()
+  for (let tries = 0; tries <= core.layers.length * 2; tries++) {
+    const joined = stateOf(core, id)
+    if (joined === undefined) {
+      if (silentLayers(core, id).length > 0) throw unknown(id, silences)
+      return undefined
+    }
+    const source = sourceOf(core, id, after, joined, failed)
+    if (source === undefined) {
+      const [cause] = failed.values()
+      if (cause !== undefined && !covers(after, joined.known)) throw cause
+      return asPage(joined, id, after, undefined)
+    }
+    const page = await readFrom(core, source, id, after, bytesMax, failed)
+    if (page === undefined || !continues(core, id, page, source)) continue
+    if (!source.isCache) fillCaches(core, [page])
+    return asPage(joined, id, after, page)
+  }
+  throw new StorageError('IO', `${JSON.stringify(id)}: no layer has what it said it holds`)
+}
+
+/** Whether what was last seen is enough to go on: whoever reads looked before, and a silent layer is not asked for every page. */
+function isSeen(core: Core, id: string, after: KnownState): boolean {
+  const seen = stateOf(core, id)
+  return sightOf(core, id) !== undefined || (seen !== undefined && lacks(after, seen.known))
+}
+
+/** The first that has something beyond `after` that is not another's to serve. */
+function sourceOf(
+  core: Core,
+  id: string,
+  after: KnownState,
+  joined: StoredState,
+  failed: ReadonlyMap<Layer, unknown>,
+): Layer | undefined {
+  const cached = core.layers.find((layer) => layer.isCache && !failed.has(layer) && cacheHolds(layer, id, joined))
+  if (cached !== undefined && lacks(after, joined.known)) return cached
+  return readers(core).find((layer) => {
+    const state = core.seen.of(id)?.states.get(layer)
+    if (state === undefined || failed.has(layer) || state.kind !== joined.kind) return false
+    if (joined.erased !== undefined && state.erased === undefined) return false
+    return lacks(cursorFor(core, id, after, layer), state.known)
+  })
+}
+
+function lacks(after: KnownState, state: KnownState): boolean {
+  const { header, sessions } = missing(after, state)
+  return header || sessions.size > 0
+}
+
+/** Frozen sessions are read from the first layer that has them, and passed over in the others. */
+function cursorFor(core: Core, id: string, after: KnownState, layer: Layer): KnownState {
+  const frozen = core.forks.of(id)
+  if (frozen === undefined || frozen === 'document' || layer.isCache) return after
+  const sight = core.seen.of(id)
+  const owner = (session: string) => readers(core).find((one) => sight?.states.get(one)?.known.sessions.has(session))
+  const others = new Set([...frozen].filter((session) => owner(session) !== layer))
+  return passing(after, others, sight?.states.get(layer)?.known ?? after)
+}
+
+async function readFrom(
+  core: Core,
+  source: Layer,
+  id: string,
+  after: KnownState,
+  bytesMax: number,
+  failed: Map<Layer, unknown>,
+): Promise<Page | undefined> {
+  const cursor = cursorFor(core, id, after, source)
+  try {
+    const page = await source.call('page', (storage) => storage.read(id, cursor, { bytesMax }))
+    if (page !== undefined && (page.runs.length > 0 || page.header !== undefined)) return page
+    failed.set(source, new StorageError('IO', `layer ${source.name}: it lacks what it said it holds`))
+    await ask(core, [id])
+  } catch (cause) {
+    failed.set(source, cause)
+    if (codeOf(cause) === 'CORRUPT') core.events.emit({ kind: 'corrupt', id, layer: source.name })
+  }
+  return undefined
+}
+
+/** Whether what was read continues what every other layer holds at that count; if not, the session is a fork. */
+function continues(core: Core, id: string, page: Page, source: Layer): boolean {
+  if (page.kind !== 'bytes') return true
+  let whole = true
+  const frozen = core.forks.of(id)
+  for (const { session, after, digest } of page.runs) {
+    if (digest === undefined || after === 0 || frozen === 'document' || frozen?.has(session)) continue
+    for (const layer of readers(core)) {
+      const state = core.seen.of(id)?.states.get(layer)
+      if (layer === source || state?.known.sessions.get(session) !== after) continue
+      if (state.digests.get(session) === undefined || state.digests.get(session) === digest) continue
+      core.forks.freeze(id, session, [layer.name, source.name])
+      whole = false
+    }
+  }
+  return whole
+}
+
+/** The page as one of the join: what ends it and whether there is more is judged against all layers. */
+function asPage(joined: StoredState, id: string, after: KnownState, page: Page | undefined): Page {
+  const brought = page === undefined ? { header: true, sessions: new Map() } : { ...endOf(page), header: true }
+  const end = union(after, brought)
+  const { kind, priority } = joined
+  const header = page?.header === undefined || after.header ? {} : { header: page.header }
+  return {
+    id,
+    kind,
+    priority,
+    ...header,
+    runs: page?.runs ?? [],
+    end,
+    more: page !== undefined && !covers(end, joined.known),
+  }
+}

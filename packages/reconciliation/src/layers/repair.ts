@@ -1,0 +1,232 @@
+/**
+ * Repair: every layer is brought to the join of what all of them hold.
+ *
+ * L12: towards the join, never towards the longest; each layer receives exactly what it lacks, so a second run writes nothing and
+ * reads no content. From layer to layer, a page at a time, whatever the size of the document. L13: a fork freezes its session.
+ * Not here: when (`background.ts`), which documents (`sweeps.ts`).
+ */
+import { count, covers, type KnownState, missing } from '@tidemark/known-state'
+import { type Append, type Page, StorageError, type StoredState } from '@tidemark/storage'
+import type { Core } from './core.ts'
+import { readers, writers } from './core.ts'
+import { clearDirty } from './flags.ts'
+import { type Frozen, inStep, passing, without } from './join.ts'
+import { codeOf, type Layer } from './layer.ts'
+import { ask, completed, isBehind, silentLayers, stateOf } from './race.ts'
+
+/** Asks all layers again and brings those that lack something to the join. @throws StorageError what may pass with time. */
+export async function repair(core: Core, id: string): Promise<void> {
+  const silences = await ask(core, [id], true)
+  completed(core, id)
+  const outcomes = await Promise.allSettled(writers(core).map((layer) => repairLayer(core, id, layer)))
+  const silent = silentLayers(core, id)
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
+  const covered = readers(core).filter((layer) => !silent.includes(layer))
+  core.events.emit({ kind: 'settled', id, covers: names(covered), missing: names(silent) })
+  if (silences[0] !== undefined) throw silences[0].cause
+}
+
+/** Brings one layer to the join of what was last seen; one run at a time per document and layer. */
+export function repairLayer(core: Core, id: string, layer: Layer): Promise<void> {
+  if (!isBehind(core, id, layer)) return clearDirty(core, layer, id)
+  const running = layer.repairing.get(id)
+  if (running !== undefined) return running
+  const run = createRun(core, id, layer)
+  const repairing = copyAll(run).finally(() => layer.repairing.delete(id))
+  layer.repairing.set(id, repairing)
+  return repairing
+}
+
+/** One document on its way into one layer. */
+interface Run {
+  readonly core: Core
+  readonly id: string
+  readonly target: Layer
+  /** Sources that failed or are damaged, and why. */
+  readonly excluded: Map<Layer, unknown>
+  entries: number
+  /** The first page overlaps what the target has, so that forks show that no digest tells. */
+  first: boolean
+  gaps: number
+}
+
+const GAPS_MAX = 3
+
+function createRun(core: Core, id: string, target: Layer): Run {
+  return { core, id, target, excluded: new Map(), entries: 0, first: true, gaps: 0 }
+}
+
+async function copyAll(run: Run): Promise<void> {
+  const { core, id, target } = run
+  tell(run, 'start')
+  while (isBehind(core, id, target)) {
+    if (core.closing.signal.aborted) throw new StorageError('CLOSED', 'layers: closed while repairing')
+    const before = stateIn(run, target)
+    if (!(await copySome(run))) return tell(run, 'stuck')
+    const grown = count(stateIn(run, target)?.known ?? NOTHING) - count(before?.known ?? NOTHING)
+    if (grown > 0) {
+      run.entries += grown
+      tell(run, 'progress')
+    }
+  }
+  await clearDirty(core, target, id)
+  tell(run, 'done')
+}
+
+const NOTHING: KnownState = { header: false, sessions: new Map() }
+
+/** One page, or the erasure. Answers whether it makes sense to go on. */
+async function copySome(run: Run): Promise<boolean> {
+  const { core, id, target } = run
+  const frozen = core.forks.of(id)
+  const joined = stateOf(core, id) as StoredState
+  const held = stateIn(run, target)
+  if (joined.erased !== undefined && (held?.erased !== undefined || covers(held?.known ?? NOTHING, joined.known)))
+    return eraseIn(run, joined)
+  const source = sourceFor(run, joined, held, frozen)
+  if (source === undefined) {
+    const [cause] = run.excluded.values()
+    if (cause === undefined || codeOf(cause) === 'CORRUPT') return false
+    throw cause
+  }
+  const page = await readFrom(run, source, held, frozen)
+  if (page === undefined) return true
+  return store(run, source, page, held)
+}
+
+/** The first layer that has something the target lacks; near ones before remote ones. */
+function sourceFor(
+  run: Run,
+  joined: StoredState,
+  held: StoredState | undefined,
+  frozen: Frozen | undefined,
+): Layer | undefined {
+  const { core, target } = run
+  const lacking = (layer: Layer) => {
+    const state = stateIn(run, layer)
+    if (state === undefined || layer === target || run.excluded.has(layer)) return false
+    if (joined.erased !== undefined && state.erased === undefined) return false
+    const { header, sessions } = missing(held?.known ?? NOTHING, without(state.known, frozen))
+    return header || sessions.size > 0
+  }
+  const found = readers(core).filter(lacking)
+  return found.find((layer) => !layer.remote) ?? found[0]
+}
+
+async function readFrom(
+  run: Run,
+  source: Layer,
+  held: StoredState | undefined,
+  frozen: Frozen | undefined,
+): Promise<Page | undefined> {
+  const { core, id } = run
+  const state = stateIn(run, source) as StoredState
+  const cursor = passing(run.first ? overlapping(held, state) : (held?.known ?? NOTHING), frozen, state.known)
+  const { pageBytes } = core.limits
+  try {
+    const page = await source.call('page', (storage) => storage.read(id, cursor, { bytesMax: pageBytes }), true)
+    if (page !== undefined && (page.runs.length > 0 || page.header !== undefined)) return page
+    // It does not have what it said: it is asked again, and believed less.
+    run.excluded.set(source, new StorageError('IO', `layer ${source.name}: it lacks what it said it holds`))
+    await ask(core, [id], true)
+  } catch (cause) {
+    run.excluded.set(source, cause)
+    if (codeOf(cause) === 'CORRUPT') core.events.emit({ kind: 'corrupt', id, layer: source.name })
+  }
+  return undefined
+}
+
+/**
+ * A cursor before what the target lacks: the header comes again and is compared, and so does the last run of `json` sessions, which
+ * carry no digest that would tell a fork.
+ */
+function overlapping(held: StoredState | undefined, source: StoredState): KnownState {
+  if (held === undefined) return NOTHING
+  const sessions = new Map(held.known.sessions)
+  if (held.kind === 'json')
+    for (const [session, have] of held.known.sessions) {
+      if (have > 0 && (source.known.sessions.get(session) ?? 0) > have)
+        sessions.set(session, held.lastRuns.get(session) ?? have - 1)
+    }
+  return { header: false, sessions }
+}
+
+async function store(run: Run, source: Layer, page: Page, held: StoredState | undefined): Promise<boolean> {
+  const { core, id, target } = run
+  run.first = false
+  const content: Append = { ...page, verifier: await verifierFor(run, source, page) }
+  const bytes = sizeOf(page)
+  await source.throttle(bytes)
+  await target.throttle(bytes)
+  const [result] = await target
+    .call('append', (storage) => storage.append([content]), true)
+    .catch((cause) => {
+      core.seen.forget(id, target)
+      throw cause
+    })
+  if (result === undefined || 'failed' in result)
+    throw new StorageError(result?.failed ?? 'IO', `layer ${target.name}: it could not store a repair`, result?.cause)
+  core.seen.wrote(id, target, result.state)
+  if (result.headerRefused === 'fork') core.forks.freeze(id, undefined, [source.name, target.name])
+  let refused = result.headerRefused !== undefined
+  for (const [session, { why }] of result.refused) {
+    if (why === 'fork') core.forks.freeze(id, session, [source.name, target.name])
+    else if (why === 'gap') core.events.emit({ kind: 'gap', id, layer: target.name, session })
+    else refused = true
+  }
+  if (result.headerRefused === 'fork' || [...result.refused.values()].some(({ why }) => why === 'fork')) return true
+  // A gap restarts at what the target really has; a target that never grows is left alone.
+  const grew = !covers(held?.known ?? NOTHING, result.state?.known ?? NOTHING)
+  if (!grew) run.gaps += 1
+  return grew || (!refused && run.gaps < GAPS_MAX)
+}
+
+/** The verifier's states of sessions that the page brings to the end of what the source holds. */
+async function verifierFor(run: Run, source: Layer, page: Page): Promise<ReadonlyMap<string, Uint8Array>> {
+  const { core, id } = run
+  const ending = page.runs.filter(({ session, after, transactions }) => {
+    return stateIn(run, source)?.known.sessions.get(session) === after + transactions.length
+  })
+  if (ending.length === 0) return new Map()
+  const sessions = ending.map(({ session }) => session)
+  const states = await source.call('look', (storage) => storage.verifierStates(id, sessions), true)
+  if (states.size === 0) return states
+  // A state belongs to the count that the source had when it was read.
+  const asked = core.seen.tick()
+  const [now] = await source.call('look', (storage) => storage.knownStates([id]), true)
+  core.seen.looked(id, source, now, asked)
+  const stands = ending.filter((one) => now?.known.sessions.get(one.session) === one.after + one.transactions.length)
+  return new Map(
+    stands.flatMap(({ session }) => (states.has(session) ? [[session, states.get(session) as Uint8Array]] : [])),
+  )
+}
+
+/** Only a versioned tombstone deletes; what it keeps was copied before. */
+async function eraseIn(run: Run, joined: StoredState): Promise<boolean> {
+  const { core, id, target } = run
+  const version = joined.erased
+  if (version === undefined || target.opened?.capabilities.erase !== true) return false
+  const keep = [...joined.known.sessions.keys()]
+  const state = await target.call('append', (storage) => storage.erase(id, version, { keep }), true)
+  core.seen.wrote(id, target, state)
+  return inStep(state, joined)
+}
+
+function stateIn({ core, id }: Run, layer: Layer): StoredState | undefined {
+  return core.seen.of(id)?.states.get(layer)
+}
+
+function tell({ core, id, target, entries }: Run, step: 'start' | 'progress' | 'done' | 'stuck'): void {
+  core.events.emit({ kind: 'repair', id, layer: target.name, step, entries })
+}
+
+function sizeOf(page: Page): number {
+  let bytes = page.header?.length ?? 0
+  for (const { transactions } of page.runs) for (const transaction of transactions) bytes += transaction.length
+  return bytes
+}
+
+function names(layers: readonly Layer[]): readonly string[] {
+  return layers.map((layer) => layer.name)
+}

@@ -1,0 +1,91 @@
+/**
+ * What each layer was last seen to hold of the documents that are in use. Bounded (L10); what is not remembered is asked again.
+ *
+ * A look-up that was asked before a write of the same document says nothing about what was written meanwhile.
+ */
+import { covers, type KnownState } from '@tidemark/known-state'
+import type { StoredState } from '@tidemark/storage'
+import { Remembered } from '@tidemark/storage/adapter'
+import type { Events } from './events.ts'
+import type { Layer } from './layer.ts'
+
+export interface Sight {
+  readonly states: Map<Layer, StoredState | undefined>
+  /** The tick of the last write. */
+  written: number
+}
+
+export interface Seen {
+  /** Taken before a look-up, handed in with its answer. */
+  tick(): number
+  of(id: string): Sight | undefined
+  looked(id: string, layer: Layer, state: StoredState | undefined, asked: number): void
+  /** It was asked and did not answer; `answered` is what the others say. */
+  silent(id: string, layer: Layer): void
+  noteUnsure(id: string, answered: KnownState): void
+  wrote(id: string, layer: Layer, state: StoredState | undefined): void
+  /** It is unknown what this layer holds of it. */
+  forget(id: string, layer: Layer): void
+  /** Documents of which a partial answer was given, and what it was: until all layers have answered. */
+  readonly unsure: Map<string, KnownState>
+  clear(): void
+}
+
+/** Beyond so many unsure documents the longest unsure are left to the sweep that follows when a layer returns. */
+const UNSURE_MAX = 10_000
+
+export function createSeen(events: Events, rememberedMax: number): Seen {
+  const sights = new Remembered<string, Sight>(rememberedMax)
+  const unsure = new Map<string, KnownState>()
+  let ticks = 0
+
+  function sight(id: string): Sight {
+    const known = sights.get(id)
+    if (known !== undefined) return known
+    const fresh: Sight = { states: new Map(), written: 0 }
+    sights.set(id, fresh)
+    return fresh
+  }
+
+  function note(seen: Sight, id: string, layer: Layer, state: StoredState | undefined): void {
+    const before = seen.states.get(layer)
+    seen.states.set(layer, state)
+    // L12: only a tombstone deletes; a store that shrank otherwise has lost something, and is refilled.
+    if (before === undefined || state?.erased !== undefined) return
+    if (state === undefined || !covers(state.known, before.known))
+      events.emit({ kind: 'regressed', id, layer: layer.name })
+  }
+
+  return {
+    tick: () => ticks,
+    of: (id) => sights.get(id),
+    unsure,
+    looked(id, layer, state, asked) {
+      const seen = sight(id)
+      if (seen.written > asked && seen.states.has(layer)) return
+      note(seen, id, layer, state)
+    },
+    silent(id, layer) {
+      sights.get(id)?.states.delete(layer)
+    },
+    noteUnsure(id, answered) {
+      if (unsure.has(id)) return
+      unsure.set(id, answered)
+      for (const longest of unsure.keys()) {
+        if (unsure.size <= UNSURE_MAX) return
+        unsure.delete(longest)
+      }
+    },
+    wrote(id, layer, state) {
+      const seen = sight(id)
+      seen.written = ++ticks
+      note(seen, id, layer, state)
+    },
+    forget(id, layer) {
+      const seen = sight(id)
+      seen.written = ++ticks
+      seen.states.delete(layer)
+    },
+    clear: () => sights.clear(),
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * How a document stands in the layers, and how the layers are: for people.
+ */
+import { count, type KnownState, missing } from '@tidemark/known-state'
+import type { Opened } from '@tidemark/storage'
+import { type Core, readers } from './core.ts'
+import type { LayerCondition } from './events.ts'
+import { without } from './join.ts'
+import type { Layer } from './layer.ts'
+import { answerOf, ask, sightOf, silentLayers } from './race.ts'
+
+/**
+ * `everywhere`: every layer that is written has all of it. `here`: as many as the write policy wants, and some are behind. `incomplete`: a layer did
+ * not answer, there may be more. `at risk`: fewer have it than the write policy wants.
+ */
+export type StatusWord = 'everywhere' | 'here' | 'incomplete' | 'at risk' | 'absent'
+
+export interface LayersStatus {
+  readonly word: StatusWord
+  /** Layers that lack something. */
+  readonly pending: number
+  readonly layers: readonly LayerStatus[]
+}
+
+export interface LayerStatus {
+  readonly name: string
+  /** Transactions that it lacks; `undefined` if it did not answer. */
+  readonly behind: number | undefined
+}
+
+export async function statusOf(core: Core, id: string): Promise<LayersStatus> {
+  if (sightOf(core, id) === undefined) await ask(core, [id])
+  const state = answerOf(core, id)
+  const wanted = state === undefined ? undefined : without(state.known, core.forks.of(id))
+  const layers = readers(core).map((layer) => ({ name: layer.name, behind: behindBy(core, id, layer, wanted) }))
+  const pending = layers.filter(({ behind }) => behind === undefined || behind > 0).length
+  return { word: wordFor(core, id, state !== undefined, state?.durable !== undefined, pending), pending, layers }
+}
+
+function wordFor(core: Core, id: string, present: boolean, atRisk: boolean, pending: number): StatusWord {
+  if (atRisk) return 'at risk'
+  if (silentLayers(core, id).length > 0) return 'incomplete'
+  if (!present) return 'absent'
+  return pending > 0 ? 'here' : 'everywhere'
+}
+
+function behindBy(core: Core, id: string, layer: Layer, wanted: KnownState | undefined): number | undefined {
+  const sight = core.seen.of(id)
+  if (sight === undefined || !sight.states.has(layer)) return undefined
+  if (wanted === undefined) return 0
+  const held = sight.states.get(layer)
+  // An erased document covers every claim.
+  if (held?.erased !== undefined) return 0
+  const lacks = missing(held?.known ?? { header: false, sessions: new Map() }, wanted)
+  const sessions = new Map([...lacks.sessions].map(([session, { after, until }]) => [session, until - after]))
+  return count({ header: false, sessions }) + (lacks.header && sessions.size === 0 ? 1 : 0)
+}
+
+export interface LayerHealth {
+  readonly name: string
+  readonly condition: LayerCondition
+  readonly role: 'required' | 'best-effort' | 'none' | 'cache'
+  readonly level: Opened['level'] | undefined
+  /** Documents that are known to be missing something there. */
+  readonly dirty: number
+}
+
+export function healthOf(core: Core): readonly LayerHealth[] {
+  return core.layers.map((layer) => ({
+    name: layer.name,
+    condition: layer.condition,
+    role: layer.isCache ? 'cache' : layer.write,
+    level: layer.opened?.level,
+    dirty: core.dirty.ids(layer).length,
+  }))
+}

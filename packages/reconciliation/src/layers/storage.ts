@@ -1,0 +1,383 @@
+/**
+ * `layers`: a storage made of storages. The contract, method by method; what each does stands in a file of its own.
+ */
+import type { KnownState } from '@tidemark/known-state'
+import {
+  type Append,
+  type AppendOptions,
+  type AppendResult,
+  backgroundClock,
+  type CallOptions,
+  type Capabilities,
+  type Change,
+  type Changed,
+  type MapEntry,
+  type MergeResult,
+  type Opened,
+  type Page,
+  type Storage,
+  StorageError,
+  type StoredState,
+  type Version,
+  type WatchedStorage,
+} from '@tidemark/storage'
+import {
+  checkBatch,
+  checkBytesMax,
+  checkId,
+  checkIds,
+  checkListing,
+  checkMap,
+  checkVersion,
+  throwIfAborted,
+} from '@tidemark/storage/adapter'
+import { createBackground } from './background.ts'
+import type { Core } from './core.ts'
+import { readers, writers } from './core.ts'
+import { createDirty } from './dirty.ts'
+import { createEvents, type LayersEvent } from './events.ts'
+import { createForks } from './forks.ts'
+import { noteGeneration } from './generations.ts'
+import { Layer, type LayerHome } from './layer.ts'
+import * as lists from './lists.ts'
+import { type Loaded, type LoadOptions, load } from './load.ts'
+import { mergeMap, readMap } from './maps.ts'
+import { DEFAULT_LAYERS_LIMITS, type LayerOptions, type LayersOptions } from './options.ts'
+import { completed, isBehind, lookUp, silentLayers, stateOf } from './race.ts'
+import { readPage } from './read.ts'
+import { repair } from './repair.ts'
+import { createSeen } from './seen.ts'
+import { healthOf, type LayerHealth, type LayersStatus, statusOf } from './status.ts'
+import { askUntilBack, sweepAll, sweepForever, sweepReturned } from './sweeps.ts'
+import { createTurns } from './turns.ts'
+import { capabilitiesOf, checkNames, homeOf, noteCache, openedOf } from './whole.ts'
+import { append, erase } from './writes.ts'
+
+export interface Layers extends WatchedStorage {
+  load(id: string, options?: LoadOptions): Promise<Loaded>
+  status(id: string): Promise<LayersStatus>
+  health(): readonly LayerHealth[]
+  /** Resolves when nothing is being repaired, or waits for its turn; of one document, or of all. */
+  whenSettled(id?: string): Promise<void>
+  /** Compares everything in all layers now, as is done once a day, and repairs what is behind. */
+  sweep(): Promise<void>
+  /** Adds a layer behind the others: what it adds is told to watchers, what it lacks it gets. Resolves when that was begun. */
+  attach(layer: LayerOptions): Promise<void>
+  /** Takes a layer out; whoever waits for it is told that it failed. Its storage is the caller's to close. */
+  detach(name: string): void
+  /** Hears every event; answers how to stop. */
+  listen(listener: (event: LayersEvent) => void): () => void
+}
+
+/**
+ * A storage made of storages, the first being the preferred source. It opens and closes them.
+ *
+ * @throws RangeError if there is none, or if two have one name.
+ */
+export function layers(given: readonly (LayerOptions | Storage)[], options: LayersOptions = {}): Layers {
+  if (given.length === 0) throw new RangeError('layers: expected at least one layer, got none')
+  return new LayeredStorage(given, options)
+}
+
+class LayeredStorage implements Layers {
+  readonly #core: Core
+  readonly #home: LayerHome
+  readonly #watchers = new Set<(change: Changed) => void>()
+  readonly #documents = createTurns()
+  readonly #maps = createTurns()
+  #opening: Promise<Opened> | undefined
+  #phase: 'made' | 'open' | 'closed' = 'made'
+  #named = 0
+
+  constructor(given: readonly (LayerOptions | Storage)[], options: LayersOptions) {
+    const limits = { ...DEFAULT_LAYERS_LIMITS, ...options.limits }
+    const clock = options.clock ?? backgroundClock
+    const events = createEvents()
+    const closing = new AbortController()
+    this.#home = {
+      clock,
+      limits,
+      events,
+      returned: (layer, absent) => this.#returned(layer, absent),
+      lost: (layer) => void askUntilBack(this.#core, layer).catch(() => {}),
+    }
+    const made = given.map((one) => this.#make('storage' in one ? one : { storage: one }, []))
+    const background = createBackground({
+      clock,
+      limits,
+      signal: closing.signal,
+      repair: (id) => repair(this.#core, id),
+      needed: (id) => needsRepair(this.#core, id),
+      stateOf: (id) => stateOf(this.#core, id)?.known,
+    })
+    this.#core = {
+      clock,
+      limits,
+      policy: options.policy ?? 'all-required',
+      usable: options.usable ?? ((state) => state.known.header),
+      events,
+      closing,
+      background,
+      seen: createSeen(events, limits.rememberedMax),
+      forks: createForks(events, limits.rememberedMax),
+      dirty: createDirty(),
+      layers: made,
+      home: made[0] as Layer,
+      changed: (id, before) => {
+        for (const watcher of this.#watchers) watcher({ id, before })
+      },
+    }
+    checkNames(made)
+  }
+
+  async open(options?: CallOptions): Promise<Opened> {
+    throwIfAborted(options)
+    if (this.#phase === 'closed') throw closed(this.#phase)
+    this.#opening ??= this.#start()
+    return this.#opening
+  }
+
+  async knownStates(ids: readonly string[], options?: CallOptions): Promise<readonly (StoredState | undefined)[]> {
+    this.#ready(options)
+    checkIds(ids)
+    return lookUp(this.#core, ids)
+  }
+
+  async headers(ids: readonly string[], options?: CallOptions): Promise<readonly (Uint8Array | undefined)[]> {
+    this.#ready(options)
+    checkIds(ids)
+    return lists.headers(this.#core, ids)
+  }
+
+  async read(
+    id: string,
+    after: KnownState,
+    options: CallOptions & { readonly bytesMax: number },
+  ): Promise<Page | undefined> {
+    this.#ready(options)
+    checkId(id, 'document id')
+    checkBytesMax(options.bytesMax)
+    return readPage(this.#core, id, after, options.bytesMax)
+  }
+
+  async append(batch: readonly Append[], options?: AppendOptions): Promise<readonly AppendResult[]> {
+    this.#ready(options)
+    checkBatch(batch, options?.marks)
+    this.#writable()
+    return this.#documents.take(() => append(this.#core, batch, options))
+  }
+
+  async verifierStates(
+    id: string,
+    sessions: readonly string[],
+    options?: CallOptions,
+  ): Promise<ReadonlyMap<string, Uint8Array>> {
+    this.#ready(options)
+    checkId(id, 'document id')
+    checkIds(sessions, 'session id')
+    return lists.verifierStates(this.#core, id, sessions)
+  }
+
+  async marks(options: CallOptions & { readonly prefix: string; readonly after?: string; readonly limit: number }) {
+    this.#ready(options)
+    checkListing(options)
+    return lists.marks(this.#core.home, options)
+  }
+
+  async list(options: CallOptions & { readonly after?: string; readonly limit: number }): Promise<readonly string[]> {
+    this.#ready(options)
+    checkListing(options)
+    this.#can('list')
+    return lists.list(this.#core, options.after, options.limit)
+  }
+
+  async count(options?: CallOptions): Promise<number> {
+    this.#ready(options)
+    this.#can('list')
+    return lists.count(this.#core)
+  }
+
+  /** Those of the home layer: what it lacks of the join is a change when it was repaired. */
+  async changes(options: CallOptions & { readonly since: number; readonly limit: number }): Promise<readonly Change[]> {
+    this.#ready(options)
+    checkListing(options)
+    this.#can('changes')
+    const { since, limit } = options
+    return this.#core.home.call('look', (storage) => storage.changes({ since, limit }))
+  }
+
+  async readMap(name: string, options?: CallOptions): Promise<ReadonlyMap<string, MapEntry>> {
+    this.#ready(options)
+    checkMap(name)
+    this.#can('maps')
+    return this.#maps.take(() => readMap(this.#core, name))
+  }
+
+  async mergeMap(name: string, entries: ReadonlyMap<string, MapEntry>, options?: CallOptions): Promise<MergeResult> {
+    this.#ready(options)
+    checkMap(name, entries)
+    this.#can('maps')
+    this.#writable()
+    return this.#maps.take(() => mergeMap(this.#core, name, entries))
+  }
+
+  async erase(
+    id: string,
+    version: Version,
+    options: CallOptions & { readonly keep: readonly string[] },
+  ): Promise<StoredState | undefined> {
+    this.#ready(options)
+    checkId(id, 'document id')
+    checkIds(options.keep, 'session id')
+    checkVersion(version, 'version')
+    this.#can('erase')
+    this.#writable()
+    return this.#documents.take(() => erase(this.#core, id, version, options.keep))
+  }
+
+  async load(id: string, options?: LoadOptions): Promise<Loaded> {
+    this.#ready(options)
+    checkId(id, 'document id')
+    return load(this.#core, id, options)
+  }
+
+  async status(id: string): Promise<LayersStatus> {
+    this.#ready(undefined)
+    checkId(id, 'document id')
+    return statusOf(this.#core, id)
+  }
+
+  health(): readonly LayerHealth[] {
+    return healthOf(this.#core)
+  }
+
+  whenSettled(id?: string): Promise<void> {
+    return this.#core.background.settled(id)
+  }
+
+  async sweep(): Promise<void> {
+    this.#ready(undefined)
+    await sweepAll(this.#core)
+  }
+
+  async attach(given: LayerOptions): Promise<void> {
+    this.#ready(undefined)
+    const layer = this.#make(given, this.#core.layers)
+    layer.attached()
+    this.#core.layers = [...this.#core.layers, layer]
+    // One that does not open is asked again until it does.
+    await layer
+      .open()
+      .then(() => this.#takeIn(layer, true))
+      .catch(() => {})
+  }
+
+  detach(name: string): void {
+    const core = this.#core
+    const layer = core.layers.find((one) => one.name === name)
+    if (layer === undefined) throw new RangeError(`detach: there is no layer ${JSON.stringify(name)}`)
+    if (core.layers.length === 1) throw new RangeError('detach: the last layer stays')
+    layer.detach()
+    core.layers = core.layers.filter((one) => one !== layer)
+    if (core.home === layer) core.home = homeOf(core)
+    for (const id of [...core.seen.unsure.keys()]) completed(core, id)
+  }
+
+  listen(listener: (event: LayersEvent) => void): () => void {
+    return this.#core.events.listen(listener)
+  }
+
+  watch(listener: (change: Changed) => void): () => void {
+    this.#watchers.add(listener)
+    return () => this.#watchers.delete(listener)
+  }
+
+  async close(): Promise<void> {
+    const wasOpen = this.#phase === 'open'
+    this.#phase = 'closed'
+    const core = this.#core
+    if (wasOpen) await Promise.all([this.#documents.done(), this.#maps.done()])
+    core.closing.abort()
+    await Promise.allSettled(core.layers.flatMap((layer) => [...layer.repairing.values()]))
+    const closing = await Promise.allSettled(core.layers.map(async (layer) => layer.storage.close()))
+    const failed = closing.find((one) => one.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+  }
+
+  #make(given: LayerOptions, others: readonly Layer[]): Layer {
+    const layer = new Layer(given, `layer ${++this.#named}`, this.#home)
+    checkNames([...others, layer])
+    return layer
+  }
+
+  /** Waits for those that every write must reach; the others come when they come. */
+  async #start(): Promise<Opened> {
+    const core = this.#core
+    const needed = core.layers.filter((layer) => layer.required && !layer.remote)
+    const awaited = new Set(needed.length > 0 ? needed : core.layers.slice(0, 1))
+    for (const layer of core.layers)
+      if (!awaited.has(layer))
+        layer.open().then(
+          () => this.#takeIn(layer, false),
+          () => {},
+        )
+    try {
+      await Promise.all([...awaited].map((layer) => layer.open()))
+    } catch (cause) {
+      this.#phase = 'closed'
+      core.closing.abort()
+      await Promise.allSettled(core.layers.map(async (layer) => layer.storage.close()))
+      throw cause
+    }
+    this.#phase = 'open'
+    core.home = homeOf(core)
+    for (const layer of awaited) noteCache(core, layer)
+    for (const layer of awaited) await this.#takeIn(layer, false)
+    sweepForever(core).catch(() => {})
+    return openedOf(core)
+  }
+
+  /** A layer is open: what others noted of it, and what it lacks. */
+  async #takeIn(layer: Layer, isNew: boolean): Promise<void> {
+    const core = this.#core
+    noteCache(core, layer)
+    if (layer.isCache) return
+    // Notes that cannot be read cost a sweep, not data.
+    for (const other of readers(core))
+      if (other !== layer && other.opened !== undefined && other.durable)
+        await core.dirty.load(layer, other).catch(() => {})
+    const recreated = await noteGeneration(core, layer)
+    if (recreated || isNew) sweepReturned(core, layer).catch(() => {})
+  }
+
+  #returned(layer: Layer, absent: boolean): void {
+    const core = this.#core
+    for (const id of core.seen.unsure.keys()) core.background.want(id, 'write')
+    for (const id of core.dirty.ids(layer)) core.background.want(id, 'sweep')
+    if (absent) sweepReturned(core, layer).catch(() => {})
+  }
+
+  #ready(options: CallOptions | undefined): void {
+    throwIfAborted(options)
+    if (this.#phase !== 'open') throw closed(this.#phase)
+  }
+
+  #writable(): void {
+    if (writers(this.#core).length === 0) throw new StorageError('READ_ONLY', 'layers: none of them may be written')
+  }
+
+  #can(capability: keyof Capabilities): void {
+    if (!capabilitiesOf(this.#core)[capability]) throw new TypeError(`layers: they cannot do this: ${capability}`)
+  }
+}
+
+function needsRepair(core: Core, id: string): boolean {
+  return (
+    silentLayers(core, id).length > 0 ||
+    writers(core).some((layer) => isBehind(core, id, layer) || core.dirty.has(layer, id))
+  )
+}
+
+function closed(phase: 'made' | 'open' | 'closed'): StorageError {
+  return new StorageError('CLOSED', phase === 'made' ? 'layers: call open() first' : 'layers: they were closed')
+}

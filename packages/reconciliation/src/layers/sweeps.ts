@@ -1,0 +1,116 @@
+/**
+ * Sweeps: what guarantees that every layer gets everything, whatever else was missed.
+ *
+ * While there are dirty flags they are gone through every few minutes; once a day everything is, a slice at a time; and a layer that was
+ * away is gone through when it is back. A layer that is left alone is asked now and then whether it answers again.
+ */
+import type { KnownState } from '@tidemark/known-state'
+import { EMPTY } from '@tidemark/known-state'
+import { compareIds } from '@tidemark/storage'
+import { backoffMs } from './breaker.ts'
+import { type Core, readers } from './core.ts'
+import { joinOf } from './join.ts'
+import type { Layer } from './layer.ts'
+import { ask, silentLayers, stateOf } from './race.ts'
+
+/** Between two slices of the full sweep. */
+const SLICE_PAUSE_MS = 1_000
+const PROBE_ID = 'tidemark: does this layer answer'
+
+/** Runs until the layers are closed. */
+export async function sweepForever(core: Core): Promise<void> {
+  const { clock, limits, closing } = core
+  let fullAtMs = clock.now() + limits.fullSweepMs * (0.5 + clock.random() / 2)
+  while (!closing.signal.aborted) {
+    await clock.wait(limits.sweepMs * (0.5 + clock.random() / 2), closing.signal)
+    sweepDirty(core)
+    if (clock.now() < fullAtMs) continue
+    fullAtMs = clock.now() + limits.fullSweepMs * (0.5 + clock.random() / 2)
+    await sweepAll(core)
+  }
+}
+
+export function sweepDirty(core: Core): void {
+  for (const layer of core.layers)
+    if (layer.available) for (const id of core.dirty.ids(layer)) core.background.want(id, 'sweep')
+}
+
+/** Every document of every layer that can list its own. */
+export async function sweepAll(core: Core): Promise<void> {
+  const { sweepSlice } = core.limits
+  const swept = readers(core).filter((layer) => layer.available)
+  for (let after: string | undefined; ; ) {
+    const ids = await slice(core, swept, after)
+    if (ids.length > 0) await sweepIds(core, ids)
+    if (ids.length < sweepSlice) break
+    after = ids.at(-1)
+    await core.clock.wait(SLICE_PAUSE_MS * core.clock.random(), core.closing.signal)
+  }
+  for (const layer of swept) core.dirty.swept(layer)
+}
+
+async function slice(core: Core, layers: readonly Layer[], after: string | undefined): Promise<readonly string[]> {
+  const limit = core.limits.sweepSlice
+  const options = after === undefined ? { limit } : { after, limit }
+  const lists = await Promise.allSettled(
+    layers
+      .filter((layer) => layer.opened?.capabilities.list)
+      .map((layer) => layer.call('look', (storage) => storage.list(options), true)),
+  )
+  const ids = new Set(lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : [])))
+  return [...ids].sort(compareIds).slice(0, limit)
+}
+
+async function sweepIds(core: Core, ids: readonly string[]): Promise<void> {
+  await ask(core, ids, true)
+  for (const id of ids) core.background.consider(id)
+}
+
+/**
+ * A layer that was not there, or new, is: what it adds is told to whoever was answered without it, what it lacks it gets. What others
+ * have and it lacks is found by their lists.
+ */
+export async function sweepReturned(core: Core, layer: Layer): Promise<void> {
+  const others = () => readers(core).filter((other) => other !== layer)
+  for (let after: string | undefined; ; ) {
+    const ids = await slice(core, readers(core), after)
+    await ask(core, ids, true)
+    for (const id of ids) {
+      core.background.consider(id)
+      if (silentLayers(core, id).length === 0) tellGrowth(core, id, others())
+    }
+    if (ids.length < core.limits.sweepSlice || core.closing.signal.aborted) return
+    after = ids.at(-1)
+  }
+}
+
+/** Whoever was answered by the others has something to learn if the join is more than theirs. */
+function tellGrowth(core: Core, id: string, others: readonly Layer[]): void {
+  const sight = core.seen.of(id)
+  const states = others.flatMap((layer) => sight?.states.get(layer) ?? [])
+  const before: KnownState = joinOf(states, core.forks.of(id))?.known ?? EMPTY
+  const now = stateOf(core, id)?.known
+  if (now === undefined || (before.header === now.header && sameCounts(before, now))) return
+  core.seen.unsure.delete(id)
+  core.changed(id, before)
+}
+
+function sameCounts(a: KnownState, b: KnownState): boolean {
+  return (
+    a.sessions.size === b.sessions.size &&
+    [...b.sessions].every(([session, count]) => a.sessions.get(session) === count)
+  )
+}
+
+/** Asks a layer that is left alone, or could not be opened, until it answers. */
+export async function askUntilBack(core: Core, layer: Layer): Promise<void> {
+  for (let tries = 0; !core.closing.signal.aborted && !layer.detached; tries++) {
+    await core.clock.wait(backoffMs(core.limits, tries, core.clock.random()), core.closing.signal)
+    try {
+      await layer.call('look', (storage) => storage.knownStates([PROBE_ID]))
+      return
+    } catch {
+      // Its own events say what it fails with.
+    }
+  }
+}
