@@ -53,6 +53,8 @@ export class Layer {
   #condition: LayerCondition | undefined
   #opening: Promise<Opened> | undefined
   #lost = false
+  /** What it last failed at. */
+  readonly #troubles = new Set<Operation>()
 
   constructor(options: LayerOptions, name: string, home: LayerHome) {
     this.name = options.name ?? name
@@ -99,7 +101,7 @@ export class Layer {
       (opened) => {
         this.opened = opened
         if (!opened.writable) this.#home.events.emit({ kind: 'layer', layer: this.name, condition: 'read-only' })
-        this.#succeeded()
+        this.#succeeded('open')
         return opened
       },
       (cause) => {
@@ -124,12 +126,17 @@ export class Layer {
     if (this.opened === undefined) await this.open()
     try {
       const value = await this.#inTime(operation, this.#limitMs(operation, patient), () => run(this.storage))
-      this.#succeeded()
+      this.#succeeded(operation)
       return value
     } catch (cause) {
       this.#failed(operation, cause)
       throw cause
     }
+  }
+
+  /** Waits for what is in flight, but not for ever. */
+  close(): Promise<void> {
+    return this.#inTime('append', this.#limitMs('append', true), () => this.storage.close())
   }
 
   /** Whoever waits for it is told that it is gone. */
@@ -175,12 +182,14 @@ export class Layer {
     })
   }
 
-  #succeeded(): void {
+  #succeeded(operation: Operation): void {
     const absent = this.#lost
     this.#lost = false
     this.breaker.succeeded()
+    this.#troubles.delete(operation)
     if (this.#condition === undefined) this.#condition = 'up'
-    if (this.#condition === 'up') return
+    // That it answers what it holds does not mean that it can be read.
+    if (this.#condition === 'up' || this.#troubles.size > 0) return
     this.#say('up')
     this.#home.returned(this, absent)
   }
@@ -190,6 +199,7 @@ export class Layer {
     const code = codeOf(cause)
     // One damaged document is that document's failure.
     if (code === 'CORRUPT' && operation !== 'open') return
+    this.#troubles.add(operation)
     // A full disk still reads.
     if (code === 'QUOTA' || code === 'READ_ONLY') return this.#say(code === 'QUOTA' ? 'quota' : 'read-only', code)
     this.breaker.failed(this.#home.clock.now(), this.#home.clock.random())

@@ -5,7 +5,7 @@
  * range is fetched once. L1: a usable document may be handed over before all answered, and says that it is partial. L2: absent, failed and
  * timed out are told apart; absent is only what every layer says. Repair is not waited for, unless one asks for it.
  */
-import { EMPTY, type KnownState, union } from '@tidemark/known-state'
+import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { Page, StoredState } from '@tidemark/storage'
 import { endOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
@@ -96,7 +96,8 @@ async function merge(loading: Loading): Promise<void> {
   await Promise.all(remote.map((layer) => take(loading, layer, [stateOf(core, id)?.known])))
   await loading.handing
   // What could not be read from one layer may be there in another that answered later.
-  if (loading.usable || stateOf(core, id) !== undefined) await handOver(loading)
+  if (loading.usable || stateOf(core, id) !== undefined)
+    await handOver(loading).catch((cause) => noteUnread(loading, cause))
   completed(core, id)
   const { answered, absent, failed, timedOut } = loading
   if (failed.length + timedOut.length > 0) core.seen.noteUnsure(id, stateOf(core, id)?.known ?? EMPTY)
@@ -132,6 +133,19 @@ async function take(loading: Loading, layer: Layer, have?: readonly (KnownState 
       loading.usable = false
     },
   )
+}
+
+/** What was handed over stands, also if some layer could not be read: it failed. */
+function noteUnread(loading: Loading, cause: unknown): void {
+  const { core, id, answered, failed } = loading
+  if (!loading.cursor.header) throw cause
+  for (const layer of readers(core)) {
+    const known = core.seen.of(id)?.states.get(layer)?.known
+    const at = answered.indexOf(layer.name)
+    if (at < 0 || known === undefined || covers(loading.cursor, known)) continue
+    answered.splice(at, 1)
+    failed.push(layer.name)
+  }
 }
 
 /** Hands over what is held by now and was not handed over yet. */

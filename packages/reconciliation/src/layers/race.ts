@@ -60,7 +60,7 @@ export async function askLayer(
 export function sightOf(core: Core, id: string): Sight | undefined {
   const sight = core.seen.of(id)
   if (sight === undefined) return undefined
-  return readers(core).every((layer) => sight.states.has(layer)) ? sight : undefined
+  return readers(core).every((layer) => sight.states.has(layer) && !sight.doubtful.has(layer)) ? sight : undefined
 }
 
 /** States in order of preference, and the forks that they show. */

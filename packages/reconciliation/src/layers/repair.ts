@@ -162,7 +162,7 @@ async function store(run: Run, source: Layer, page: Page, held: StoredState | un
   const [result] = await target
     .call('append', (storage) => storage.append([content]), true)
     .catch((cause) => {
-      core.seen.forget(id, target)
+      core.seen.doubt(id, target)
       throw cause
     })
   if (result === undefined || 'failed' in result)

@@ -11,6 +11,8 @@ import type { Layer } from './layer.ts'
 
 export interface Sight {
   readonly states: Map<Layer, StoredState | undefined>
+  /** Layers that may hold more than was seen: a write failed there. */
+  readonly doubtful: Set<Layer>
   /** The tick of the last write. */
   written: number
 }
@@ -24,8 +26,8 @@ export interface Seen {
   silent(id: string, layer: Layer): void
   noteUnsure(id: string, answered: KnownState): void
   wrote(id: string, layer: Layer, state: StoredState | undefined): void
-  /** It is unknown what this layer holds of it. */
-  forget(id: string, layer: Layer): void
+  /** A write failed: it is unknown whether it holds more than it did. */
+  doubt(id: string, layer: Layer): void
   /** Documents of which a partial answer was given, and what it was: until all layers have answered. */
   readonly unsure: Map<string, KnownState>
   clear(): void
@@ -42,7 +44,7 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
   function sight(id: string): Sight {
     const known = sights.get(id)
     if (known !== undefined) return known
-    const fresh: Sight = { states: new Map(), written: 0 }
+    const fresh: Sight = { states: new Map(), doubtful: new Set(), written: 0 }
     sights.set(id, fresh)
     return fresh
   }
@@ -50,6 +52,7 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
   function note(seen: Sight, id: string, layer: Layer, state: StoredState | undefined): void {
     const before = seen.states.get(layer)
     seen.states.set(layer, state)
+    seen.doubtful.delete(layer)
     // L12: only a tombstone deletes; a store that shrank otherwise has lost something, and is refilled.
     if (before === undefined || state?.erased !== undefined) return
     if (state === undefined || !covers(state.known, before.known))
@@ -81,10 +84,10 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
       seen.written = ++ticks
       note(seen, id, layer, state)
     },
-    forget(id, layer) {
+    doubt(id, layer) {
       const seen = sight(id)
       seen.written = ++ticks
-      seen.states.delete(layer)
+      seen.doubtful.add(layer)
     },
     clear: () => sights.clear(),
   }

@@ -53,7 +53,14 @@ import { createTurns } from './turns.ts'
 import { capabilitiesOf, checkNames, homeOf, noteCache, openedOf } from './whole.ts'
 import { append, erase } from './writes.ts'
 
-export interface Layers extends WatchedStorage {
+/** Every answer is a promise. */
+type Asynchronous = {
+  [Method in keyof WatchedStorage]: Method extends 'watch'
+    ? WatchedStorage[Method]
+    : (...args: Parameters<WatchedStorage[Method]>) => Promise<Awaited<ReturnType<WatchedStorage[Method]>>>
+}
+
+export interface Layers extends Asynchronous {
   load(id: string, options?: LoadOptions): Promise<Loaded>
   status(id: string): Promise<LayersStatus>
   health(): readonly LayerHealth[]
@@ -299,7 +306,7 @@ class LayeredStorage implements Layers {
     if (wasOpen) await Promise.all([this.#documents.done(), this.#maps.done()])
     core.closing.abort()
     await Promise.allSettled(core.layers.flatMap((layer) => [...layer.repairing.values()]))
-    const closing = await Promise.allSettled(core.layers.map(async (layer) => layer.storage.close()))
+    const closing = await Promise.allSettled(core.layers.map((layer) => layer.close()))
     const failed = closing.find((one) => one.status === 'rejected')
     if (failed !== undefined) throw failed.reason
   }
@@ -326,7 +333,7 @@ class LayeredStorage implements Layers {
     } catch (cause) {
       this.#phase = 'closed'
       core.closing.abort()
-      await Promise.allSettled(core.layers.map(async (layer) => layer.storage.close()))
+      await Promise.allSettled(core.layers.map((layer) => layer.close()))
       throw cause
     }
     this.#phase = 'open'

@@ -168,7 +168,8 @@ function takenBy(
   if (!layer.available) return []
   const taken = indexes.filter((index) => {
     const { id } = (plans[index] as Plan).content
-    return core.seen.of(id)?.states.has(layer) === true && !isBehind(core, id, layer)
+    const sight = core.seen.of(id)
+    return sight?.states.has(layer) === true && !sight.doubtful.has(layer) && !isBehind(core, id, layer)
   })
   const bytes = taken.reduce((sum, index) => sum + sizeOf((plans[index] as Plan).content), 0)
   const waits = votes && core.policy === 'all-required'
@@ -207,7 +208,7 @@ async function store(
 
 /** It is unknown what a layer has of these documents (L2): it is looked at again, and repaired. */
 async function miss(core: Core, layer: Layer, ids: ReadonlySet<string>): Promise<void> {
-  for (const id of ids) core.seen.forget(id, layer)
+  for (const id of ids) core.seen.doubt(id, layer)
   await setDirty(core, layer, ids)
   for (const id of ids) core.background.want(id, 'write')
 }
