@@ -10,13 +10,17 @@ import type { Counters } from './counters.ts'
 import type { Log } from './log.ts'
 import type { ServerHooks } from './options.ts'
 import type { Penalties } from './penalties.ts'
-import { RETRY_MS } from './store-watch.ts'
+import type { Turnstile } from './turnstile.ts'
 
 export interface AdmissionOptions {
   readonly authenticate: ServerHooks['authenticate']
   readonly penalties: Penalties
   readonly counters: Counters
+  readonly turnstile: Turnstile
   readonly log: Log
+  mayComeFrom(request: UpgradeRequest): boolean
+  /** When to come again, for who cannot be let in now. */
+  retryAfterMs(): number
   /** Why nobody can be let in at the moment, if so. */
   obstacle(): string | undefined
 }
@@ -35,29 +39,40 @@ export function createAdmission(options: AdmissionOptions): (request: UpgradeReq
 async function decide(request: UpgradeRequest, options: AdmissionOptions): Promise<Admission<Who>> {
   const early = unavailable(options)
   if (early !== undefined) return early
+  if (!options.mayComeFrom(request)) return { status: 403, message: 'pages of this origin may not connect' }
   const who = await identify(request, options)
   if ('status' in who) return who
   const waitMs = options.penalties.waitMs(who.key)
   if (waitMs > 0) return { status: 429, message: 'you were closed for cause; come back later', retryAfterMs: waitMs }
-  // Authentication may have taken a while.
-  return unavailable(options) ?? { admitted: who }
+  const pass = await options.turnstile.enter()
+  if (pass === undefined) return notNow('many clients come back at one time', options)
+  // All of this may have taken a while.
+  const late = unavailable(options)
+  if (late === undefined) return { admitted: { ...who, pass } }
+  pass.giveBack()
+  return late
 }
 
-function unavailable({ obstacle }: AdmissionOptions): Refusal | undefined {
-  const message = obstacle()
-  return message === undefined ? undefined : { status: 503, message, retryAfterMs: RETRY_MS }
+function unavailable(options: AdmissionOptions): Refusal | undefined {
+  const message = options.obstacle()
+  return message === undefined ? undefined : notNow(message, options)
+}
+
+function notNow(message: string, { retryAfterMs }: AdmissionOptions): Refusal {
+  return { status: 503, message, retryAfterMs: retryAfterMs() }
 }
 
 async function identify(
   request: UpgradeRequest,
-  { authenticate, log }: AdmissionOptions,
+  options: AdmissionOptions,
 ): Promise<(Who & { readonly key: string }) | Refusal> {
+  const { authenticate, log } = options
   let principal: unknown
   try {
     principal = await authenticate?.(request)
   } catch (cause) {
     log('error', 'authentication failed', { cause })
-    return { status: 503, message: 'it could not be found out who you are', retryAfterMs: RETRY_MS }
+    return notNow('it could not be found out who you are', options)
   }
   if (authenticate !== undefined && principal === undefined)
     return { status: 401, message: 'say who you are: no valid token was given' }

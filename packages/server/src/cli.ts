@@ -43,6 +43,10 @@ function start(command: ServeCommand): void {
       })
       .catch(() => {})
   })
+  // Without a handler it would end the process.
+  process.on('SIGHUP', () => {
+    serving.then((listening) => listening.reload()).catch(() => {})
+  })
   serving.then(({ url }) => process.stdout.write(`listening on ${url}\n`)).catch(giveUp)
 }
 

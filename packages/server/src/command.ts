@@ -5,6 +5,7 @@
  */
 import { parseArgs } from 'node:util'
 import type { LogLevel } from './log.ts'
+import { createOriginCheck } from './origins.ts'
 
 export const DEFAULT_STORAGE = 'sqlite:./tidemark.db'
 const DEFAULT_HOST = '127.0.0.1'
@@ -20,7 +21,12 @@ export const USAGE: string = `usage: tidemark-server [options]
                      leveldb: needs the package @tidemark/storage-leveldb
   --upstream URL     another server to sync with (not available yet)
   --token-file FILE  let in only clients with one of these tokens, one per line;
-                     given as "Authorization: Bearer TOKEN" or as "?key=TOKEN"
+                     given as "Authorization: Bearer TOKEN" or as "?key=TOKEN";
+                     read again when it changes, and on SIGHUP
+  --allow-origin O   let in pages of this web site, like https://example.org, and
+                     of no other; may be given several times (default: of all)
+  --memory-budget B  what connections may cost in memory, like 512M or 2G; above it
+                     nobody is let in and the costliest are sent away
   --log-level LEVEL  ${LOG_LEVELS.join(', ')} (default info); the log goes to stderr
   --help, --version
 
@@ -38,6 +44,8 @@ export interface ServeCommand {
   readonly port: number
   readonly storage: string
   readonly tokenFile: string | undefined
+  readonly allowedOrigins: readonly string[] | undefined
+  readonly memoryBytesMax: number | undefined
   readonly logLevel: LogLevel
 }
 
@@ -55,6 +63,8 @@ export function parseCommand(args: readonly string[]): Command {
     port: portOf(values.port),
     storage: given('--storage', values.storage) ?? DEFAULT_STORAGE,
     tokenFile: given('--token-file', values['token-file']),
+    allowedOrigins: originsOf(values['allow-origin']),
+    memoryBytesMax: bytesOf(values['memory-budget']),
     logLevel: levelOf(values['log-level']),
   }
 }
@@ -71,6 +81,8 @@ function parsed(args: readonly string[]) {
         storage: text,
         upstream: text,
         'token-file': text,
+        'allow-origin': { type: 'string', multiple: true },
+        'memory-budget': text,
         'log-level': text,
         help: flag,
         version: flag,
@@ -95,6 +107,27 @@ function portOf(text: string | undefined): number {
     throw new CommandError(`--port: expected a number from 0 to ${PORT_MAX}, got ${JSON.stringify(text)}`)
   return port
 }
+
+function originsOf(list: readonly string[] | undefined): readonly string[] | undefined {
+  try {
+    createOriginCheck(list)
+    return list
+  } catch (cause) {
+    throw new CommandError(`--allow-origin: ${(cause as Error).message}`, { cause })
+  }
+}
+
+function bytesOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const [, digits = '', unit = ''] = /^(\d{1,9})([KMG]?)$/.exec(text) ?? []
+  const bytes = Number(digits) * 1024 ** ' KMG'.indexOf(unit || ' ')
+  if (bytes >= MEMORY_BYTES_MIN) return bytes
+  throw new CommandError(
+    `--memory-budget: expected 16M or more, in bytes or with K, M or G, got ${JSON.stringify(text)}`,
+  )
+}
+
+const MEMORY_BYTES_MIN = 16 * 1024 * 1024
 
 function levelOf(text: string | undefined): LogLevel {
   if (text === undefined) return 'info'

@@ -13,6 +13,8 @@ export interface Counters {
   opened(dialect: string): void
   closed(code: number): void
   refused(status: number): void
+  /** A connection was sent away for lack of memory. */
+  shed(): void
   /** Frames as they travel; text is counted by its characters. */
   bytesIn(bytes: number): void
   bytesOut(bytes: number): void
@@ -29,6 +31,7 @@ export function createCounters(meter: Meter): Counters {
   const opened = count('connections.opened', 'Connections accepted')
   const closed = count('connections.closed', 'Connections closed, by close code')
   const refused = count('upgrades.refused', 'Clients refused before they were connected, by HTTP status')
+  const shed = count('connections.shed', 'Connections sent away for lack of memory')
   const bytesIn = count('received', 'Bytes of frames received', 'By')
   const bytesOut = count('sent', 'Bytes of frames sent', 'By')
   const messagesOut = count('messages.sent', 'Messages sent, by action')
@@ -38,6 +41,7 @@ export function createCounters(meter: Meter): Counters {
     opened: (dialect) => opened.add(1, labelled('dialect', dialect)),
     closed: (code) => closed.add(1, labelled('code', closeCodeLabel(code))),
     refused: (status) => refused.add(1, labelled('status', `${status}`)),
+    shed: () => shed.add(1),
     bytesIn: (bytes) => bytesIn.add(bytes),
     bytesOut: (bytes) => bytesOut.add(bytes),
     pinged: () => messagesOut.add(1, labelled('action', 'ping')),

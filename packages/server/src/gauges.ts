@@ -12,12 +12,13 @@ const GAUGES: readonly [name: string, size: keyof EngineSizes, description: stri
   ['requests.parked', 'parked', 'Requests that wait for the storage, a hook or an upstream'],
   ['contents.queued', 'queued', 'Contents accepted and not yet durable'],
   ['pages.recent', 'recentBytes', 'Bytes of pages kept in memory for subscribers'],
+  ['pending', 'pendingBytes', 'Bytes received and neither durable nor answered'],
 ]
 
 /** Answers how to stop. */
 export function observeSizes(meter: Meter, read: () => EngineSizes): () => void {
   const stops = GAUGES.map(([name, size, description]) => {
-    const unit = size === 'recentBytes' ? 'By' : '{count}'
+    const unit = size === 'recentBytes' || size === 'pendingBytes' ? 'By' : '{count}'
     const gauge = meter.createObservableGauge(`tidemark.${name}`, { description, unit })
     const callback = (observation: Observation) => observation.observe(read()[size])
     gauge.addCallback(callback)

@@ -5,8 +5,10 @@ import type { AckLevel } from '@tidemark/protocol'
 import type { Generation } from '@tidemark/storage'
 
 export interface Health {
-  /** `draining`: it is being closed; `failed`: the store does not answer. */
-  readonly status: 'ok' | 'draining' | 'failed'
+  /** `degraded`: it reads, but cannot store; `draining`: it is being closed; `failed`: the store does not answer. */
+  readonly status: 'ok' | 'degraded' | 'draining' | 'failed'
+  /** What is wrong, where that is known. */
+  readonly reason?: string | undefined
   readonly peer: string
   readonly storage: {
     readonly generation: Generation

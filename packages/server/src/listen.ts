@@ -1,7 +1,7 @@
 /**
- * A server behind HTTP: `GET /health`, `GET /metrics`, WebSocket upgrades on any path, and whatever else the embedder serves.
+ * A server behind HTTP or HTTPS: `GET /health`, `GET /metrics`, WebSocket upgrades on any path, and whatever else the embedder serves.
  *
- * Not here: what the server does (`server.ts`), who is let in (its hooks), TLS (put a proxy before it, or hand in a server).
+ * Not here: what the server does (`server.ts`), who is let in (its hooks), certificates (put a proxy before it, or hand in a server of `node:https`).
  */
 import {
   createServer as createHttpServer,
@@ -10,7 +10,9 @@ import {
   type ServerOptions,
   type ServerResponse,
 } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
 import { type AcceptOptions, acceptWebSockets } from '@tidemark/websocket/node'
 import type { Who } from './connections.ts'
 import { type Log, silent } from './log.ts'
@@ -24,13 +26,18 @@ export interface ListenOptions
   readonly host?: string
   /** Default: 0, any that is free. */
   readonly port?: number
+  /**
+   * A server of `node:http` or `node:https` that does not listen yet, for TLS and settings of one's own; closing takes it along.
+   * Default: one of `node:http`.
+   */
+  readonly http?: HttpServer | HttpsServer
   readonly log?: Log
   /** Answers every plain request but those for `/health` and `/metrics`; without it they are 404. */
   onRequest?(request: IncomingMessage, response: ServerResponse): void | Promise<void>
 }
 
 export interface Listening {
-  /** `ws://HOST:PORT`, with the real port. */
+  /** `ws://HOST:PORT`, or `wss://`, with the real port. */
   readonly url: string
   readonly port: number
   /** Takes nobody any more, closes the server (see `Server.close`), then the sockets. */
@@ -40,7 +47,8 @@ export interface Listening {
 /** @throws Error of `node:net`: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `ENOTFOUND`. The server is then still the caller's. */
 export async function listen(server: Server, options: ListenOptions = {}): Promise<Listening> {
   const { host = '127.0.0.1', port = 0, log = silent } = options
-  const http = createHttpServer(HTTP_OPTIONS, (request, response) => {
+  const http = options.http ?? createHttpServer(HTTP_OPTIONS)
+  http.on('request', (request, response) => {
     respond(server, options, request, response).catch(() => fail(response))
   })
   await bind(http, host, port)
@@ -67,7 +75,7 @@ export async function listen(server: Server, options: ListenOptions = {}): Promi
   }
 
   return {
-    url: `ws://${host.includes(':') ? `[${host}]` : host}:${realPort}`,
+    url: `${http instanceof TlsServer ? 'wss' : 'ws'}://${host.includes(':') ? `[${host}]` : host}:${realPort}`,
     port: realPort,
     close() {
       closing ??= close()
@@ -84,7 +92,7 @@ const HTTP_OPTIONS: ServerOptions = Object.assign({} as ServerOptions, {
   shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === 'websocket',
 })
 
-function bind(http: HttpServer, host: string, port: number): Promise<void> {
+function bind(http: HttpServer | HttpsServer, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     http.once('error', reject)
     http.listen({ host, port }, () => {

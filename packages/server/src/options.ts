@@ -17,6 +17,10 @@ export interface ServerOptions {
   readonly limits?: Partial<ServerLimits & Limits & EngineLimits>
   /** Makes the counters; an OpenTelemetry meter fits. Default: a registry of its own, which `Server.metrics` renders. */
   readonly meter?: Meter
+  /**
+   * Web sites whose pages may connect, like `https://example.org`; clients that are no browsers are not asked. Default: all.
+   */
+  readonly allowedOrigins?: readonly string[]
   readonly log?: Log
   readonly clock?: Clock
   /** Who this server is to its peers. Default: made up anew. */
@@ -39,6 +43,15 @@ export interface ServerLimits {
   readonly connectionsMax: number
   /** A client that does not read its answers is not read from while more than this waits for it. */
   readonly unsentBytesMax: number
+  /** What a connection, and all connections of one account together, may send; who is faster is read from later. */
+  readonly receivedBytesPerSecondMax: number
+  readonly accountReceivedBytesPerSecondMax: number
+  /** What connections may cost in memory together: above it nobody is let in, and those that cost most are sent away. */
+  readonly memoryBytesMax: number
+  /** Clients that find out at one time what they missed; others wait at the upgrade, 5 s at most. */
+  readonly reconcilingMax: number
+  /** When clients that are sent away for lack of room are told to come again; up to as much again at random. */
+  readonly retryAfterMs: number
   /** How long `close` waits until what was accepted is stored. */
   readonly drainMsMax: number
 }
@@ -46,5 +59,10 @@ export interface ServerLimits {
 export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   connectionsMax: 50_000,
   unsentBytesMax: 4 * 1024 * 1024,
+  receivedBytesPerSecondMax: Number.POSITIVE_INFINITY,
+  accountReceivedBytesPerSecondMax: Number.POSITIVE_INFINITY,
+  memoryBytesMax: Number.POSITIVE_INFINITY,
+  reconcilingMax: 500,
+  retryAfterMs: 5_000,
   drainMsMax: 10_000,
 }

@@ -7,7 +7,7 @@
  */
 import { type Frame, jazz, type Limits } from '@tidemark/protocol'
 import { type Clock, type Opened, systemClock } from '@tidemark/storage'
-import type { Report } from '@tidemark/sync'
+import type { Effect, Event, Report } from '@tidemark/sync'
 import { type Channel, run } from '@tidemark/sync/run'
 import type { Admission, UpgradeRequest } from '@tidemark/websocket'
 import { createAdmission } from './admission.ts'
@@ -19,10 +19,15 @@ import { createKeepAlive } from './keep-alive.ts'
 import { silent } from './log.ts'
 import { createReportLog } from './log-reports.ts'
 import { DEFAULT_SERVER_LIMITS, type ServerLimits, type ServerOptions } from './options.ts'
+import { createOriginCheck } from './origins.ts'
 import { createPenalties } from './penalties.ts'
+import { createPressure } from './pressure.ts'
+import { createRates } from './rates.ts'
 import { reconcileHash } from './reconcile-hash.ts'
 import { createRegistry } from './registry.ts'
 import { createStoreWatch } from './store-watch.ts'
+import { createTurnstile } from './turnstile.ts'
+import { createWriteWatch } from './write-watch.ts'
 
 export interface Server {
   /** Who this server is to its peers. */
@@ -49,7 +54,7 @@ export interface Server {
   close(): Promise<void>
 }
 
-/** @throws StorageError if the storage does not open. */
+/** @throws StorageError if the storage does not open; TypeError for an allowed origin that is none. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { storage, hooks = {}, clock = systemClock, log = silent } = options
   const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits }
@@ -58,11 +63,24 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const meter = options.meter ?? registry
   const counters = createCounters(meter)
   const penalties = createPenalties(clock)
+  const mayComeFrom = createOriginCheck(options.allowedOrigins)
   const { soon } = options
-  const observe = counters.observe
+  const writes = createWriteWatch(clock)
+  const observe = (step: Event | Effect) => {
+    counters.observe(step)
+    writes.observe(step)
+  }
   const runner = await run({ storage, peer, clock, hooks, reconcileHash, limits, observe, ...(soon && { soon }) })
   const keepAlive = createKeepAlive(clock, createPing(peer))
-  const connections = createConnections({ runner, counters, keepAlive, penalties, limits, clock, log })
+  const rates = createRates(limits, clock)
+  const connections = createConnections({ runner, counters, keepAlive, penalties, rates, limits, clock, log })
+  const pressure = createPressure({
+    bytesMax: limits.memoryBytesMax,
+    clock,
+    connections: () => connections,
+    tables: () => runner.sizes(),
+  })
+  pressure.start()
   const startedMs = clock.now()
   const watch = createStoreWatch({
     storage,
@@ -84,7 +102,15 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   function obstacle(): string | undefined {
     if (closing !== undefined) return 'the server is closing'
     if (watch.failed) return 'the store does not answer'
+    if (pressure.high) return 'the server has too much to do'
     return connections.size >= limits.connectionsMax ? 'too many connections' : undefined
+  }
+
+  function condition(): Pick<Health, 'status' | 'reason'> {
+    if (watch.failed) return { status: 'failed', reason: 'the store does not answer' }
+    if (closing !== undefined) return { status: 'draining' }
+    if (writes.failing === undefined) return { status: 'ok' }
+    return { status: 'degraded', reason: `what clients write cannot be stored: ${writes.failing}` }
   }
 
   async function close(): Promise<void> {
@@ -93,6 +119,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     const settled = await inTime(runner.flushed(), limits.drainMsMax, clock)
     connections.closeAll(1001, 'the server is going away')
     watch.stop()
+    pressure.stop()
     forgetSizes()
     // Without settling the runner cannot close; the storage is closed nevertheless, and with it the lock of its file.
     if (settled) await runner.close()
@@ -104,7 +131,17 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     peer,
     opened: runner.opened,
     limits,
-    admit: createAdmission({ authenticate: hooks.authenticate, penalties, counters, log, obstacle }),
+    admit: createAdmission({
+      authenticate: hooks.authenticate,
+      penalties,
+      counters,
+      log,
+      obstacle,
+      mayComeFrom,
+      turnstile: createTurnstile(limits.reconcilingMax, clock),
+      // At random, so that they do not all come again at one time.
+      retryAfterMs: () => Math.round(limits.retryAfterMs * (1 + clock.random())),
+    }),
     accept(channel, who = {}) {
       const why = obstacle()
       if (why !== undefined) channel.close(1013, why)
@@ -114,7 +151,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       const { documents, subscriptions, queued } = runner.sizes()
       const { generation, level, writable } = runner.opened
       return {
-        status: watch.failed ? 'failed' : closing === undefined ? 'ok' : 'draining',
+        ...condition(),
         peer,
         storage: { generation, level, writable },
         connections: connections.size,

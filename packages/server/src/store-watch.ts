@@ -23,7 +23,7 @@ export interface StoreWatchOptions {
 
 const PROBE_ID = 'tidemark:is-the-store-there'
 const SECOND_LOOK_MS = 1_000
-export const RETRY_MS = 5_000
+const RETRY_MS = 5_000
 
 export function createStoreWatch({ storage, clock, failedAsAWhole, answersAgain }: StoreWatchOptions): StoreWatch {
   const stopping = new AbortController()

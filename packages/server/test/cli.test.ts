@@ -1,13 +1,38 @@
 /**
  * The command as people run it: a process, its output, its exit codes, its file.
  */
-import { readdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { CommandError, parseCommand } from '../src/command.ts'
 import { runCommand, startCommand, withCommand } from './command-process.ts'
-import { pause, until, withFolder } from './help.ts'
+import { pause, until, untilAsync, withFolder } from './help.ts'
 import { content, jazzClient, load, received, session } from './jazz.ts'
+
+/** An upgrade request with these headers; whatever it is answered. */
+function raw(base: string, path: string, headers: Record<string, string>): Promise<void> {
+  const upgrade = {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  }
+  return new Promise((resolve) => {
+    const asked = request(base + path, { headers: { ...upgrade, ...headers } })
+    asked.on('error', () => resolve())
+    asked.on('upgrade', (_response, socket) => {
+      socket.destroy()
+      resolve()
+    })
+    asked.on('response', (response) => {
+      response.resume()
+      response.on('end', resolve)
+    })
+    asked.end()
+  })
+}
 
 const timeout = 60_000
 const anyPort = ['--port', '0'] as const
@@ -109,6 +134,15 @@ describe('what cannot be done is one clear line on stderr and exit code 2', { ti
         })
       }))
 
+  test('an origin that is none, a memory budget that is none or too small', async () => {
+    expect(await refused([...anyPort, '--storage', 'memory:', '--allow-origin', 'example.org'])).toContain(
+      'example.org',
+    )
+    for (const budget of ['1M', 'much', '12T', '-5', ''])
+      expect(() => parseCommand([`--memory-budget=${budget}`])).toThrow(CommandError)
+    expect(parseCommand(['--memory-budget', '2G'])).toMatchObject({ memoryBytesMax: 2 * 1024 ** 3 })
+  })
+
   test('a token file that is not there, or without a token', () =>
     withFolder(async (folder) => {
       const empty = join(folder, 'empty')
@@ -135,6 +169,72 @@ describe('tokens', { timeout }, () => {
           await expect(jazzClient(`${command.url}/${query}`)).rejects.toThrow('refused')
         await until('the log', () => command.stderr().includes('status=401'))
         expect(command.stderr()).not.toContain('hush')
+      })
+    }))
+
+  test('are read again when the file changes and on SIGHUP; a file that cannot be used changes nothing', () =>
+    withFolder((folder) => {
+      const file = join(folder, 'tokens')
+      writeFileSync(file, 'hush-1\n', { mode: 0o600 })
+      return withCommand([...anyPort, '--storage', 'memory:', '--token-file', file], async (command) => {
+        const letsIn = async (token: string) => {
+          const client = await jazzClient(`${command.url}/?key=${token}`).catch(() => undefined)
+          await client?.close()
+          return client !== undefined
+        }
+        expect(command.stderr()).not.toContain('warn')
+        writeFileSync(file, 'hush-2\n')
+        command.child.kill('SIGHUP')
+        await until('it was read again', () => command.stderr().includes('read again'))
+        expect([await letsIn('hush-1'), await letsIn('hush-2')]).toEqual([false, true])
+        writeFileSync(file, '# nobody\n')
+        command.child.kill('SIGHUP')
+        await until('it is complained about', () => command.stderr().includes('there is no token'))
+        expect(await letsIn('hush-2')).toBe(true)
+        // Without a signal it is seen when somebody connects, once a second.
+        writeFileSync(file, 'hush-3\n', { mode: 0o600 })
+        await untilAsync('the change is seen', () => letsIn('hush-3'))
+        expect(await letsIn('hush-2')).toBe(false)
+        chmodSync(file, 0o644)
+        command.child.kill('SIGHUP')
+        await until('the warning', () => command.stderr().includes('chmod 600'))
+        expect(command.stderr()).not.toContain('hush')
+      })
+    }))
+
+  test('no line of the log shows a secret, whatever goes wrong', () =>
+    withFolder((folder) => {
+      const file = join(folder, 'tokens')
+      writeFileSync(file, 'hush-right\n', { mode: 0o600 })
+      const args = [...anyPort, '--storage', 'memory:', '--token-file', file, '--log-level', 'debug']
+      return withCommand([...args, '--allow-origin', 'https://example.org'], async (command) => {
+        const base = command.url.replace('ws:', 'http:')
+        const attempts: Record<string, string>[] = [
+          { authorization: 'Bearer hush-wrong' },
+          { authorization: 'Basic hush-basic', cookie: 'session=hush-cookie' },
+          { origin: 'https://hush-origin.example' },
+          { 'sec-websocket-protocol': 'hush-protocol' },
+        ]
+        for (const headers of attempts) await raw(base, '/?key=hush-query', headers)
+        await raw(base, '/health?key=hush-page', {})
+        const client = await jazzClient(`${command.url}/?key=hush-right`)
+        const bad = [
+          'nonsense hush-line',
+          '{"action":"load","id":7,"key":"hush-field"}',
+          '{"action":"content","id":"co_znote"}',
+        ]
+        for (let round = 0; round < 30; round++) client.raw(bad.join('\n'))
+        expect((await client.closed).code).toBe(1008)
+        await raw(base, '/?key=hush-right', {})
+        await until(
+          'the log',
+          () => / 1008|code=1008/.test(command.stderr()) && command.stderr().includes('status=429'),
+        )
+        expect(command.stderr()).toContain('status=401')
+        expect(command.stderr()).toContain('status=403')
+        expect(command.stderr()).not.toContain('hush')
+        expect(await (await command.get('/metrics')).text()).not.toContain('hush')
+        expect(await (await command.get('/health')).text()).not.toContain('hush')
       })
     }))
 

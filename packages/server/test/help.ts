@@ -15,6 +15,11 @@ export async function until(what: string, isSo: () => boolean, ms = 20_000): Pro
     if (Date.now() - start > ms) throw new Error(`waited in vain: ${what}`)
 }
 
+export async function untilAsync(what: string, isSo: () => Promise<boolean>, ms = 20_000): Promise<void> {
+  for (const start = Date.now(); !(await isSo()); await pause(50))
+    if (Date.now() - start > ms) throw new Error(`waited in vain: ${what}`)
+}
+
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -20,6 +20,8 @@ export interface JazzClient {
   readonly pings: number
   readonly closed: Promise<{ code: number; reason: string }>
   say(...lines: Line[]): void
+  /** Sends a frame as it is. */
+  raw(frame: string | Uint8Array<ArrayBuffer>): void
   /** Waits until `count` messages came (keep-alives do not count), and a little longer for those that should not come. */
   hears(count: number): Promise<void>
   close(): Promise<void>
@@ -57,6 +59,7 @@ export async function jazzClient(url: string, name = 'C', trace: string[] = []):
       for (const line of lines) trace.push(`${name}>S ${inWords(line)}`)
       socket.send(lines.map((line) => JSON.stringify(line)).join('\n'))
     },
+    raw: (frame) => socket.send(frame),
     async hears(count) {
       await until(
         `${name} hears ${count} messages, has ${JSON.stringify(heard).slice(0, 500)}`,

@@ -105,7 +105,7 @@ describe('a store that fails', () => {
     // L2: failed is not absent.
     expect(client.lines()).toEqual([])
     expect(server.health().status).toBe('failed')
-    expect(await server.admit(somebody)).toMatchObject({ status: 503, retryAfterMs: 5_000 })
+    expect(await server.admit(somebody)).toMatchObject({ status: 503, retryAfterMs: 7_500 })
     state.broken = false
     await clock.pass(6_000)
     expect(server.health().status).toBe('ok')

@@ -56,6 +56,8 @@ export interface Attached {
   leave(ids: readonly string[]): void
   /** What the connection costs at the moment. */
   sizes(): ConnectionSizes
+  /** Closes it with 1013, and says when to come again where the dialect has words for it. */
+  sendAway(reason: string, retryAfterMs: number): void
   /** Resolves when the channel is closed, by either end. */
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>
 }
@@ -102,7 +104,17 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
       },
     })
   })
-  return { ask: (ids) => link.ask(ids), leave: (ids) => link.leave(ids), sizes: () => link.sizes(), closed }
+  return {
+    ask: (ids) => link.ask(ids),
+    leave: (ids) => link.leave(ids),
+    sizes: () => link.sizes(),
+    sendAway(reason, retryAfterMs) {
+      const error = { action: 'error', code: 'busy', message: reason, retryAfterMs } as const
+      if (channel.dialect.traits.errors) for (const frame of codec.encode([error], frameBytes)) channel.send(frame)
+      channel.close(1013, reason)
+    },
+    closed,
+  }
 }
 
 type Hold = 'pending' | 'turn' | 'unsent'

@@ -21,6 +21,8 @@ export interface NodeWebSocketOptions {
   readonly protocols?: readonly string[]
   /** Of the upgrade request, for instance `Authorization`. */
   readonly headers?: Readonly<Record<string, string>>
+  /** Certificates (PEM) of the authorities to trust, in place of those that Node trusts. */
+  readonly ca?: string | Uint8Array
   /** A larger frame closes the connection with 1009. Default: 64 MiB. */
   readonly frameBytesMax?: number
   /** Pages are handed over while less than this is unsent. Default: 256 KiB. */
@@ -58,6 +60,7 @@ function openSocket(url: string, options: NodeWebSocketOptions, liveness: Livene
     // `closeTimeout` is an option of ws that its types do not know yet.
     const settings = {
       headers: { ...headers },
+      ...(options.ca !== undefined && { ca: Buffer.from(options.ca) }),
       perMessageDeflate: false,
       maxPayload: options.frameBytesMax ?? DEFAULT_LIMITS.frameBytesMax,
       closeTimeout: options.closeGraceMs ?? CLOSE_GRACE_MS,
