@@ -1,26 +1,25 @@
 /**
  * A client: documents over a storage of its own, kept in step with an upstream while there is a connection.
  *
- * Policy only: it decides when to ask and when to connect; the engine does the rest, and storage, channel, clock and chance are
- * handed in. Not here: sockets, timers, what documents mean.
+ * Here are the documents that are open, and what an application may ask of the whole. Not here: the storage, its engine and the
+ * connection (`hub.ts`), one document (`handle.ts`), what documents mean.
  */
 /// <reference lib="esnext.disposable" preserve="true" />
 import { EMPTY, type KnownState } from '@tidemark/known-state'
 import type { PayloadKind } from '@tidemark/protocol'
 import { type Clock, type Opened, systemClock } from '@tidemark/storage'
 import type { EngineSizes, Report } from '@tidemark/sync'
-import { type ConnectionState, createConnection, type Disconnect } from '@tidemark/sync/reconnect'
-import { attach, type Runner, run } from '@tidemark/sync/run'
+import type { ConnectionState, Disconnect } from '@tidemark/sync/reconnect'
 import { asyncDispose } from './async-dispose.ts'
 import type { Creation, Doc, OpenOptions } from './doc.ts'
 import { ClientError } from './errors.ts'
 import { createHandle, type Handle, type HandleContext } from './handle.ts'
-import { createHandles } from './handles.ts'
+import { createHandles, type Handles } from './handles.ts'
+import { createHub, type Hub, type HubEvents } from './hub.ts'
 import { type ClientOptions, DEFAULT_CLIENT_LIMITS } from './options.ts'
-import { createOutbox } from './outbox.ts'
 import { shutDown } from './shut-down.ts'
-import { createUploads, type UploadStatus } from './uploads.ts'
-import { createWatchers } from './watchers.ts'
+import type { ClientUploadStatus, UploadOptions, UploadStatus } from './uploads.ts'
+import { createWatchers, type Watchers } from './watchers.ts'
 import { createWriters } from './writers.ts'
 
 export interface Client extends AsyncDisposable {
@@ -46,16 +45,22 @@ export interface Client extends AsyncDisposable {
   /** Closes the connection and stays offline until `reconnectNow`. */
   disconnect(): void
 
-  /** Whether every upstream confirmed what is stored of a document that is open here. */
+  /** Whether the upstream confirmed what is stored of a document, open or not; the storage remembers it. */
   status(id: string): UploadStatus
+  /** The same of everything, and how many documents are pending. */
+  status(): ClientUploadStatus
   /**
-   * Resolves when everything that is stored of a document is confirmed upstream, also if it is not open. Waits for a connection.
+   * Resolves when everything that is stored of a document, or of all documents, is confirmed upstream. Nothing has to be open for
+   * that; waits for a connection.
    *
-   * @throws ClientError `NO_UPSTREAM`, `ABSENT` if nothing of it is stored here, `CLOSED`; StorageError; the signal's reason.
+   * @throws ClientError `NO_UPSTREAM`, `ABSENT` if nothing of it is stored here, `LEVEL` if the server promises less than was asked
+   * for, `CLOSED`; StorageError; the signal's reason.
    */
-  whenUploaded(id: string, signal?: AbortSignal): Promise<void>
+  whenUploaded(id?: string, options?: UploadOptions): Promise<void>
+  /** Calls back when all that was written to a document is confirmed upstream. Answers how to stop. */
+  onUploaded(listener: (id: string) => void): () => void
 
-  /** Calls back soon after `connection` changed. Answers how to stop. */
+  /** Calls back soon after `connection` or `status()` changed. Answers how to stop. */
   watch(watcher: () => void): () => void
   /** Hears what an operator wants to know: forks, refusals, failures of the storage. Answers how to stop. */
   listen(listener: (report: Report) => void): () => void
@@ -70,90 +75,80 @@ export interface Client extends AsyncDisposable {
 
 /** @throws StorageError if the storage does not open. */
 export async function createClient(options: ClientOptions): Promise<Client> {
-  const { storage, connect, clock = systemClock, hooks, peer = madeUp(clock), soon, observe, engineLimits } = options
-  const runner = await run({
-    storage,
-    clock,
-    peer,
-    upstreamExpected: connect !== undefined,
-    ...(hooks !== undefined && { hooks }),
-    ...(soon !== undefined && { soon }),
-    ...(observe !== undefined && { observe }),
-    ...(engineLimits !== undefined && { limits: engineLimits }),
-  })
-  return clientOn(runner, options, clock)
+  const documents = createDocuments()
+  return clientOn(await createHub(options, documents.events), documents, options)
 }
 
-function clientOn(runner: Runner, options: ClientOptions, clock: Clock): Client {
-  const { storage, connect, kind: ownKind = 'bytes' } = options
-  const limits = { ...DEFAULT_CLIENT_LIMITS, ...options.limits }
+/** What is open, and who wants to hear of changes. */
+interface Documents {
+  readonly handles: Handles
+  readonly watchers: Watchers
+  readonly uploaded: Set<(id: string) => void>
+  readonly events: HubEvents
+}
+
+function createDocuments(): Documents {
   const handles = createHandles()
-  const aborts = new Map<Handle, () => void>()
   const watchers = createWatchers()
+  const uploaded = new Set<(id: string) => void>()
+  const events: HubEvents = {
+    changed(id) {
+      watchers.notify()
+      for (const handle of id === undefined ? handles.all() : handles.of(id)) handle.changed()
+    },
+    online() {
+      // What could not be answered without an upstream is asked again with one.
+      for (const handle of handles.all()) handle.retry()
+    },
+    failed({ id, code, message }) {
+      for (const handle of handles.of(id)) handle.upstreamFailed({ code, message })
+    },
+    uploaded(id) {
+      // Later, so that what a listener throws does not reach into the engine.
+      for (const listener of uploaded) queueMicrotask(() => uploaded.has(listener) && listener(id))
+    },
+  }
+  return { handles, watchers, uploaded, events }
+}
+
+type Options = Pick<ClientOptions, 'kind' | 'limits'> & { readonly clock?: Clock }
+
+function clientOn(hub: Hub, { handles, watchers, uploaded }: Documents, options: Options): Client {
+  const { kind: ownKind = 'bytes', clock = systemClock } = options
+  const { closeMsMax } = { ...DEFAULT_CLIENT_LIMITS, ...options.limits }
+  const aborts = new Map<Handle, () => void>()
   let closing: Promise<void> | undefined
 
-  const uploads = createUploads({
-    runner,
-    storage,
-    hasUpstream: connect !== undefined,
-    isOpen: (id) => handles.of(id).length > 0,
-    isWriting: (id) => handles.of(id).some((handle) => handle.isWriting()),
-    want(id, after) {
-      const handle = open(id, after, ownKind, false)
-      return () => handle.close()
-    },
-  })
-  const outbox = createOutbox((id) => runner.status(id).uploaded === true)
   const context: HandleContext = {
-    runner,
-    uploads,
+    hub,
     writers: createWriters(),
-    stored: outbox.add,
+    status: statusOf,
     closed(handle) {
       handles.remove(handle)
       aborts.get(handle)?.()
       aborts.delete(handle)
     },
   }
-  const connection =
-    connect === undefined
-      ? undefined
-      : createConnection({
-          connect,
-          clock,
-          limits,
-          attach(channel) {
-            const attached = attach(runner, channel, { upstream: true })
-            attached.ask(outbox.ids())
-            return attached
-          },
-          changed: connectionChanged,
-        })
-  runner.listen((report) => {
-    if (report.kind === 'confirmed' || report.kind === 'grew') progressed(report.id)
-    else if (report.kind === 'greeted') connection?.greeted()
-    else if (report.kind === 'error') upstreamFailed(report)
-  })
 
-  function progressed(id: string): void {
-    outbox.check(id)
-    uploads.changed(id)
-    for (const handle of handles.of(id)) handle.changed()
+  function statusOf(id: string): UploadStatus {
+    const { uploaded } = hub.status(id)
+    return { uploaded: uploaded === true && handles.of(id).some((handle) => handle.isWriting()) ? false : uploaded }
   }
 
-  function upstreamFailed({ id, code, message, retryAfterMs }: Extract<Report, { kind: 'error' }>): void {
-    if (id !== undefined) for (const handle of handles.of(id)) handle.upstreamFailed({ code, message })
-    else if (retryAfterMs !== undefined) connection?.retryAfter(retryAfterMs)
+  function status(id: string): UploadStatus
+  function status(): ClientUploadStatus
+  function status(id?: string): UploadStatus | ClientUploadStatus {
+    if (id !== undefined) return statusOf(id)
+    const all = hub.statusOfAll()
+    return all.uploaded === true && handles.all().some((handle) => handle.isWriting())
+      ? { ...all, uploaded: false }
+      : all
   }
 
-  function connectionChanged(): void {
-    watchers.notify()
-    uploads.changed()
-    for (const handle of handles.all()) {
-      // What could not be answered without an upstream is asked again with one.
-      if (connection?.state === 'online') handle.retry()
-      handle.changed()
-    }
+  async function whenUploaded(id?: string, options?: UploadOptions): Promise<void> {
+    const writing = id === undefined ? handles.all() : handles.of(id)
+    await Promise.all(writing.map((handle) => handle.written(options?.signal)))
+    await hub.whenUploaded(id, options)
   }
 
   function open(id: string, after: KnownState, kind: PayloadKind, isNew: boolean): Handle {
@@ -188,31 +183,30 @@ function clientOn(runner: Runner, options: ClientOptions, clock: Clock): Client 
       }
     },
     get connection() {
-      return connection?.state ?? 'offline'
+      return hub.connection
     },
     get disconnected() {
-      return connection?.ended
+      return hub.disconnected
     },
-    reconnectNow: () => connection?.connectNow(),
-    disconnect: () => connection?.disconnect(),
-    status: (id) => uploads.status(id),
-    whenUploaded: (id, signal) => uploads.whenUploaded(id, signal),
+    reconnectNow: () => hub.reconnectNow(),
+    disconnect: () => hub.disconnect(),
+    status,
+    whenUploaded,
+    onUploaded(listener) {
+      const added = (id: string) => listener(id)
+      uploaded.add(added)
+      return () => uploaded.delete(added)
+    },
     watch: (watcher) => watchers.add(watcher),
     // Later, so that what a listener throws does not reach into the engine.
-    listen: (listener) => runner.listen((report) => queueMicrotask(() => listener(report))),
-    sizes: () => runner.sizes(),
-    opened: runner.opened,
+    listen: (listener) => hub.listen((report) => queueMicrotask(() => listener(report))),
+    sizes: () => hub.sizes(),
+    opened: hub.opened,
     close() {
-      closing ??= shutDown({ runner, storage, clock, uploads, handles, connection, msMax: limits.closeMsMax })
+      closing ??= shutDown({ hub, clock, handles, msMax: closeMsMax })
       return closing
     },
     [asyncDispose]: () => client.close(),
   }
   return client
-}
-
-/** A name for this run of this client. */
-function madeUp(clock: Clock): string {
-  const digits = Array.from({ length: 16 }, () => Math.floor(clock.random() * 16).toString(16))
-  return `client-${digits.join('')}`
 }

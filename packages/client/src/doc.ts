@@ -8,7 +8,7 @@ import type { KnownState } from '@tidemark/known-state'
 import type { PayloadKind, Priority } from '@tidemark/protocol'
 import type { Failure } from './errors.ts'
 import type { Received } from './inbox.ts'
-import type { UploadStatus } from './uploads.ts'
+import type { UploadOptions, UploadStatus } from './uploads.ts'
 
 /**
  * - `asking`: nobody has answered yet.
@@ -99,7 +99,7 @@ export interface Doc extends AsyncDisposable {
    */
   append(session: string, transactions: readonly Uint8Array[], options?: AppendOptions): Promise<void>
   /** Resolves when all that is written through this handle and all else that is stored of the document is confirmed upstream. */
-  whenUploaded(signal?: AbortSignal): Promise<void>
+  whenUploaded(options?: UploadOptions): Promise<void>
 
   /** Waits until everything written is settled, then ends the subscription. */
   close(): Promise<void>

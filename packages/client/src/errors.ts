@@ -17,6 +17,7 @@ import type { ErrorCode } from '@tidemark/protocol'
  * - `QUOTA`, `TOO_LARGE`, `BUSY`, `LIMIT`, `UNSUPPORTED`: refused, and nothing was stored.
  * - `STORAGE`: the storage failed, and nothing was stored.
  * - `NO_UPSTREAM`: this client was given nothing to connect to.
+ * - `LEVEL`: the server's acknowledgements promise less than was asked for.
  */
 export type ClientErrorCode =
   | 'CLOSED'
@@ -33,6 +34,7 @@ export type ClientErrorCode =
   | 'UNSUPPORTED'
   | 'STORAGE'
   | 'NO_UPSTREAM'
+  | 'LEVEL'
 
 /** Why a document could not be asked for, in the words of whoever failed. */
 export interface Failure {

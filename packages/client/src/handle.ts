@@ -8,25 +8,25 @@
 import { covers, EMPTY, type KnownState, knownState, union } from '@tidemark/known-state'
 import type { ContentMessage, ErrorMessage, KnownMessage, PayloadKind } from '@tidemark/protocol'
 import { checkId } from '@tidemark/storage'
-import type { Port, Runner, Sent } from '@tidemark/sync/run'
+import type { Link, Port, Sent } from '@tidemark/sync/run'
 import { asyncDispose } from './async-dispose.ts'
 import { appendWrite, creationWrite } from './check.ts'
 import { beyond, endOf } from './content.ts'
 import type { AppendOptions, Creation, Doc } from './doc.ts'
 import { ClientError, type ClientErrorCode, type ClientErrorFacts, type Failure } from './errors.ts'
+import type { Hub } from './hub.ts'
 import { createInbox, type Received } from './inbox.ts'
 import { createStanding } from './standing.ts'
-import type { Uploads } from './uploads.ts'
+import type { UploadStatus } from './uploads.ts'
 import { createWatchers } from './watchers.ts'
 import type { Writers } from './writers.ts'
 import { createWrites, type Write } from './writes.ts'
 
 export interface HandleContext {
-  readonly runner: Runner
-  readonly uploads: Uploads
+  readonly hub: Pick<Hub, 'connect' | 'settled' | 'whenUploaded'>
   readonly writers: Writers
-  /** Something was written to a document, and is durable here. */
-  stored(id: string): void
+  /** Writes of all handles included. */
+  status(id: string): UploadStatus
   /** The handle is closed, and nothing of it is left. */
   closed(handle: Handle): void
 }
@@ -41,6 +41,10 @@ export interface HandleOptions {
 /** A document as its client sees it. */
 export interface Handle extends Doc {
   isWriting(): boolean
+  /** Resolves when what was written so far is settled. */
+  written(signal?: AbortSignal): Promise<void>
+  /** What it stood on is gone, and something else of the same storage is there: goes on at that. */
+  relink(): void
   /** The status of an upload, or the connection, changed. */
   changed(): void
   /** The upstream could not answer for this document. */
@@ -64,7 +68,7 @@ const TRAITS: Port['traits'] = {
 
 export function createHandle(context: HandleContext, id: string, options: HandleOptions): Handle {
   checkId(id, 'document id')
-  const { runner, uploads, writers } = context
+  const { hub, writers } = context
   const watchers = createWatchers()
   const standing = createStanding(watchers.notify)
   let { after: known, kind, isNew } = options
@@ -95,13 +99,12 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     send: (message, bytes) => link.receive([{ message, bytes }]),
     stored(session, until) {
       const own = knownState(true, session === undefined ? [] : [[session, until]])
-      context.stored(id)
       known = union(known, own)
       given = union(given, own)
       watchers.notify()
     },
   })
-  const link = runner.connect({
+  const port: Port = {
     traits: TRAITS,
     send: receive,
     room: () => inbox.isEmpty(),
@@ -109,7 +112,8 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     pause() {},
     resume() {},
     close() {},
-  })
+  }
+  let link: Link = hub.connect(port)
 
   function ask(claim: KnownState): void {
     link.receive([{ message: { action: 'load', id, known: claim }, bytes: 0 }])
@@ -119,6 +123,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
   function receive(sent: readonly Sent[]): void {
     const answers: KnownMessage[] = []
     const refusals: ErrorMessage[] = []
+    const wrote = !writes.isEmpty()
     for (const { message, answeredBy, answers: about } of sent) {
       if (message.action === 'content') takeContent(message)
       else if (message.action === 'known') {
@@ -135,6 +140,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
       refusals,
     )
     for (const answer of answers) if (answer.correction) writes.corrected(answer.known)
+    if (wrote) hub.settled(id)
   }
 
   function takeContent(message: ContentMessage): void {
@@ -237,7 +243,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
       return known
     },
     get status() {
-      return { ...uploads.status(id), refused }
+      return { ...context.status(id), refused }
     },
     settled: (signal) => standing.settled(signal),
     retry,
@@ -253,9 +259,9 @@ export function createHandle(context: HandleContext, id: string, options: Handle
       const what = appendWrite(session, transactions, given)
       if (transactions.length > 0) await write(what)
     },
-    async whenUploaded(signal) {
-      await writes.settled(signal)
-      await uploads.whenUploaded(id, signal)
+    async whenUploaded(options) {
+      await writes.settled(options?.signal)
+      await hub.whenUploaded(id, options)
     },
     close() {
       closing ??= finish()
@@ -263,8 +269,17 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     },
     [asyncDispose]: () => handle.close(),
     isWriting: () => !writes.isEmpty(),
+    written: (signal) => writes.settled(signal),
+    relink() {
+      if (ended) return
+      link = hub.connect(port)
+      expected = undefined
+      // What is in flight may be stored or not: said again it is stored once, and it is no news to this handle.
+      const sent = writes.sendAgain()
+      if (!isNew) ask(union(given, sent))
+    },
     changed() {
-      if (refused !== undefined && uploads.status(id).uploaded === true) refused = undefined
+      if (refused !== undefined && context.status(id).uploaded === true) refused = undefined
       watchers.notify()
     },
     upstreamFailed(why) {

@@ -8,11 +8,11 @@
  * No socket and no timer in here: `connect` opens channels (`@tidemark/websocket` has one), `clock` waits.
  */
 
-export type { ConnectionLimits, ConnectionState, Disconnect } from '@tidemark/sync/reconnect'
+export type { ConnectionLimits, ConnectionState, Disconnect, Hint, Hints } from '@tidemark/sync/reconnect'
 export { type Client, createClient } from './client.ts'
 export type { AppendOptions, Creation, Doc, DocState, DocStatus, OpenOptions } from './doc.ts'
 export { ClientError, type ClientErrorCode, type ClientErrorFacts, type Failure } from './errors.ts'
 export type { Received } from './inbox.ts'
 export { jsonPayload, parseJson } from './json.ts'
 export { type ClientLimits, type ClientOptions, DEFAULT_CLIENT_LIMITS } from './options.ts'
-export type { UploadStatus } from './uploads.ts'
+export type { ClientUploadStatus, UploadOptions, UploadStatus } from './uploads.ts'

@@ -4,7 +4,7 @@
 import type { PayloadKind } from '@tidemark/protocol'
 import type { Clock, Storage } from '@tidemark/storage'
 import type { EngineLimits } from '@tidemark/sync'
-import type { ConnectionLimits } from '@tidemark/sync/reconnect'
+import type { ConnectionLimits, Hints } from '@tidemark/sync/reconnect'
 import type { Connect, Hooks, RunOptions } from '@tidemark/sync/run'
 
 export interface ClientOptions {
@@ -12,6 +12,8 @@ export interface ClientOptions {
   readonly storage: Storage
   /** Opens a channel to the server, in the dialect that it is to be spoken to. Without it the client stays by itself. */
   readonly connect?: Connect
+  /** What the platform says of the network. In browsers: `browserHints()` of `@tidemark/client/browser`. */
+  readonly hints?: Hints
   /** Kind of the payloads of documents that are created here. Default `bytes`; Jazz documents are `json`. */
   readonly kind?: PayloadKind
   /** Who this client is to its peers. Default: made up anew. */

@@ -1,24 +1,149 @@
 /**
- * The outbox: documents that were written here and are not confirmed upstream.
+ * The outbox: documents that hold what the upstream has not confirmed, remembered by the storage itself.
  *
- * What is open is sent by itself. What was closed before it was confirmed is not forgotten: it is offered again whenever there is
- * a connection. As long as this process lives; over restarts: `@tidemark/reconciliation`, and `whenUploaded` meanwhile.
+ * L3: a mark commits together with the transactions that are owed, so there is no instant at which a crash could forget them; it
+ * is removed when the upstream confirmed the document, and a crash before that costs one question on the next connection.
+ * A mark has a key made up anew each time a document enters: a removal that is under way cannot meet the mark of a later write.
+ * Not here: asking upstreams (`comparison.ts`, the engine), whether a document is uploaded (the engine).
  */
+import type { Append, AppendResult, Awaitable, Clock, Storage } from '@tidemark/storage'
+import { andThen } from '@tidemark/storage'
+import { fromBytes, randomToken, readMarks, toBytes } from './marks.ts'
+
 export interface Outbox {
-  /** Something of the document was stored. */
-  add(id: string): void
-  /** Takes out what is confirmed. */
-  check(id: string): void
+  readonly size: number
+  has(id: string): boolean
   ids(): readonly string[]
+  /** Performs an append of the engine; `owed` are those of its documents that enter the outbox with it. */
+  append(batch: readonly Append[], owed: readonly string[]): Awaitable<readonly AppendResult[]>
+  /** Puts documents in that are stored already. */
+  add(ids: readonly string[]): void
+  /** Takes a document out: the upstream has confirmed all that is stored of it. */
+  remove(id: string): void
+  /** An append failed: what it may have stored nevertheless is marked. */
+  markAgain(): void
+  /** Resolves when no mark is being written. */
+  flushed(): Promise<void>
 }
 
-export function createOutbox(isUploaded: (id: string) => boolean): Outbox {
-  const waiting = new Set<string>()
+interface Entry {
+  readonly id: string
+  /** More than one where two openers of one store wrote the document. */
+  readonly keys: string[]
+}
+
+const PREFIX = 'tidemark outbox '
+
+/** Reads what an earlier run, or a crash, has left. The storage must be open. `left` is told of each document that is removed. */
+export async function loadOutbox(storage: Storage, clock: Clock, left: (id: string) => void): Promise<Outbox> {
+  const entries = new Map<string, Entry>()
+  for await (const [key, value] of readMarks(storage, PREFIX)) {
+    const id = fromBytes(value) as string
+    const entry = entries.get(id) ?? { id, keys: [] }
+    entry.keys.push(key)
+    entries.set(id, entry)
+  }
+  return createOutbox(storage, clock, left, entries)
+}
+
+function createOutbox(storage: Storage, clock: Clock, left: (id: string) => void, entries: Map<string, Entry>): Outbox {
+  /** Entries whose mark is not known to be stored. */
+  const unmarked = new Set<Entry>()
+  /** Keys of marks that are not known to be removed. */
+  const stale = new Set<string>()
+  const taken = new Set([...entries.values()].flatMap(({ keys }) => keys))
+  let run: string | undefined
+  let made = 0
+  let writing: Promise<void> | undefined
+
+  /** Of this run, so that two openers of one store do not remove each other's marks. */
+  function freshKey(): string {
+    run ??= randomToken(clock)
+    let key: string
+    do key = `${PREFIX}${run}${(made++).toString(36)}`
+    while (taken.has(key))
+    taken.add(key)
+    return key
+  }
+
+  function enter(ids: readonly string[]): void {
+    for (const id of ids) {
+      if (entries.has(id)) continue
+      const entry: Entry = { id, keys: [freshKey()] }
+      entries.set(id, entry)
+      unmarked.add(entry)
+    }
+  }
+
+  function marksOf(marked: readonly Entry[], removed: readonly string[] = []): Map<string, Uint8Array | undefined> {
+    const marks = new Map<string, Uint8Array | undefined>(removed.map((key) => [key, undefined]))
+    for (const { id, keys } of marked) for (const key of keys) marks.set(key, toBytes(id))
+    return marks
+  }
+
+  /** Writes and removes what is left to be, in one commit. */
+  async function write(): Promise<void> {
+    await Promise.resolve()
+    const [marked, removed] = [[...unmarked], [...stale]]
+    await storage.append([], { marks: marksOf(marked, removed) })
+    for (const entry of marked) unmarked.delete(entry)
+    for (const key of removed) {
+      stale.delete(key)
+      taken.delete(key)
+    }
+  }
+
+  /** What fails stays to be written with the next. */
+  function writeSoon(): void {
+    writing ??= write()
+      .then(
+        () => true,
+        () => false,
+      )
+      .then((written) => {
+        writing = undefined
+        if (written && unmarked.size + stale.size > 0) writeSoon()
+      })
+  }
+
   return {
-    add: (id) => void waiting.add(id),
-    check(id) {
-      if (waiting.has(id) && isUploaded(id)) waiting.delete(id)
+    get size() {
+      return entries.size
     },
-    ids: () => [...waiting],
+    has: (id) => entries.has(id),
+    ids: () => [...entries.keys()],
+    append(batch, owed) {
+      enter(owed)
+      if (unmarked.size === 0) return storage.append(batch)
+      const marked = [...unmarked]
+      return andThen(storage.append(batch, { marks: marksOf(marked) }), (results) => {
+        const done = () => {
+          for (const entry of marked) unmarked.delete(entry)
+          return results
+        }
+        // One document that could not be stored leaves the others without their marks.
+        if (!results.some((result) => 'failed' in result)) return done()
+        return andThen(storage.append([], { marks: marksOf(marked) }), done)
+      })
+    },
+    add(ids) {
+      enter(ids)
+      writeSoon()
+    },
+    remove(id) {
+      const entry = entries.get(id)
+      if (entry === undefined) return
+      entries.delete(id)
+      unmarked.delete(entry)
+      for (const key of entry.keys) stale.add(key)
+      writeSoon()
+      left(id)
+    },
+    markAgain() {
+      if (unmarked.size > 0) writeSoon()
+    },
+    async flushed() {
+      while (writing !== undefined) await writing
+    },
   }
 }

@@ -3,44 +3,29 @@
  *
  * A storage that settles nothing is given up after a while; whether it stored what was in flight is then unknown, and said so.
  */
-import type { Clock, Storage } from '@tidemark/storage'
-import type { Connection } from '@tidemark/sync/reconnect'
-import type { Runner } from '@tidemark/sync/run'
+import type { Clock } from '@tidemark/storage'
 import { ClientError } from './errors.ts'
 import type { Handles } from './handles.ts'
-import type { Uploads } from './uploads.ts'
+import type { Hub } from './hub.ts'
 
 export interface ShutDown {
-  readonly runner: Runner
-  readonly storage: Storage
+  readonly hub: Hub
   readonly clock: Clock
-  readonly uploads: Uploads
   readonly handles: Handles
-  readonly connection: Connection | undefined
   /** Patience in all. */
   readonly msMax: number
 }
 
 /** @throws StorageError if the storage fails to close. */
-export async function shutDown({
-  runner,
-  storage,
-  clock,
-  uploads,
-  handles,
-  connection,
-  msMax,
-}: ShutDown): Promise<void> {
+export async function shutDown({ hub, clock, handles, msMax }: ShutDown): Promise<void> {
   const done = new AbortController()
   const patience = clock.wait(msMax, done.signal).catch(() => {})
-  const patiently = (work: PromiseLike<unknown> | undefined) => Promise.race([work, patience])
+  const patiently = (work: PromiseLike<unknown>) => Promise.race([work, patience])
 
-  uploads.close(new ClientError('CLOSED', 'the client was closed'))
+  hub.abandonWaiters(new ClientError('CLOSED', 'the client was closed'))
   await patiently(Promise.all(handles.all().map((handle) => handle.close())))
-  await patiently(runner.flushed())
+  await patiently(hub.flushed())
   for (const handle of handles.all()) handle.abandon()
-  connection?.close()
-  await patiently(runner.close())
-  await patiently(Promise.resolve(storage.close()))
+  await hub.close(patiently)
   done.abort()
 }

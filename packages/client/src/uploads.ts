@@ -1,30 +1,50 @@
 /**
- * Uploads: whether the upstream has confirmed what is stored here.
+ * Uploads: whether the upstream has confirmed what is stored here, now or before this process began.
  *
- * L3: an upstream confirms what is durable there, so "uploaded" means what its acknowledgements mean.
- * Not here: sending anything. A document is offered to upstreams for as long as somebody wants it, so whoever waits for its
- * upload keeps it open meanwhile.
+ * L3: an upstream confirms what it has stored, so "uploaded" means what its acknowledgements mean: its `hello` says what. What the
+ * upstream says on this connection comes first; else what the outbox and the comparison remember.
+ * Not here: remembering it (`outbox.ts`, `comparison.ts`), sending anything (the engine).
  */
-import type { KnownState } from '@tidemark/known-state'
+import type { AckLevel } from '@tidemark/protocol'
 import type { Storage } from '@tidemark/storage'
 import type { Runner } from '@tidemark/sync/run'
+import type { Comparison } from './comparison.ts'
 import { ClientError } from './errors.ts'
+import type { Outbox } from './outbox.ts'
 import { createWaiters, type Waiters } from './waiters.ts'
 
 export interface UploadStatus {
-  /** Everything that is stored here is confirmed upstream. */
-  /** `undefined` while no upstream is connected, or nobody here has the document open: then it is not known. */
+  /**
+   * The upstream has confirmed everything that is stored here, as far as it was heard of. `undefined` while that is not known: it
+   * was never asked, or speaks a dialect that does not say which server it is and is not connected.
+   */
   readonly uploaded: boolean | undefined
+}
+
+/** The same of everything stored. */
+export interface ClientUploadStatus extends UploadStatus {
+  /** Documents of which something written here is not confirmed. */
+  readonly pending: number
+}
+
+export interface UploadOptions {
+  /**
+   * What the confirmation has to mean: `stored` survives the server's process, `durable` its machine. Default: whatever the server
+   * gives.
+   */
+  readonly level?: AckLevel
+  readonly signal?: AbortSignal
 }
 
 export interface Uploads {
   status(id: string): UploadStatus
+  statusOfAll(): ClientUploadStatus
   /**
-   * Resolves when everything stored of a document is confirmed upstream, also if it is not open; waits for a connection.
+   * Resolves when everything stored of a document, or of all documents, is confirmed; waits for a connection if need be.
    *
-   * @throws ClientError `NO_UPSTREAM`, `ABSENT` (nothing of it is stored here), `CLOSED`; StorageError; the signal's reason.
+   * @throws ClientError `NO_UPSTREAM`, `ABSENT` (nothing of it is stored here), `LEVEL`, `CLOSED`; StorageError; the signal's reason.
    */
-  whenUploaded(id: string, signal?: AbortSignal): Promise<void>
+  whenUploaded(id: string | undefined, options?: UploadOptions): Promise<void>
   /** Something was confirmed or grew: of one document, or of any. */
   changed(id?: string): void
   close(error: ClientError): void
@@ -34,62 +54,94 @@ export interface UploadsContext {
   readonly runner: Runner
   readonly storage: Storage
   readonly hasUpstream: boolean
-  isOpen(id: string): boolean
-  /** Whether writes of this document are not settled yet. */
-  isWriting(id: string): boolean
-  /** Subscribes to a document; answers how to end that. */
-  want(id: string, after: KnownState): () => Promise<void>
+  readonly outbox: Outbox
+  readonly comparison: Comparison
+  /** Has a document asked for; answers how to end that. */
+  want(id: string): () => void
 }
 
 export function createUploads(context: UploadsContext): Uploads {
-  const { runner, storage } = context
-  const waiting = new Map<string, Waiters<void>>()
+  const { runner, storage, hasUpstream, outbox, comparison } = context
+  /** By document; `undefined` waits for all. */
+  const waiting = new Map<string | undefined, Waiters<void>>()
 
   function status(id: string): UploadStatus {
-    const { uploaded } = runner.status(id)
-    if (uploaded === true) return { uploaded: !context.isWriting(id) }
-    return { uploaded: context.isOpen(id) ? uploaded : undefined }
+    if (!hasUpstream) return { uploaded: undefined }
+    if (outbox.has(id)) return { uploaded: false }
+    return { uploaded: runner.status(id).uploaded ?? comparison.confirms(id) }
   }
 
-  function waitersOf(id: string): Waiters<void> {
-    const waiters = waiting.get(id) ?? createWaiters<void>()
-    waiting.set(id, waiters)
-    return waiters
+  function statusOfAll(): ClientUploadStatus {
+    const pending = outbox.size
+    if (!hasUpstream) return { uploaded: undefined, pending }
+    return { uploaded: pending === 0 && comparison.confirmsAll, pending }
   }
 
-  function check(id: string): void {
+  function isUploaded(id: string | undefined): boolean {
+    return (id === undefined ? statusOfAll() : status(id)).uploaded === true
+  }
+
+  /** @throws ClientError `LEVEL` if the server that is connected promises less. */
+  function isDone(id: string | undefined, level: AckLevel | undefined): boolean {
+    const promised = level === undefined || comparison.level === 'durable' || comparison.level === level
+    if (!promised && comparison.isConnected) throw tooLittle(comparison.level, level, id)
+    return promised && isUploaded(id)
+  }
+
+  function wake(id: string | undefined): void {
     const waiters = waiting.get(id)
-    if (waiters === undefined || status(id).uploaded !== true) return
     waiting.delete(id)
-    waiters.resolve()
+    waiters?.resolve()
   }
 
-  async function whenUploaded(id: string, signal?: AbortSignal): Promise<void> {
-    if (!context.hasUpstream) throw new ClientError('NO_UPSTREAM', 'this client has nothing to upload to', { id })
+  async function wait(id: string | undefined, { level, signal }: UploadOptions): Promise<void> {
+    while (!isDone(id, level)) {
+      const waiters = waiting.get(id) ?? createWaiters<void>()
+      waiting.set(id, waiters)
+      try {
+        await waiters.add(signal)
+      } finally {
+        if (waiters.size === 0 && waiting.get(id) === waiters) waiting.delete(id)
+      }
+    }
+  }
+
+  async function whenUploaded(id: string | undefined, options: UploadOptions = {}): Promise<void> {
+    if (!hasUpstream) throw new ClientError('NO_UPSTREAM', 'this client has nothing to upload to', { id })
+    options.signal?.throwIfAborted()
+    if (id === undefined) return wait(id, options)
     const [stored] = await storage.knownStates([id])
-    signal?.throwIfAborted()
+    options.signal?.throwIfAborted()
     if (stored === undefined) throw new ClientError('ABSENT', 'nothing of it is stored here', { id })
-    const end = context.want(id, stored.known)
+    if (isDone(id, options.level)) return
+    // Asked for, it is answered for.
+    const end = context.want(id)
     try {
-      const uploaded = waitersOf(id).add(signal)
-      check(id)
-      await uploaded
+      await wait(id, options)
     } finally {
-      if (waiting.get(id)?.size === 0) waiting.delete(id)
-      await end()
+      end()
     }
   }
 
   return {
     status,
+    statusOfAll,
     whenUploaded,
     changed(id) {
-      if (id !== undefined) check(id)
-      else for (const each of [...waiting.keys()]) check(each)
+      if (id === undefined) for (const each of [...waiting.keys()]) wake(each)
+      else {
+        if (isUploaded(id)) wake(id)
+        if (waiting.has(undefined) && isUploaded(undefined)) wake(undefined)
+      }
     },
     close(error) {
       for (const waiters of waiting.values()) waiters.reject(error)
       waiting.clear()
     },
   }
+}
+
+function tooLittle(promised: AckLevel | undefined, wanted: AckLevel | undefined, id: string | undefined): ClientError {
+  const said = promised === undefined ? 'does not say what its acknowledgements mean' : `promises '${promised}' only`
+  return new ClientError('LEVEL', `'${wanted}' was asked for, and the server ${said}`, { id })
 }

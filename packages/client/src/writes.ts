@@ -6,7 +6,7 @@
  * not written after. L3: a write resolves when it is durable here.
  * Not here: what may be written in which state (`handle.ts`), sending it on (the engine).
  */
-import type { KnownState } from '@tidemark/known-state'
+import { EMPTY, type KnownState, knownState } from '@tidemark/known-state'
 import type { ContentMessage, ErrorMessage, PayloadKind, Priority } from '@tidemark/protocol'
 import { PAGE_BYTES } from '@tidemark/storage'
 import { ClientError, refusalCode } from './errors.ts'
@@ -28,6 +28,8 @@ export interface Writes {
   add(write: Write): Promise<void>
   /** Sends what may be sent now. */
   flush(): void
+  /** Sends what is in flight once more, to whoever may have it or not; answers what it brings. */
+  sendAgain(): KnownState
   /** What one turn of the engine said: what is durable, and what was refused. */
   answered(known: readonly KnownState[], errors: readonly ErrorMessage[]): void
   /** What the storage holds, exactly: what begins beyond it was not taken. */
@@ -104,6 +106,10 @@ export function createWrites(port: WritesPort): Writes {
     const after = session === undefined ? 0 : port.endOf(session)
     const count = entries.reduce((sum, { write }) => sum + write.transactions.length, 0)
     inFlight = { entries, creates: header !== undefined, session, after, until: after + count }
+    send(inFlight)
+  }
+
+  function send({ entries, after }: Chain): void {
     port.send(
       asMessage(port, entries, after),
       entries.reduce((sum, { write }) => sum + bytesOf(write), 0),
@@ -160,6 +166,12 @@ export function createWrites(port: WritesPort): Writes {
       return settled
     },
     flush,
+    sendAgain() {
+      if (inFlight === undefined) return EMPTY
+      const { creates, session, until } = inFlight
+      send(inFlight)
+      return knownState(creates, session === undefined ? [] : [[session, until]])
+    },
     answered,
     corrected(known) {
       if (inFlight?.session === undefined || inFlight.after <= (known.sessions.get(inFlight.session) ?? 0)) return

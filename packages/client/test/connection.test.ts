@@ -5,7 +5,7 @@ import { jazz, tidemarkJson } from '@tidemark/protocol'
 import { memoryStorage } from '@tidemark/storage'
 import { type Channel, createPipe } from '@tidemark/sync/run'
 import { describe, expect, test } from 'vitest'
-import { type ClientOptions, createClient, jsonPayload } from '../src/index.ts'
+import { type ClientOptions, createClient, type Hint, type Hints, jsonPayload } from '../src/index.ts'
 import { type ManualClock, manualClock, rest } from './clock.ts'
 import { createWorld } from './world.ts'
 
@@ -231,5 +231,61 @@ describe('being offline', () => {
     await rest()
     expect([client.connection, client.disconnected?.code]).toEqual(['offline', 1002])
     await client.close()
+  })
+})
+
+describe('hints of the platform', () => {
+  /** Hints that a test gives. */
+  function hinting() {
+    const watchers = new Set<(hint: Hint) => void>()
+    const hints: Hints = {
+      watch(watcher) {
+        watchers.add(watcher)
+        return () => watchers.delete(watcher)
+      },
+    }
+    const say = (hint: Hint) => {
+      for (const watcher of watchers) watcher(hint)
+    }
+    return { hints, watchers, say }
+  }
+
+  test('end a connection that the network has left, and make the next attempt at once', async () => {
+    const world = await createWorld(tidemarkJson)
+    const { hints, watchers, say } = hinting()
+    const { client } = await world.client({ hints })
+    world.server.refuse = new Error('no network')
+    say('offline')
+    await rest()
+    expect([client.connection, client.disconnected?.code]).toEqual(['offline', 4001])
+    world.server.refuse = undefined
+    say('online')
+    await rest()
+    expect(client.connection).toBe('online')
+    await world.end()
+    expect(watchers.size).toBe(0)
+  })
+
+  test('neither end a wish to be offline, nor outweigh the time that a server asked for', async () => {
+    const { hints, say } = hinting()
+    const world = await createWorld(tidemarkJson)
+    const { client } = await world.client({ hints })
+    client.disconnect()
+    say('online')
+    await rest()
+    expect(client.connection).toBe('offline')
+
+    client.reconnectNow()
+    await rest()
+    world.server.refuse = Object.assign(new Error('later'), { retryAfterMs: 60_000 })
+    await world.server.cut()
+    await world.clock.advance(500)
+    world.server.refuse = undefined
+    say('online')
+    await rest()
+    expect(client.connection).toBe('offline')
+    await world.clock.advance(61_000)
+    expect(client.connection).toBe('online')
+    await world.end()
   })
 })

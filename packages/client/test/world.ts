@@ -4,7 +4,7 @@
  * The trace of what a client and its upstream say is the assertion: `C>S LOAD note=a:3`. Not here: sockets (`sockets.test.ts`).
  */
 import type { KnownState } from '@tidemark/known-state'
-import type { Dialect, Message } from '@tidemark/protocol'
+import { type Dialect, type Frame, jazz, type Message } from '@tidemark/protocol'
 import { type Clock, memoryStorage, type Storage } from '@tidemark/storage'
 import type { Effect, Event } from '@tidemark/sync'
 import { attach, type Channel, type Connect, createPipe, type Runner, type RunOptions, run } from '@tidemark/sync/run'
@@ -67,6 +67,8 @@ export async function createWorld(
   }
 }
 
+const PING = jazz.createCodec().encode([{ action: 'ping', time: 0, from: 'server' }], 1_000)[0] as Frame
+
 async function createServerNode(dialect: Dialect, options: RunOptions): Promise<ServerNode> {
   const open = new Set<Channel>()
   let runner = await run(options)
@@ -79,6 +81,8 @@ async function createServerNode(dialect: Dialect, options: RunOptions): Promise<
       if (node.refuse !== undefined) throw node.refuse
       const [ours, theirs] = createPipe(dialect)
       open.add(theirs)
+      // As servers of the Jazz dialect do: their first word says that there is a connection.
+      if (!dialect.traits.hello) theirs.send(PING)
       void attach(runner, theirs).closed.then(() => open.delete(theirs))
       return ours
     },

@@ -123,8 +123,11 @@ export type Effect =
 /** What an operator or an application wants to hear of. No payload data. */
 export type Report =
   | { readonly kind: 'greeted'; readonly connection: ConnectionId; readonly hello: HelloMessage }
-  /** A peer told us what it holds: the basis of "is it uploaded?". */
-  | { readonly kind: 'confirmed'; readonly connection: ConnectionId; readonly id: string }
+  /**
+   * A peer told us what it holds: the basis of "is it uploaded?". `uploaded` is the answer at that moment: what nobody here wants is
+   * let go of in the next.
+   */
+  | { readonly kind: 'confirmed'; readonly connection: ConnectionId; readonly id: string; readonly uploaded: boolean }
   /** What is stored of a document grew. */
   | { readonly kind: 'grew'; readonly id: string }
   | { readonly kind: 'corrected'; readonly connection: ConnectionId; readonly id: string }

@@ -17,6 +17,7 @@ import { replay } from './lanes.ts'
 import { endIfUnwanted } from './on-done.ts'
 import { probedAgain } from './probes.ts'
 import { markReady, wanted } from './senders.ts'
+import { statusOf } from './status.ts'
 import { confirm, createView, lower, markExact, replaceBelief, settleView, subscribe, viewOf } from './views.ts'
 import { freed } from './window.ts'
 
@@ -38,7 +39,7 @@ export function onKnown(core: Core, request: Request, message: KnownMessage): vo
     : believe(core, connection, holding, old, message, answersUs)
   if (view === undefined) return
   if (compareDigests(core, connection, holding, view, message.digests)) sendKnown(core, connection, holding)
-  report(core, { kind: 'confirmed', connection: connection.id, id })
+  reportConfirmed(core, connection, id)
   if (connection.traits.upstream) replay(core, holding, 'upstream')
   goOn(core, connection, holding, view)
 }
@@ -51,7 +52,7 @@ function acknowledges(core: Core, connection: Connection, id: string, message: K
   if (message.digests !== undefined || connection.asked.has(id) || connection.reconciling.has(id)) return false
   if (!covers(view.assumed, message.known)) return false
   confirm(view, message.known)
-  report(core, { kind: 'confirmed', connection: connection.id, id })
+  reportConfirmed(core, connection, id)
   settleView(connection, id, view)
   endIfUnwanted(core, connection, id)
   return true
@@ -68,7 +69,7 @@ function agrees(core: Core, connection: Connection, id: string, { known, digests
   view.exact = true
   freed(core, connection, id)
   settleItem(core, connection, id)
-  report(core, { kind: 'confirmed', connection: connection.id, id })
+  reportConfirmed(core, connection, id)
   settleView(connection, id, view)
   endIfUnwanted(core, connection, id)
   return true
@@ -76,6 +77,10 @@ function agrees(core: Core, connection: Connection, id: string, { known, digests
 
 function differ(ours: Digests | undefined, theirs: Digests | undefined): boolean {
   return [...(theirs ?? [])].some(([session, digest]) => ours?.get(session) !== digest)
+}
+
+function reportConfirmed(core: Core, connection: Connection, id: string): void {
+  report(core, { kind: 'confirmed', connection: connection.id, id, uploaded: statusOf(core, id).uploaded === true })
 }
 
 function believe(

@@ -7,8 +7,11 @@
  */
 import type { Clock } from '@tidemark/storage'
 import { type BackoffOptions, backoff } from './backoff.ts'
+import type { Hints } from './hints.ts'
 import type { Attached, Channel, Connect } from './run-channel.ts'
 import { type Supervised, supervise } from './supervise.ts'
+
+export type { Hint, Hints } from './hints.ts'
 
 /** `connecting`: a channel is being opened, or the peer has not said anything yet. */
 export type ConnectionState = 'offline' | 'connecting' | 'online'
@@ -45,14 +48,16 @@ export interface ConnectionContext {
   readonly connect: Connect
   readonly clock: Clock
   readonly limits: ConnectionLimits
+  readonly hints?: Hints
   attach(channel: Channel): Attached
   /** `state` changed. */
   changed(): void
 }
 
+const NO_NETWORK: Disconnect = { code: 4001, reason: 'the platform says that there is no network' }
 const GOING: Disconnect = { code: 1000, reason: 'going offline' }
 
-export function createConnection({ connect, clock, limits, attach, changed }: ConnectionContext): Connection {
+export function createConnection({ connect, clock, limits, hints, attach, changed }: ConnectionContext): Connection {
   let state: ConnectionState = 'offline'
   let ended: Disconnect | undefined
   let wanted = true
@@ -145,6 +150,23 @@ export function createConnection({ connect, clock, limits, attach, changed }: Co
     await (ms === undefined ? abortOf(signal) : clock.wait(ms, signal)).catch(() => {})
   }
 
+  function connectNow(): void {
+    if (closed || (wanted && state !== 'offline')) return
+    wanted = true
+    hurried = true
+    failures = 0
+    notBefore = 0
+    nap.abort()
+  }
+
+  /** The peer's own wish to be left alone outweighs a hint. */
+  function hinted(hint: 'online' | 'offline'): void {
+    if (hint === 'online') {
+      if (wanted && notBefore <= clock.now()) connectNow()
+    } else if (supervised !== undefined) supervised.end(NO_NETWORK.code, NO_NETWORK.reason)
+    else attempt.abort(new Error(NO_NETWORK.reason))
+  }
+
   function drop({ code, reason }: Disconnect): void {
     attempt.abort(new Error(reason))
     supervised?.end(code, reason)
@@ -152,6 +174,7 @@ export function createConnection({ connect, clock, limits, attach, changed }: Co
     become('offline')
   }
 
+  const stopHints = hints?.watch(hinted)
   // Later, so that whoever asked for the connection has it when it begins to change.
   queueMicrotask(() => void keepUp())
   return {
@@ -165,20 +188,14 @@ export function createConnection({ connect, clock, limits, attach, changed }: Co
     retryAfter(ms) {
       notBefore = clock.now() + ms
     },
-    connectNow() {
-      if (closed || (wanted && state !== 'offline')) return
-      wanted = true
-      hurried = true
-      failures = 0
-      notBefore = 0
-      nap.abort()
-    },
+    connectNow,
     disconnect() {
       wanted = false
       drop(GOING)
     },
     close() {
       closed = true
+      stopHints?.()
       drop({ code: 1000, reason: 'closed' })
     },
   }

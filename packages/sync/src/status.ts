@@ -58,6 +58,8 @@ export function statusOf(core: Core, id: string): SyncStatus {
 
 /** How an upstream stands to what is durable here. */
 function standingOf(core: Core, upstream: Connection, id: string): 'unknown' | 'behind' | 'in step' | 'ahead' {
+  const pendings = [...(core.holdings.get(id)?.pendings ?? [])]
+  if (pendings.some(({ request }) => request.connection !== upstream)) return 'behind'
   const belief = upstream.views.get(id)
   if (belief === IN_STEP) return 'in step'
   if (belief?.assumed === undefined) return 'unknown'

@@ -1,0 +1,225 @@
+/**
+ * The hub: one storage with its engine, its outbox and its connection upstream; what document handles stand on.
+ *
+ * Policy only: it decides when to ask and when to connect; the engine does the rest, and storage, channel, clock and chance are
+ * handed in. Not here: documents and their handles (`client.ts`), sockets, timers.
+ */
+import type { HelloMessage } from '@tidemark/protocol'
+import { type Clock, type Opened, systemClock } from '@tidemark/storage'
+import type { EngineSizes, Report } from '@tidemark/sync'
+import { type Connection, type ConnectionState, createConnection, type Disconnect } from '@tidemark/sync/reconnect'
+import { type Attached, attach, type Link, type Port, type Runner, run } from '@tidemark/sync/run'
+import { type Comparison, loadComparison } from './comparison.ts'
+import type { ClientError } from './errors.ts'
+import { randomToken } from './marks.ts'
+import { type ClientLimits, type ClientOptions, DEFAULT_CLIENT_LIMITS } from './options.ts'
+import { loadOutbox, type Outbox } from './outbox.ts'
+import { type ClientUploadStatus, createUploads, type UploadOptions, type UploadStatus } from './uploads.ts'
+
+export interface Hub {
+  /** A port of the engine for one document handle. */
+  connect(port: Port): Link
+  /** Writes of a document were settled at such a port. */
+  settled(id: string): void
+  status(id: string): UploadStatus
+  statusOfAll(): ClientUploadStatus
+  whenUploaded(id: string | undefined, options?: UploadOptions): Promise<void>
+  readonly connection: ConnectionState
+  readonly disconnected: Disconnect | undefined
+  reconnectNow(): void
+  disconnect(): void
+  listen(listener: (report: Report) => void): () => void
+  sizes(): EngineSizes
+  readonly opened: Opened
+  /** Rejects whoever waits, and waits for nothing: the first step of closing. */
+  abandonWaiters(error: ClientError): void
+  /** Resolves when everything accepted is settled. */
+  flushed(): Promise<void>
+  /** Closes the connection, the engine and the storage. `patiently` gives up what takes too long. */
+  close(patiently: (work: PromiseLike<unknown>) => Promise<unknown>): Promise<void>
+}
+
+/** What the documents of a client want to hear. */
+export interface HubEvents {
+  /** The connection or the upload status changed: of one document, or of any. */
+  changed(id?: string): void
+  /** The connection is up: what could not be answered without it may be asked again. */
+  online(): void
+  /** The upstream could not answer for a document, or refused it. */
+  failed(report: Extract<Report, { kind: 'error' }> & { readonly id: string }): void
+  /** All that was written to a document is confirmed. */
+  uploaded(id: string): void
+}
+
+export type HubOptions = Omit<ClientOptions, 'kind'>
+
+/** @throws StorageError if the storage does not open. */
+export async function createHub(options: HubOptions, events: HubEvents): Promise<Hub> {
+  const { storage, connect, clock = systemClock, hooks, soon, observe, engineLimits } = options
+  const { peer = `client-${randomToken(clock)}` } = options
+  const opened = await storage.open()
+  const late: { hub?: InnerHub } = {}
+  const outbox = await loadOutbox(storage, clock, (id) => late.hub?.uploaded(id))
+  const comparison = await loadComparison({
+    storage,
+    canList: opened.capabilities.list,
+    clock,
+    isOwed: outbox.has,
+    isConfirmed: (id) => late.hub?.isConfirmed(id) === true,
+    owe: (ids) => outbox.add(ids),
+    changed: () => late.hub?.changed(),
+  })
+  const runner = await run({
+    storage,
+    clock,
+    peer,
+    upstreamExpected: connect !== undefined,
+    append: outbox.append,
+    ...(hooks !== undefined && { hooks }),
+    ...(soon !== undefined && { soon }),
+    ...(observe !== undefined && { observe }),
+    ...(engineLimits !== undefined && { limits: engineLimits }),
+  })
+  late.hub = hubOn({ runner, outbox, comparison, clock, events, options })
+  return late.hub
+}
+
+interface InnerHub extends Hub {
+  isConfirmed(id: string): boolean
+  uploaded(id: string): void
+  changed(): void
+}
+
+interface Parts {
+  readonly runner: Runner
+  readonly outbox: Outbox
+  readonly comparison: Comparison
+  readonly clock: Clock
+  readonly events: HubEvents
+  readonly options: HubOptions
+}
+
+function hubOn({ runner, outbox, comparison, clock, events, options }: Parts): InnerHub {
+  const { storage, connect, hints } = options
+  const limits: ClientLimits = { ...DEFAULT_CLIENT_LIMITS, ...options.limits }
+  /** Documents that somebody waits for the upload of, and how many do. */
+  const awaited = new Map<string, number>()
+  let attached: Attached | undefined
+
+  const uploads = createUploads({ runner, storage, hasUpstream: connect !== undefined, outbox, comparison, want })
+  const connection: Connection | undefined =
+    connect === undefined
+      ? undefined
+      : createConnection({
+          connect,
+          clock,
+          limits,
+          ...(hints !== undefined && { hints }),
+          attach(channel) {
+            attached = attach(runner, channel, { upstream: true })
+            attached.ask([...outbox.ids(), ...awaited.keys()])
+            return attached
+          },
+          changed: connectionChanged,
+        })
+  runner.listen((report) => {
+    if (report.kind === 'confirmed') progressed(report.id, report.uploaded)
+    else if (report.kind === 'grew') progressed(report.id, false)
+    else if (report.kind === 'greeted') greeted(report.hello)
+    else if (report.kind === 'error') upstreamFailed(report)
+    else if (report.kind === 'storage' && report.operation === 'append') outbox.markAgain()
+  })
+
+  /** Asks for a document for as long as somebody waits for its upload. */
+  function want(id: string): () => void {
+    awaited.set(id, (awaited.get(id) ?? 0) + 1)
+    attached?.ask([id])
+    return () => {
+      const left = (awaited.get(id) ?? 1) - 1
+      if (left > 0) return void awaited.set(id, left)
+      awaited.delete(id)
+      leave(id)
+    }
+  }
+
+  function leave(id: string): void {
+    if (!outbox.has(id) && !awaited.has(id)) attached?.leave([id])
+  }
+
+  function progressed(id: string, isUploaded: boolean): void {
+    if (isUploaded) {
+      outbox.remove(id)
+      comparison.answered(id, 'confirmed')
+    }
+    uploads.changed(id)
+    events.changed(id)
+  }
+
+  const isConfirmed = (id: string) => runner.status(id).uploaded === true
+
+  function greeted(hello: HelloMessage): void {
+    if (attached !== undefined) comparison.begin(hello, attached)
+    connection?.greeted()
+  }
+
+  function upstreamFailed(report: Extract<Report, { kind: 'error' }>): void {
+    const { id, retryAfterMs } = report
+    if (id === undefined) {
+      if (retryAfterMs !== undefined) connection?.retryAfter(retryAfterMs)
+      return
+    }
+    comparison.answered(id, 'refused')
+    events.failed({ ...report, id })
+  }
+
+  function connectionChanged(): void {
+    if (connection?.state === 'offline') {
+      attached = undefined
+      comparison.interrupt()
+    } else if (connection?.state === 'online') {
+      // Without a `hello` the first word of the peer is all the introduction there is.
+      if (!comparison.isConnected && attached !== undefined) comparison.begin(undefined, attached)
+      events.online()
+    }
+    changed()
+  }
+
+  function changed(): void {
+    uploads.changed()
+    events.changed()
+  }
+
+  return {
+    connect: (port) => runner.connect(port),
+    settled: (id) => progressed(id, isConfirmed(id)),
+    isConfirmed,
+    uploaded(id) {
+      leave(id)
+      events.uploaded(id)
+    },
+    changed,
+    status: (id) => uploads.status(id),
+    statusOfAll: () => uploads.statusOfAll(),
+    whenUploaded: (id, options) => uploads.whenUploaded(id, options),
+    get connection() {
+      return connection?.state ?? 'offline'
+    },
+    get disconnected() {
+      return connection?.ended
+    },
+    reconnectNow: () => connection?.connectNow(),
+    disconnect: () => connection?.disconnect(),
+    listen: (listener) => runner.listen(listener),
+    sizes: () => runner.sizes(),
+    opened: runner.opened,
+    abandonWaiters: (error) => uploads.close(error),
+    flushed: () => runner.flushed(),
+    async close(patiently) {
+      comparison.interrupt()
+      connection?.close()
+      await patiently(runner.close())
+      await patiently(outbox.flushed())
+      await patiently(Promise.resolve(storage.close()))
+    },
+  }
+}
