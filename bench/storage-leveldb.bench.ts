@@ -13,12 +13,12 @@ import { heading, median, perSecond, print, type Row, round, withFolder } from '
 import { type Bare, BYTES, bytesOf, openBare, recorded, replay } from './leveldb-recorded.ts'
 
 const QUICK = process.argv.includes('--quick')
-const ROUNDS = QUICK ? 3 : 9
+const ROUNDS = QUICK ? 3 : 5
 const DOCUMENTS = QUICK ? 10_000 : 100_000
 const LOOK_UPS = QUICK ? 10_000 : 50_000
-/** Contents that are written one measurement; so many batches at least. */
-const CONTENTS = QUICK ? 2_000 : 4_000
 const BATCHES = 20
+/** As many as weigh one segment: each measurement folds every session once, also the one that is written again. */
+const CONTENTS_PER_CALLER = 120
 const LARGE_BYTES = QUICK ? 8 * 1024 * 1024 : 32 * 1024 * 1024
 const CALLERS = 100
 
@@ -170,8 +170,8 @@ async function measureKnownStates(storage: LeveldbStorage, bare: Bare): Promise<
 }
 
 /**
- * Durable contents, `batch` at a time by one caller, or singly by many at once. Twice: the second time LevelDB writes the same
- * batches again. The contents are made before, by whoever wants them stored.
+ * Durable contents, `batch` at a time by one caller, or singly by many at once. Twice: the batches of the second time are written
+ * again by LevelDB alone. What is kept to be written again would cost the first time, which is measured.
  */
 async function measureWriting(
   path: string,
@@ -181,32 +181,27 @@ async function measureWriting(
   batch: number | undefined,
 ) {
   const what = batch === undefined ? `${CALLERS} callers` : `${batch} a batch`
-  const [first, second] = [callsOf(load, batch), callsOf(load, batch)]
-  const contents = first.flat(2).length
-  const ours = await rate(contents, () => perform(storage, first))
-  const batches = await recorded(path, () => perform(storage, second))
+  const perform = () => (batch === undefined ? byMany(storage, load) : byOne(storage, load, batch))
+  const contents = batch === undefined ? CALLERS * CONTENTS_PER_CALLER : BATCHES * batch
+  const ours = await rate(contents, perform)
+  const batches = await recorded(path, perform)
   const raw = await rate(contents, () => replay(again, batches))
   record(`${load.name}: contents /s, ${what}`, ours, raw, batch === undefined ? '0.50' : '')
 }
 
-/** By caller, the batches that it appends one after the other. */
-function callsOf(load: Load, batch: number | undefined): Append[][][] {
-  if (batch === undefined)
-    return Array.from({ length: CALLERS }, (_, caller) =>
-      Array.from({ length: CONTENTS / CALLERS }, () => [load.next(caller)]),
+async function byOne(storage: LeveldbStorage, load: Load, batch: number): Promise<void> {
+  for (let at = 0; at < BATCHES; at++)
+    await must(
+      storage,
+      Array.from({ length: batch }, (_, index) => load.next(index % CALLERS)),
     )
-  const batches = Math.min(BATCHES, Math.ceil(CONTENTS / batch))
-  return [
-    Array.from({ length: batches }, () => Array.from({ length: batch }, (_, index) => load.next(index % CALLERS))),
-  ]
 }
 
-async function perform(storage: LeveldbStorage, calls: readonly Append[][][]): Promise<void> {
-  await Promise.all(
-    calls.map(async (batches) => {
-      for (const batch of batches) await must(storage, batch)
-    }),
-  )
+async function byMany(storage: LeveldbStorage, load: Load): Promise<void> {
+  const caller = async (index: number) => {
+    for (let at = 0; at < CONTENTS_PER_CALLER; at++) await must(storage, [load.next(index)])
+  }
+  await Promise.all(Array.from({ length: CALLERS }, (_, index) => caller(index)))
 }
 
 /** A document of folded transactions of `size` bytes, page by page; LevelDB reads the same rows in one go. */

@@ -55,8 +55,8 @@ export interface DatabaseOptions {
 }
 
 const BYTES = { keyEncoding: 'view', valueEncoding: 'view' } as const
-/** Beyond, one turn through the thread pool is cheaper than reading one by one. */
-const AT_ONCE_MAX = 16
+/** Beyond, a turn through the thread pool is cheaper than reading one by one; and the disk may be slow, all others wait meanwhile. */
+const AT_ONCE_MAX = 128
 /** More keys are looked up in parallel: by half of the threads that Node has for such work. */
 const KEYS_PER_THREAD = 32
 const THREADS = 2
