@@ -40,6 +40,13 @@ function created(index: number): Append {
   return { id: idOf(index), kind: 'json', priority: 3, header, runs: [run] }
 }
 
+/** The same with contents of its own: LevelDB compresses, and would keep what is alike only once. */
+function createdUnlike(index: number): Append {
+  const like = (bytes: Uint8Array) => utf8.encode(`"${randomText(bytes.length - 2)}"`)
+  const run = { session: sessionOf(index), after: 0, transactions: [like(body)], seal: like(seal) }
+  return { id: idOf(index), kind: 'json', priority: 3, header: like(header), runs: [run] }
+}
+
 /** What does not get smaller by compression, as encrypted content does not. */
 function randomText(bytes: number): string {
   let text = ''
@@ -288,7 +295,7 @@ async function measureDisk(): Promise<Row[]> {
         for (let at = 0; at < DOCUMENTS; at += 1000)
           await must(
             storage,
-            Array.from({ length: 1000 }, (_, index) => created(at + index)),
+            Array.from({ length: 1000 }, (_, index) => createdUnlike(at + index)),
           )
         return DOCUMENTS * (idOf(1).length + header.length + body.length + seal.length)
       },
