@@ -13,6 +13,7 @@ import { hasLeft } from './asking-order.ts'
 import { type Connection, type Core, emit, type Holding, send, type View } from './core.ts'
 import { noteCorrected } from './corrections.ts'
 import { durable } from './holdings.ts'
+import { lower } from './views.ts'
 import { noteAsked } from './window.ts'
 
 /** Asks for what a peer claims beyond what we hold, once what it lacks was sent. */
@@ -37,8 +38,8 @@ export function askForClaim(core: Core, connection: Connection, holding: Holding
 /** Asks a peer for a document. */
 export function sendLoad(core: Core, connection: Connection, holding: Holding, known: KnownState): void {
   const entry = noteAsked(core, connection, holding.id)
-  const said = { known, ...digestsFor(connection, holding) }
-  entry.said = known === durable(holding) ? said : undefined
+  const said = told(connection, holding, known)
+  entry.said = said.known === durable(holding) ? said : undefined
   send(core, connection, { action: 'load', id: holding.id, ...said })
   hasLeft(core, connection, holding.id)
 }
@@ -53,15 +54,27 @@ export function sendKnown(
   const message = {
     action: 'known',
     id: holding.id,
-    known,
+    ...told(connection, holding, known),
     correction: false,
-    ...digestsFor(connection, holding),
   } as const
   const absent = holding.stored === undefined
   emit(core, { type: 'send', connection: connection.id, message, ...(absent && { answeredBy: answeredBy(core) }) })
 }
 
-export function digestsFor(connection: Connection, holding: Holding): { digests?: Digests } {
+/**
+ * L3: whatever a known state is said for, it is taken for an acknowledgement, so it names no more than may be acknowledged. Digests stand for
+ * exactly what is held.
+ */
+export function told(
+  connection: Connection,
+  holding: Holding,
+  known: KnownState,
+): { readonly known: KnownState; readonly digests?: Digests } {
+  const enough = holding.stored?.durable
+  return enough === undefined ? { known, ...digestsFor(connection, holding) } : { known: lower(known, enough) }
+}
+
+function digestsFor(connection: Connection, holding: Holding): { digests?: Digests } {
   const digests = holding.stored?.digests
   return connection.traits.digests && digests !== undefined && digests.size > 0 ? { digests } : {}
 }

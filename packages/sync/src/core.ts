@@ -65,6 +65,8 @@ export interface Holding {
   recent: { readonly before: KnownState; readonly message: ContentMessage; readonly bytes: number } | undefined
   /** Dependencies that its forwarding waits for. */
   awaits: Set<string> | undefined
+  /** Its storage said that it changed: what was held before, until it was looked up again. */
+  changedFrom: KnownState | undefined
 }
 
 /** Requests of one connection for one document, the first of which waits for something. See `lanes.ts`. */

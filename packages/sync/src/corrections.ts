@@ -9,7 +9,7 @@
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { ErrorCode } from '@tidemark/protocol'
 import type { StorageErrorCode } from '@tidemark/storage'
-import { digestsFor } from './claims.ts'
+import { told } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, report, send, type View } from './core.ts'
 import { durable, guard } from './holdings.ts'
 import { enter } from './lanes.ts'
@@ -47,15 +47,16 @@ export function settleGaps(core: Core, holding: Holding): void {
 }
 
 function sendCorrection(core: Core, connection: Connection, holding: Holding, view: View): void {
+  // L2: a layer of the storage did not answer, so there may be no gap. The storage says when it is known (`on-changed.ts`).
+  if (holding.stored?.partial === true) return
   noteCorrected(core, view, view.gaps ?? [])
   view.gaps = undefined
   report(core, { kind: 'corrected', connection: connection.id, id: holding.id })
   send(core, connection, {
     action: 'known',
     id: holding.id,
-    known: durable(holding),
+    ...told(connection, holding, durable(holding)),
     correction: true,
-    ...digestsFor(connection, holding),
   })
 }
 

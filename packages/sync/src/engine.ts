@@ -10,6 +10,7 @@ import { createDeadlines } from './deadlines.ts'
 import { onErased } from './erasures.ts'
 import type { ConnectionId, Effect, Event } from './events.ts'
 import { enter } from './lanes.ts'
+import { onChanged } from './on-changed.ts'
 import { onConnected, onDisconnected, onMalformed } from './on-connection.ts'
 import { endIfUnwanted } from './on-done.ts'
 import { onError, onHello } from './on-hello.ts'
@@ -90,6 +91,8 @@ function take(core: Core, event: Event): void {
       return onAppended(core, event.outcome)
     case 'erased':
       return onErased(core, event.id, event.outcome)
+    case 'changed':
+      return onChanged(core, event.id, event.before)
     case 'woke':
       return core.deadlines.run(core.now)
     case 'connected':

@@ -51,6 +51,8 @@ export type Event =
   | { readonly type: 'appended'; readonly outcome: Outcome<readonly AppendResult[]> }
   | { readonly type: 'erased'; readonly id: string; readonly outcome: Outcome<StoredState | undefined> }
   | { readonly type: 'checked'; readonly ticket: number; readonly outcome: Outcome<unknown> }
+  /** Something else than an append of this engine made more of a document known; `before` is the least that was known of it. */
+  | { readonly type: 'changed'; readonly id: string; readonly before: KnownState | undefined }
   /** `nextWake()` has passed. */
   | { readonly type: 'woke' }
 

@@ -31,6 +31,7 @@ export function holdingOf(core: Core, id: string): Holding {
     pins: 0,
     recent: undefined,
     awaits: undefined,
+    changedFrom: undefined,
   }
   core.holdings.set(id, holding)
   return holding
@@ -73,6 +74,11 @@ export function lookAgain(core: Core, holding: Holding): void {
 
 export function durable(holding: Holding): KnownState {
   return holding.stored?.known ?? EMPTY
+}
+
+/** L3: what of it may be acknowledged; less than is held while too few layers of the storage have it. */
+export function acknowledgeable(holding: Holding): KnownState {
+  return holding.stored?.durable ?? durable(holding)
 }
 
 export function isAbsent(holding: Holding): boolean {

@@ -11,6 +11,7 @@ import { type Core, type Holding, report } from './core.ts'
 import type { Outcome } from './events.ts'
 import { keeping, look, relax } from './holdings.ts'
 import { replay } from './lanes.ts'
+import { dropChanged, settleChanged } from './on-changed.ts'
 import { settleUnknown } from './settlement.ts'
 import { codeOf } from './storage-codes.ts'
 
@@ -29,6 +30,7 @@ export function onLooked(core: Core, id: string, number: number, outcome: Outcom
   recount(holding)
   keeping(core, holding, () => {
     settleUnknown(core, holding, before)
+    settleChanged(core, holding, before)
     replay(core, holding, 'look')
   })
 }
@@ -36,6 +38,8 @@ export function onLooked(core: Core, id: string, number: number, outcome: Outcom
 function lookFailed(core: Core, holding: Holding, cause: unknown): void {
   report(core, { kind: 'storage', operation: 'look', id: holding.id, code: codeOf(cause), cause })
   holding.failures += 1
+  // It says so again when it can be looked at.
+  dropChanged(holding)
   // One document that cannot be read does not hold up what its writers sent after it.
   for (const { requests } of holding.lanes.values()) for (const request of requests) dropSlot(core, request)
   // `looking` stays set until the deadline, so that nobody asks in between.

@@ -16,6 +16,7 @@ import {
   type Storage,
   settle,
   systemClock,
+  watchChanges,
 } from '@tidemark/storage'
 import { createEngine } from './engine.ts'
 import type { Check, ConnectionId, ConnectionTraits, Effect, Event, Report } from './events.ts'
@@ -106,6 +107,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     },
   })
   const turns = createTurns(soon)
+  const unwatch = watchChanges(storage, (change) => tell({ type: 'changed', ...change }))
   const ports = new Map<ConnectionId, Port>()
   const inflows = new Map<ConnectionId, Inflow>()
   /** Connections that are gone and left something behind that is still to be handled, oldest first. */
@@ -362,6 +364,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     flushed,
     async close() {
       await flushed()
+      unwatch()
       closing.abort()
       alarm?.abort.abort()
     },

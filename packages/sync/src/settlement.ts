@@ -16,7 +16,7 @@ import { erase } from './erasures.ts'
 import type { Outcome } from './events.ts'
 import { freeze } from './forks.ts'
 import { forward, rememberPage } from './forward.ts'
-import { durable, forget, lookAgain, relax } from './holdings.ts'
+import { acknowledgeable, durable, forget, lookAgain, relax } from './holdings.ts'
 import { REQUEST_BYTES, replay } from './lanes.ts'
 import { discharge } from './pools.ts'
 import { OTHER_HEADER, refuseContent } from './refusals.ts'
@@ -151,7 +151,7 @@ function acknowledge(core: Core, holding: Holding, taken: readonly Pending[]): v
   for (const [connection, known] of acknowledged) {
     if (!core.connections.has(connection.id)) continue
     const view = connection.views.get(holding.id)
-    if (view !== undefined && view !== IN_STEP) clearRefusal(view, durable(holding))
+    if (view !== undefined && view !== IN_STEP) clearRefusal(view, acknowledgeable(holding))
     if (known.header) sendKnown(core, connection, holding, known)
   }
 }
@@ -223,7 +223,7 @@ function appendRejected(core: Core, documents: ReadonlyMap<Holding, Pending[]>, 
 export function settleUnknown(core: Core, holding: Holding, before: StoredState | undefined): void {
   const unknown = [...holding.pendings].filter((pending) => pending.unknown !== undefined)
   if (unknown.length === 0) return
-  const stored = durable(holding)
+  const stored = acknowledgeable(holding)
   const taken: Pending[] = []
   const refused = new Set<string>()
   for (const pending of unknown) {

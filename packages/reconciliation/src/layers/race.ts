@@ -48,6 +48,8 @@ export async function askLayer(
       const silences = await Promise.all(ids.map((id) => askLayer(core, layer, [id], patient)))
       return silences.find((silence) => silence !== undefined)
     }
+    // What a slow layer said before stands: nobody else writes to it. A remote one has other writers.
+    if (isTimeout(cause) && !layer.remote && ids.every((id) => remembers(core, layer, id))) return undefined
     for (const id of ids) {
       if (codeOf(cause) === 'CORRUPT') core.events.emit({ kind: 'corrupt', id, layer: layer.name })
       core.seen.silent(id, layer)
@@ -56,11 +58,16 @@ export async function askLayer(
   }
 }
 
+function remembers(core: Core, layer: Layer, id: string): boolean {
+  const sight = core.seen.of(id)
+  return sight?.states.has(layer) === true && !sight.doubtful.has(layer)
+}
+
 /** What is known of a document without asking again, if every readable layer was asked. */
 export function sightOf(core: Core, id: string): Sight | undefined {
   const sight = core.seen.of(id)
   if (sight === undefined) return undefined
-  return readers(core).every((layer) => sight.states.has(layer) && !sight.doubtful.has(layer)) ? sight : undefined
+  return readers(core).every((layer) => remembers(core, layer, id)) ? sight : undefined
 }
 
 /** States in order of preference, and the forks that they show. */
@@ -98,21 +105,26 @@ export function answerOf(core: Core, id: string): StoredState | undefined {
   return { ...state, ...(partial && { partial }), ...(durable !== undefined && { durable }) }
 }
 
-/** What the write policy confirms, where that is less than what is held. */
+/**
+ * L3: what may be acknowledged, where that is less than what is held: a write that a layer missed counts only where it is stored. A layer that lacks
+ * something else (it is new, or was wiped) takes nothing back of what was acknowledged.
+ */
 function durableOf(core: Core, id: string, state: StoredState): KnownState | undefined {
-  if (state.erased !== undefined) return undefined
+  const voting = voters(core)
+  if (state.erased !== undefined || !voting.some((layer) => core.dirty.has(layer, id))) return undefined
   const sight = core.seen.of(id)
   const wanted = without(state.known, core.forks.of(id))
-  const voting: (KnownState | undefined)[] = []
-  for (const layer of voters(core)) {
-    // A silent layer is left out, unless it is known to have missed something of this document.
-    if (sight?.states.has(layer)) voting.push(sight.states.get(layer)?.known)
-    else if (core.dirty.has(layer, id)) voting.push(undefined)
-  }
-  if (voting.every((known) => known !== undefined && covers(known, wanted))) return undefined
-  const needed = Math.min(votesNeeded(core, voting.length), Math.max(voting.length, 1))
-  const durable = heldBy(voting, needed, state.known)
+  const stored = voting.map((layer) => (core.dirty.has(layer, id) ? sight?.states.get(layer)?.known : state.known))
+  const durable = heldBy(stored, votesNeeded(core, voting.length), state.known)
   return covers(durable, wanted) ? undefined : { header: state.known.header, sessions: durable.sessions }
+}
+
+/** Whether as many layers hold all of it as the write policy wants. */
+export function isSafe(core: Core, id: string, state: StoredState): boolean {
+  const sight = core.seen.of(id)
+  const voting = voters(core)
+  const holding = voting.filter((layer) => inStep(sight?.states.get(layer), state, core.forks.of(id)))
+  return holding.length >= votesNeeded(core, voting.length)
 }
 
 /** Whether some layer that is to be written lacks what others hold. */

@@ -2,12 +2,12 @@
  * How a document stands in the layers, and how the layers are: for people.
  */
 import { count, type KnownState, missing } from '@tidemark/known-state'
-import type { Opened } from '@tidemark/storage'
+import type { Opened, StoredState } from '@tidemark/storage'
 import { type Core, readers } from './core.ts'
 import type { LayerCondition } from './events.ts'
 import { without } from './join.ts'
 import type { Layer } from './layer.ts'
-import { answerOf, ask, sightOf, silentLayers } from './race.ts'
+import { answerOf, ask, isSafe, sightOf, silentLayers } from './race.ts'
 
 /**
  * `everywhere`: every layer that is written has all of it. `here`: as many as the write policy wants, and some are behind. `incomplete`: a layer did
@@ -34,13 +34,13 @@ export async function statusOf(core: Core, id: string): Promise<LayersStatus> {
   const wanted = state === undefined ? undefined : without(state.known, core.forks.of(id))
   const layers = readers(core).map((layer) => ({ name: layer.name, behind: behindBy(core, id, layer, wanted) }))
   const pending = layers.filter(({ behind }) => behind === undefined || behind > 0).length
-  return { word: wordFor(core, id, state !== undefined, state?.durable !== undefined, pending), pending, layers }
+  return { word: wordFor(core, id, state, pending), pending, layers }
 }
 
-function wordFor(core: Core, id: string, present: boolean, atRisk: boolean, pending: number): StatusWord {
-  if (atRisk) return 'at risk'
+function wordFor(core: Core, id: string, state: StoredState | undefined, pending: number): StatusWord {
+  if (state !== undefined && !isSafe(core, id, state)) return 'at risk'
   if (silentLayers(core, id).length > 0) return 'incomplete'
-  if (!present) return 'absent'
+  if (state === undefined) return 'absent'
   return pending > 0 ? 'here' : 'everywhere'
 }
 

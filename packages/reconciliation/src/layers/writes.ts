@@ -240,11 +240,16 @@ function resultOf(core: Core, plan: Plan, index: number, votes: readonly Vote[])
   if (first === undefined) {
     const [failed] = cast
     if (failed !== undefined && votes.every(({ cause }) => cause === undefined)) return failed.result
-    throw unfulfilled(core, votes)
+    throw unfulfilled(core, votes, [])
   }
   for (const { layer, result } of judged) noteForks(core, id, first, { layer, result })
   const agreeing = judged.filter(({ layer, result }) => voting.includes(layer) && agrees(result, first.result))
-  if (agreeing.length < votesNeeded(core, voting.length)) throw unfulfilled(core, votes)
+  if (agreeing.length < votesNeeded(core, voting.length))
+    throw unfulfilled(
+      core,
+      votes,
+      agreeing.map(({ layer }) => layer),
+    )
   const refused = new Map([...plan.refused, ...first.result.refused])
   const headerRefused = first.result.headerRefused
   return {
@@ -284,13 +289,12 @@ function agrees(a: Taken, b: Taken): boolean {
   return a.headerRefused === b.headerRefused && [...a.refused.keys()].every((session) => b.refused.has(session))
 }
 
-function unfulfilled(core: Core, votes: readonly Vote[]): StorageError {
-  const stored = votes.filter(({ cause }) => cause === undefined).map(({ layer }) => layer)
+function unfulfilled(core: Core, votes: readonly Vote[], stored: readonly Layer[]): StorageError {
   const lacking = voters(core).filter((layer) => !stored.includes(layer))
   const cause = votes.find((vote) => vote.cause !== undefined)?.cause
   const code = cause instanceof StorageError ? cause.code : 'IO'
   const names = lacking.map((layer) => layer.name).join(', ')
-  return new StorageError(code, `too few layers stored it: ${names || 'none'} did not`, cause)
+  return new StorageError(code, `too few layers stored it: ${names} did not`, cause)
 }
 
 /** Erases in all layers; those that cannot now are repaired to it later. */
@@ -326,6 +330,7 @@ export async function erase(
     throw unfulfilled(
       core,
       outcomes.map((one) => ({ ...one, results: new Map() })),
+      stored.map(({ layer }) => layer),
     )
   return answerOf(core, id)
 }

@@ -1,0 +1,44 @@
+/**
+ * The storage says that a document changed by something else than our appends: a layer returned, another process wrote.
+ *
+ * L1: it is looked up again before anything is said. Subscribers are then sent what they lack: what a peer in step holds is what was
+ * known before. L2: gaps that could not be judged while a layer was silent are corrected now, if they are there.
+ * Not here: finding that out (the storage does).
+ */
+import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
+import type { StoredState } from '@tidemark/storage'
+import type { Core, Holding } from './core.ts'
+import { settleGaps } from './corrections.ts'
+import { forward } from './forward.ts'
+import { durable, forget, holdingOf, lookAgain } from './holdings.ts'
+import { subscribersOf, viewOf } from './views.ts'
+
+export function onChanged(core: Core, id: string, before: KnownState | undefined): void {
+  const subscribers = subscribersOf(core, id)
+  if (!core.holdings.has(id) && subscribers.length === 0) return
+  const holding = holdingOf(core, id)
+  const known = holding.stored === undefined ? (before ?? EMPTY) : durable(holding)
+  // A marker says "what is stored": from now on that is more.
+  for (const connection of subscribers) viewOf(connection, id, known)
+  if (holding.changedFrom === undefined) holding.pins += 1
+  holding.changedFrom = known
+  holding.looked = false
+  lookAgain(core, holding)
+}
+
+/** It was looked up again: whoever lacks something of it is sent that. The holding must be pinned. */
+export function settleChanged(core: Core, holding: Holding, before: StoredState | undefined): void {
+  const known = holding.changedFrom
+  if (known === undefined) return
+  dropChanged(holding)
+  if (holding.stored?.partial !== true) settleGaps(core, holding)
+  if (covers(known, durable(holding))) return
+  forget(core, holding)
+  forward(core, holding, before, [])
+}
+
+export function dropChanged(holding: Holding): void {
+  if (holding.changedFrom === undefined) return
+  holding.changedFrom = undefined
+  holding.pins -= 1
+}

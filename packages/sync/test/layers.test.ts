@@ -1,0 +1,184 @@
+/**
+ * Several storages behind one engine: scenarios 22 to 25, in manual time. A and B are layers, A is fast.
+ */
+import { type LayersOptions, layers } from '@tidemark/reconciliation/layers'
+import { memoryStorage, type Storage } from '@tidemark/storage'
+import { type FaultyStorage, faults } from '@tidemark/storage/conformance'
+import { expect, test } from 'vitest'
+import { append, content, createWorld, settled, state, type World } from './world.ts'
+
+async function node(
+  holds: { readonly a?: ReturnType<typeof append>; readonly b?: ReturnType<typeof append> },
+  options: LayersOptions = {},
+) {
+  const world = createWorld()
+  const stores = await Promise.all([holds.a, holds.b].map((held) => store(held)))
+  const [a, b] = stores as [FaultyStorage, FaultyStorage]
+  const all = layers(
+    [
+      { storage: a, name: 'A' },
+      { storage: b, name: 'B' },
+    ],
+    { clock: world.clock, ...options },
+  )
+  const events: string[] = []
+  all.listen((event) => {
+    if (event.kind === 'layer') events.push(`${event.layer} ${event.condition}`)
+  })
+  const server = await world.node('server', { storage: all as Storage })
+  return { world, server, all, a, b, events }
+}
+
+/** A store that says it is durable. */
+async function store(held: ReturnType<typeof append> | undefined): Promise<FaultyStorage> {
+  const storage = memoryStorage()
+  const opened = storage.open()
+  if (held !== undefined) storage.append([held])
+  return Object.assign(faults(storage), { open: () => ({ ...opened, level: 'durable' as const }) })
+}
+
+function slow(storage: FaultyStorage, world: World, ms: number): void {
+  storage.plan = ({ method }) => (method === 'knownStates' ? { after: world.clock.wait(ms) } : undefined)
+}
+
+const said = (world: World) => world.trace.filter((line) => line.startsWith('server >'))
+
+test('22: while storages answer slowly, 50 LOADs of 20 connections are one look-up, each is answered once, nobody who left stays', async () => {
+  const { world, server, a, b } = await node({ a: append('note', 'a:0-3'), b: append('note', 'a:0-3') })
+  slow(a, world, 100)
+  slow(b, world, 1_000)
+  const peers = Array.from({ length: 20 }, (_, index) => world.peer(`peer ${index}`, server))
+  for (let index = 0; index < 50; index++) peers[index % 20]?.load('note', state('a:3'))
+  await world.clock.advance(500)
+  expect(said(world)).toEqual([])
+  for (const peer of peers.slice(0, 5)) peer.link.closed()
+  await world.clock.advance(1_000)
+  expect([a.calls.knownStates, b.calls.knownStates]).toEqual([1, 1])
+  expect(peers.map(({ heard }) => heard.length)).toEqual([0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2])
+  expect(new Set(said(world).map((line) => line.replace(/peer \d+/, 'peer')))).toEqual(
+    new Set(['server > peer  KNOWN note header a:3']),
+  )
+  expect(server.runner.sizes()).toMatchObject({ subscriptions: 15 })
+})
+
+test('23: two storages, only the slower has the document: nothing is answered before both have', async () => {
+  const { world, server, b } = await node({ b: append('note', 'a:0-3') })
+  slow(b, world, 1_500)
+  world.peer('peer', server).load('note')
+  await world.clock.advance(1_400)
+  expect(said(world)).toEqual([])
+  await world.clock.advance(200)
+  expect(said(world)).toEqual(['server > peer  CONTENT note header a:0-3'])
+})
+
+test('24: a storage detaches while requests wait: what the other holds is served, and it is told', async () => {
+  const { world, server, all, b, events } = await node({ a: append('note', 'a:0-3') })
+  slow(b, world, 60_000)
+  world.peer('peer', server).load('note')
+  await world.clock.advance(1_000)
+  all.detach('B')
+  await settled()
+  expect(said(world)).toEqual(['server > peer  CONTENT note header a:0-3'])
+  expect(events).toEqual(['B detached'])
+})
+
+test('24: a storage detaches while requests wait and the other says absent: nothing is denied until it is asked again without it', async () => {
+  const { world, server, all, a, b } = await node({})
+  slow(b, world, 60_000)
+  world.peer('peer', server).load('note')
+  await world.clock.advance(1_000)
+  all.detach('B')
+  await settled()
+  expect(said(world)).toEqual([])
+  await world.clock.advance(1_000)
+  expect(said(world)).toEqual(['server > peer  KNOWN note ∅'])
+  expect(a.calls.knownStates).toBe(2)
+})
+
+test('24: a storage does not answer and the other says absent: never "not found", but a failure in the end', async () => {
+  const { world, server, b, events } = await node({})
+  slow(b, world, Number.POSITIVE_INFINITY)
+  world.peer('peer', server).load('note')
+  await world.clock.advance(60_000)
+  expect(said(world)).toEqual(['server > peer  ERROR note failed'])
+  expect(events).toEqual(['B slow'])
+})
+
+test('24: a layer that does not answer takes no corrections along: content with a gap waits, and is corrected when it is known', async () => {
+  const { world, server, b } = await node({ a: append('note', 'a:0-3'), b: append('note', 'a:0-5') })
+  slow(b, world, 3_000)
+  const peer = world.peer('peer', server)
+  peer.say(content('note', 'a:7-8', false))
+  await world.clock.advance(2_500)
+  expect(said(world)).toEqual([])
+  await world.clock.advance(10_000)
+  expect(said(world)).toEqual(['server > peer  KNOWN! note header a:5', 'server > peer  CONTENT note header a:0-5'])
+})
+
+test('24b: a layer answers after others were answered without it: subscribers get what it adds, it gets what it lacks', async () => {
+  const { world, server, a, b } = await node({ a: append('note', 'a:0-3'), b: append('note', 'b:0-2') })
+  slow(b, world, 3_000)
+  const [one, other] = [world.peer('one', server), world.peer('other', server)]
+  one.load('note')
+  other.load('note', state('a:3'))
+  await world.clock.advance(2_100)
+  expect(said(world).sort()).toEqual([
+    'server > one  CONTENT note header a:0-3',
+    'server > other  KNOWN note header a:3',
+  ])
+  one.say({ action: 'known', id: 'note', known: state('a:3'), correction: false })
+  await world.clock.advance(60_000)
+  expect(said(world).slice(2).sort()).toEqual([
+    'server > one  CONTENT note b:0-2',
+    'server > other  CONTENT note b:0-2',
+  ])
+  b.plan = undefined
+  for (const storage of [a, b]) expect((await storage.knownStates(['note']))[0]?.known).toEqual(state('a:3 b:2'))
+})
+
+test('24b: a layer is attached: subscribers get what it adds, it gets what it lacks', async () => {
+  const { world, server, all } = await node({ a: append('note', 'a:0-3') })
+  const peer = world.peer('peer', server)
+  peer.load('note', state('a:3'))
+  await settled()
+  const late = await store(append('note', 'b:0-2'))
+  await all.attach({ storage: late, name: 'C' })
+  await world.clock.advance(60_000)
+  expect(said(world)).toEqual(['server > peer  KNOWN note header a:3', 'server > peer  CONTENT note b:0-2'])
+  expect((await late.knownStates(['note']))[0]?.known).toEqual(state('a:3 b:2'))
+})
+
+test('25: every storage fails: no "not found", it is tried again, then it is a failure; later it is served', async () => {
+  const { world, server, a, b } = await node({ a: append('note', 'a:0-3') })
+  for (const storage of [a, b]) storage.plan = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
+  const peer = world.peer('peer', server)
+  peer.load('note')
+  await settled()
+  await world.clock.advance(30_000)
+  expect(said(world)).toEqual(['server > peer  ERROR note failed'])
+  expect(a.calls.knownStates).toBeGreaterThan(2)
+  for (const storage of [a, b]) storage.plan = undefined
+  await world.clock.advance(600_000)
+  peer.load('note')
+  await settled()
+  expect(said(world).at(-1)).toBe('server > peer  CONTENT note header a:0-3')
+})
+
+test('L3: what one of two required layers did not store is not acknowledged, and is when it was repaired', async () => {
+  const { world, server, b } = await node({ a: append('note', 'a:0-3'), b: append('note', 'a:0-3') })
+  const peer = world.peer('peer', server)
+  b.plan = ({ method }) => (method === 'append' ? { fails: 'IO' } : undefined)
+  peer.say(content('note', 'a:3-4', false))
+  await world.clock.advance(100)
+  const acknowledged = () => said(world).filter((line) => line.includes('a:4'))
+  expect(acknowledged()).toEqual([])
+  const second = world.peer('second', server)
+  second.load('note', state('a:4'))
+  await world.clock.advance(100)
+  expect(acknowledged()).toEqual([])
+  b.plan = undefined
+  await world.clock.advance(120_000)
+  peer.say(content('note', 'a:3-4', false))
+  await world.clock.advance(100)
+  expect(acknowledged()).toContain('server > peer  KNOWN note header a:4')
+})
