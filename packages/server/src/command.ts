@@ -18,7 +18,9 @@ export const USAGE: string = `usage: tidemark-server [options]
   --host HOST        address to listen on (default ${DEFAULT_HOST}: this machine only)
   --port PORT        port to listen on, 0 for any that is free (default ${DEFAULT_PORT})
   --storage STORAGE  sqlite:PATH, leveldb:PATH or memory: (default ${DEFAULT_STORAGE});
-                     leveldb: needs the package @tidemark/storage-leveldb
+                     leveldb: needs the package @tidemark/storage-leveldb;
+                     several are kept in step, the first is read first; beside
+                     others memory: is a cache
   --upstream URL     another server to sync with (not available yet)
   --token-file FILE  let in only clients with one of these tokens, one per line;
                      given as "Authorization: Bearer TOKEN" or as "?key=TOKEN";
@@ -42,7 +44,8 @@ export class CommandError extends Error {
 export interface ServeCommand {
   readonly host: string
   readonly port: number
-  readonly storage: string
+  /** Several are layers, the first being the preferred source. */
+  readonly storages: readonly string[]
   readonly tokenFile: string | undefined
   readonly allowedOrigins: readonly string[] | undefined
   readonly memoryBytesMax: number | undefined
@@ -61,7 +64,7 @@ export function parseCommand(args: readonly string[]): Command {
   return {
     host: given('--host', values.host) ?? DEFAULT_HOST,
     port: portOf(values.port),
-    storage: given('--storage', values.storage) ?? DEFAULT_STORAGE,
+    storages: (values.storage ?? [DEFAULT_STORAGE]).map((text) => given('--storage', text) ?? DEFAULT_STORAGE),
     tokenFile: given('--token-file', values['token-file']),
     allowedOrigins: originsOf(values['allow-origin']),
     memoryBytesMax: bytesOf(values['memory-budget']),
@@ -78,7 +81,7 @@ function parsed(args: readonly string[]) {
       options: {
         host: text,
         port: text,
-        storage: text,
+        storage: { type: 'string', multiple: true },
         upstream: text,
         'token-file': text,
         'allow-origin': { type: 'string', multiple: true },

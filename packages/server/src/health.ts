@@ -2,6 +2,7 @@
  * Health: one look at a server, for people and load balancers. No secrets, no ids of documents.
  */
 import type { AckLevel } from '@tidemark/protocol'
+import type { LayerHealth } from '@tidemark/reconciliation/layers'
 import type { Generation } from '@tidemark/storage'
 
 export interface Health {
@@ -15,6 +16,8 @@ export interface Health {
     /** What an acknowledgement means; `memory` survives nothing. */
     readonly level: AckLevel | 'memory'
     readonly writable: boolean
+    /** How each is, where there are several. */
+    readonly layers?: readonly LayerHealth[]
   }
   readonly connections: number
   /** Documents that somebody is subscribed to, and subscriptions: each document counts once per subscriber. */

@@ -4,6 +4,8 @@
  */
 import type { Storage } from '@tidemark/storage'
 import { CommandError } from './command.ts'
+import { logLayers } from './layered.ts'
+import type { Log } from './log.ts'
 
 interface Scheme {
   readonly needsPath: boolean
@@ -35,6 +37,33 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
       return leveldbStorage({ path })
     },
   },
+}
+
+/** One storage, or several as one: the first is the preferred source. @throws CommandError as `storageFrom`. */
+export async function storagesFrom(texts: readonly string[], log: Log): Promise<Storage> {
+  const [first, ...others] = texts
+  if (first === undefined || others.length === 0) return storageFrom(first ?? '')
+  const { layers } = await import('@tidemark/reconciliation/layers')
+  // Beside stores on disk memory is a cache; among its like it is all there is.
+  const caches = texts.some((text) => text !== 'memory:')
+  const storages = await Promise.all(texts.map((text) => (caches ? layerFrom(text) : storageFrom(text))))
+  const all = layers(storages.map((storage, index) => ({ storage, name: nameOf(texts, index) })))
+  all.listen((event) => logLayers(log, event))
+  return all
+}
+
+async function layerFrom(text: string): Promise<Storage> {
+  if (text !== 'memory:') return storageFrom(text)
+  const { cacheStorage } = await import('@tidemark/reconciliation/layers')
+  return cacheStorage()
+}
+
+/** By scheme: paths are nobody's business who looks at `/health`. */
+function nameOf(texts: readonly string[], index: number): string {
+  const schemeOf = (text: string) => text.slice(0, text.indexOf(':'))
+  const scheme = schemeOf(texts[index] as string)
+  const same = texts.slice(0, index).filter((text) => schemeOf(text) === scheme).length
+  return same === 0 ? scheme : `${scheme} ${same + 1}`
 }
 
 /** The storage is made, not opened. @throws CommandError for a scheme, path or adapter that is not there. */

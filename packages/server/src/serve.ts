@@ -9,7 +9,7 @@ import { type Storage, StorageError, systemClock } from '@tidemark/storage'
 import { CommandError, type ServeCommand } from './command.ts'
 import { type Listening, listen } from './listen.ts'
 import type { Log } from './log.ts'
-import { storageFrom } from './open-storage.ts'
+import { storagesFrom } from './open-storage.ts'
 import type { ServerHooks } from './options.ts'
 import { createServer, type Server } from './server.ts'
 import { messageOf } from './stderr-log.ts'
@@ -33,7 +33,12 @@ export async function serve(command: ServeCommand, log: Log): Promise<Serving> {
     const listening = await listen(server, { host: command.host, port: command.port, log })
     const { level, generation } = server.opened
     if (hooks.authenticate === undefined && !isLoopback(command.host)) log('warn', OPEN_TO_ALL, { host: command.host })
-    log('info', 'serving', { url: listening.url, storage: command.storage, level, generation: generation.id })
+    log('info', 'serving', {
+      url: listening.url,
+      storage: command.storages.join(', '),
+      level,
+      generation: generation.id,
+    })
     return { ...listening, reload: async () => tokens?.reload() }
   } catch (cause) {
     await server.close()
@@ -44,12 +49,13 @@ export async function serve(command: ServeCommand, log: Log): Promise<Serving> {
 const OPEN_TO_ALL = 'anybody who can reach this address can read and write everything: there is no --token-file'
 
 async function startServer(command: ServeCommand, hooks: ServerHooks, log: Log): Promise<Server> {
-  const { storage: text, allowedOrigins, memoryBytesMax } = command
+  const { storages, allowedOrigins, memoryBytesMax } = command
+  const text = storages.join(' --storage ')
   const limits = memoryBytesMax === undefined ? {} : { memoryBytesMax }
   let storage: Storage | undefined
   let server: Server
   try {
-    storage = await storageFrom(text)
+    storage = await storagesFrom(storages, log)
     server = await createServer({ storage, hooks, log, limits, ...(allowedOrigins && { allowedOrigins }) })
   } catch (cause) {
     if (!(cause instanceof StorageError)) throw cause

@@ -16,6 +16,7 @@ import { createCounters } from './counters.ts'
 import { observeSizes } from './gauges.ts'
 import type { Health } from './health.ts'
 import { createKeepAlive } from './keep-alive.ts'
+import { layersOf } from './layered.ts'
 import { silent } from './log.ts'
 import { createReportLog } from './log-reports.ts'
 import { DEFAULT_SERVER_LIMITS, type ServerLimits, type ServerOptions } from './options.ts'
@@ -57,6 +58,7 @@ export interface Server {
 /** @throws StorageError if the storage does not open; TypeError for an allowed origin that is none. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { storage, hooks = {}, clock = systemClock, log = silent } = options
+  const layered = layersOf(storage)
   const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits }
   const peer = options.peer ?? randomPeer(clock)
   const registry = createRegistry()
@@ -153,7 +155,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       return {
         ...condition(),
         peer,
-        storage: { generation, level, writable },
+        storage: { generation, level, writable, ...(layered && { layers: layered.health() }) },
         connections: connections.size,
         documents,
         subscriptions,

@@ -6,6 +6,7 @@
  * From then on it is asked again until it answers. L2: no failure is ever taken for absence.
  */
 import type { Awaitable, Clock, Storage } from '@tidemark/storage'
+import { layersOf } from './layered.ts'
 
 export interface StoreWatch {
   readonly failed: boolean
@@ -31,6 +32,13 @@ export function createStoreWatch({ storage, clock, failedAsAWhole, answersAgain 
   let probing = false
 
   async function failure(): Promise<{ readonly cause: unknown } | undefined> {
+    // Of several storages one that answers is enough to serve what it holds; what the others may hold fails for itself (L2).
+    if (
+      layersOf(storage)
+        ?.health()
+        .some(({ condition, role }) => condition === 'up' && role !== 'cache')
+    )
+      return undefined
     try {
       await (storage.knownStates([PROBE_ID]) as Awaitable<unknown>)
       return undefined

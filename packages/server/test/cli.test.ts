@@ -5,6 +5,8 @@ import { chmodSync, readdirSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { leveldbStorage } from '@tidemark/storage-leveldb'
+import { sqliteStorage } from '@tidemark/storage-sqlite'
 import { describe, expect, test } from 'vitest'
 import { CommandError, parseCommand } from '../src/command.ts'
 import { runCommand, startCommand, withCommand } from './command-process.ts'
@@ -48,6 +50,37 @@ describe('starting', { timeout }, () => {
         expect(await (await command.get('/metrics')).text()).toContain('tidemark_connections_open 0')
       }),
     ))
+
+  test('several storages are layers: what one of them had alone is in both, and /health shows each', () =>
+    withFolder(async (folder) => {
+      const [first, second] = [`sqlite:${join(folder, 'a.db')}`, `leveldb:${join(folder, 'b')}`]
+      const alone = sqliteStorage({ path: join(folder, 'a.db') })
+      await alone.open()
+      const header = new TextEncoder().encode('{"type":"note"}')
+      await alone.append([{ id: 'co_znote', kind: 'json', priority: 3, header, runs: [] }])
+      await alone.close()
+      const storages = ['--log-level', 'debug', '--storage', 'memory:', '--storage', first, '--storage', second]
+      await withCommand([...anyPort, ...storages], async (command) => {
+        const health = await (await command.get('/health')).json()
+        expect(health).toMatchObject({ status: 'ok', storage: { level: 'durable', writable: true } })
+        expect(health.storage.layers).toMatchObject([
+          { name: 'memory', condition: 'up', role: 'cache' },
+          { name: 'sqlite', condition: 'up', role: 'required', level: 'durable' },
+          { name: 'leveldb', condition: 'up', role: 'required', level: 'durable' },
+        ])
+        const client = await jazzClient(command.url)
+        client.say(load('note'))
+        await client.hears(1)
+        expect(client.heard[0]).toMatchObject({ action: 'content', id: 'co_znote' })
+        await client.close()
+        // The repair is in the background.
+        await until('the repair', () => command.stderr().includes('layers: settled'))
+      })
+      const other = leveldbStorage({ path: join(folder, 'b') })
+      await other.open()
+      expect((await other.knownStates(['co_znote']))[0]?.known.header).toBe(true)
+      await other.close()
+    }))
 
   test('an IPv6 address is printed in brackets', () =>
     withCommand([...anyPort, '--host', '::1', '--storage', 'memory:'], async (command) => {

@@ -67,7 +67,7 @@ describe('the command line', () => {
   const defaults = {
     host: '127.0.0.1',
     port: 4210,
-    storage: 'sqlite:./tidemark.db',
+    storages: ['sqlite:./tidemark.db'],
     tokenFile: undefined,
     logLevel: 'info',
   }
@@ -81,7 +81,7 @@ describe('the command line', () => {
       ...defaults,
       host: '::1',
       port: 0,
-      storage: 'memory:',
+      storages: ['memory:'],
       logLevel: 'debug',
     })
     expect(parseCommand(['--help', '--port', '0'])).toBe('help')
