@@ -18,6 +18,6 @@ export async function clearDirty(core: Core, layer: Layer, id: string): Promise<
 
 async function commit(core: Core, about: Layer, marks: Marks | undefined): Promise<void> {
   if (marks === undefined || marks.size === 0) return
-  const keepers = writers(core).filter((layer) => layer !== about && layer.durable && layer.available)
+  const keepers = writers(core).filter((layer) => layer !== about && layer.keepsMarks && layer.available)
   await Promise.allSettled(keepers.map((layer) => layer.call('append', (storage) => storage.append([], { marks }))))
 }

@@ -14,8 +14,8 @@ const text = new TextDecoder()
 /** Compares what the others noted of a layer with what it is now, and notes that. Answers whether it was made anew. */
 export async function noteGeneration(core: Core, layer: Layer): Promise<boolean> {
   const { opened } = layer
-  if (opened === undefined || !layer.durable) return false
-  const others = writers(core).filter((other) => other !== layer && other.durable && other.available)
+  if (opened === undefined || !layer.keepsMarks) return false
+  const others = writers(core).filter((other) => other !== layer && other.keepsMarks && other.available)
   const notes = await Promise.allSettled(others.map((other) => readNote(other, layer)))
   const marks = new Map([[keyOf(layer), utf8.encode(JSON.stringify(opened.generation))]])
   await Promise.allSettled(others.map((other) => other.call('append', (storage) => storage.append([], { marks }))))

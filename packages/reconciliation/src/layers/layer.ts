@@ -82,6 +82,11 @@ export class Layer {
     return this.opened !== undefined && this.opened.level !== 'memory'
   }
 
+  /** Whether what others noted about layers is kept there. */
+  get keepsMarks(): boolean {
+    return this.durable && !this.remote
+  }
+
   get detached(): boolean {
     return this.#gone.signal.aborted
   }

@@ -351,7 +351,7 @@ class LayeredStorage implements Layers {
     if (layer.isCache) return
     // Notes that cannot be read cost a sweep, not data.
     for (const other of readers(core))
-      if (other !== layer && other.opened !== undefined && other.durable)
+      if (other !== layer && other.opened !== undefined && other.keepsMarks)
         await core.dirty.load(layer, other).catch(() => {})
     const recreated = await noteGeneration(core, layer)
     if (recreated || isNew) sweepReturned(core, layer).catch(() => {})

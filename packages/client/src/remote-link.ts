@@ -1,0 +1,115 @@
+/**
+ * One connection to a server, and talks over it: what is said about one document and what is answered, one talk at a time per document.
+ *
+ * Law L2: a connection that closes fails its talks; none of them is an answer. Not here: what is said (`remote.ts`).
+ */
+import type { HelloMessage, Message } from '@tidemark/protocol'
+import { ProtocolError } from '@tidemark/protocol'
+import { StorageError } from '@tidemark/storage'
+import type { Channel } from '@tidemark/sync/run'
+
+export interface RemoteLink {
+  /** What the server said of itself. */
+  readonly greeted: Promise<HelloMessage>
+  /** Says `messages` about a document; `hear` gets what is answered until it makes something of it. */
+  talk<T>(id: string, messages: readonly Message[], hear: (message: Message) => T | undefined): Promise<T>
+  /** Says something that is not answered. */
+  say(message: Message): void
+  readonly closed: boolean
+  close(): void
+}
+
+interface Hearing {
+  hear(message: Message): void
+  fail(cause: StorageError): void
+}
+
+const FRAME_BYTES = 128 * 1024
+
+export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteLink {
+  const codec = channel.dialect.createCodec()
+  const hearings = new Map<string, Hearing>()
+  const lanes = new Map<string, Promise<unknown>>()
+  let greet: (hello: HelloMessage) => void = () => {}
+  let turnAway: (cause: StorageError) => void = () => {}
+  const greeted = new Promise<HelloMessage>((resolve, reject) => {
+    greet = resolve
+    turnAway = reject
+  })
+  greeted.catch(() => {})
+  let closed = false
+
+  function say(...messages: Message[]): void {
+    for (const frame of codec.encode(messages, FRAME_BYTES)) channel.send(frame)
+  }
+
+  function take(message: Message): void {
+    if (message.action === 'hello') greet(message)
+    else if ('id' in message && message.id !== undefined) hearings.get(message.id)?.hear(message)
+  }
+
+  function fail(cause: StorageError): void {
+    closed = true
+    turnAway(cause)
+    for (const hearing of hearings.values()) hearing.fail(cause)
+    hearings.clear()
+  }
+
+  channel.open({
+    frame(frame) {
+      for (const one of codec.decode(frame)) {
+        if (!(one instanceof ProtocolError)) take(one.message)
+        else channel.close(1002, one.message)
+      }
+    },
+    drained() {},
+    closed: (code, reason) => fail(new StorageError('IO', `the connection was closed (${code} ${reason})`)),
+  })
+  say(hello)
+
+  function hearing<T>(id: string, messages: readonly Message[], hear: (message: Message) => T | undefined): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (closed) return reject(new StorageError('IO', 'the connection is closed'))
+      hearings.set(id, {
+        hear(message) {
+          try {
+            const heard = hear(message)
+            if (heard === undefined) return
+            hearings.delete(id)
+            resolve(heard)
+          } catch (cause) {
+            hearings.delete(id)
+            reject(cause)
+          }
+        },
+        fail: reject,
+      })
+      say(...messages)
+    })
+  }
+
+  return {
+    greeted,
+    get closed() {
+      return closed
+    },
+    say: (message) => say(message),
+    talk(id, messages, hear) {
+      const before = lanes.get(id) ?? Promise.resolve()
+      const mine = before.then(() => hearing(id, messages, hear))
+      const over = mine.then(
+        () => {},
+        () => {},
+      )
+      lanes.set(id, over)
+      void over.then(() => {
+        if (lanes.get(id) === over) lanes.delete(id)
+      })
+      return mine
+    },
+    close() {
+      channel.close(1000, '')
+      fail(new StorageError('CLOSED', 'the connection was closed here'))
+    },
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * `@tidemark/client/remote`: another server as a storage, to be one of several layers.
+ *
+ * It is asked with what the asker holds, never with nothing unless nothing is held, so that a server which has no more costs no content.
+ * It keeps no marks and no small maps and lists nothing. L2: a connection that fails is a failure, never absence. L3: what `append` answers the
+ * server has acknowledged.
+ * Not here: the connection (`remote-link.ts`), keeping layers in step (`@tidemark/reconciliation/layers`).
+ */
+import { EMPTY, type KnownState, union } from '@tidemark/known-state'
+import type { ContentMessage, HelloMessage, KnownMessage, Message } from '@tidemark/protocol'
+import type {
+  Append,
+  AppendResult,
+  CallOptions,
+  LookOptions,
+  Opened,
+  Page,
+  Refused,
+  Storage,
+  StoredState,
+} from '@tidemark/storage'
+import { StorageError } from '@tidemark/storage'
+import {
+  checkBatch,
+  checkBytesMax,
+  checkId,
+  checkIds,
+  checkListing,
+  Remembered,
+  throwIfAborted,
+} from '@tidemark/storage/adapter'
+import type { Connect } from '@tidemark/sync/run'
+import { createRemoteLink, type RemoteLink } from './remote-link.ts'
+
+export interface RemoteStorageOptions {
+  /** Opens a channel to the server, in a dialect that has errors and digests (our own). Called again after the connection was lost. */
+  readonly connect: Connect
+  /** Who this node is to the server. */
+  readonly peer: string
+}
+
+const HELD_MAX = 1_000
+
+/** A server as a storage. Calls have no time limit of their own: layers give them one. */
+export function remoteStorage(options: RemoteStorageOptions): Storage {
+  return new RemoteStorage(options)
+}
+
+class RemoteStorage implements Storage {
+  readonly #options: RemoteStorageOptions
+  readonly #closing = new AbortController()
+  /** What the server was last heard to hold. */
+  readonly #held = new Remembered<string, KnownState>(HELD_MAX)
+  #opened: Opened | undefined
+  #linking: Promise<RemoteLink> | undefined
+
+  constructor(options: RemoteStorageOptions) {
+    this.#options = options
+  }
+
+  async open(options?: CallOptions): Promise<Opened> {
+    throwIfAborted(options)
+    if (this.#closing.signal.aborted) throw closed()
+    if (this.#opened !== undefined) return this.#opened
+    const link = await this.#link()
+    const { generation, level } = await link.greeted
+    const capabilities = { list: false, changes: false, maps: false, erase: false }
+    this.#opened ??= { generation, writable: true, capabilities, level }
+    return this.#opened
+  }
+
+  async knownStates(ids: readonly string[], options: LookOptions = {}): Promise<readonly (StoredState | undefined)[]> {
+    this.#ready(options)
+    checkIds(ids)
+    const link = await this.#link()
+    const states = await Promise.all(ids.map((id, index) => look(link, id, options.have?.[index])))
+    for (const [index, id] of ids.entries()) this.#held.set(id, states[index]?.known ?? EMPTY)
+    return states
+  }
+
+  async headers(ids: readonly string[], options?: CallOptions): Promise<readonly (Uint8Array | undefined)[]> {
+    this.#ready(options)
+    checkIds(ids)
+    const link = await this.#link()
+    const pages = await Promise.all(ids.map((id) => readPage(link, id, EMPTY)))
+    return pages.map((page) => page?.header)
+  }
+
+  /** The size of a page is the server's to choose. */
+  async read(
+    id: string,
+    after: KnownState,
+    options: CallOptions & { readonly bytesMax: number },
+  ): Promise<Page | undefined> {
+    this.#ready(options)
+    checkId(id, 'document id')
+    checkBytesMax(options.bytesMax)
+    return readPage(await this.#link(), id, after)
+  }
+
+  async append(batch: readonly Append[], options?: CallOptions): Promise<readonly AppendResult[]> {
+    this.#ready(options)
+    checkBatch(batch, undefined)
+    if (batch.length === 0) return []
+    const link = await this.#link()
+    return Promise.all(
+      batch.map(async (content) => {
+        const result = await append(link, content, this.#held.get(content.id))
+        if ('state' in result && result.state !== undefined) this.#held.set(content.id, result.state.known)
+        return result
+      }),
+    )
+  }
+
+  async verifierStates(
+    _id: string,
+    _sessions: readonly string[],
+    options?: CallOptions,
+  ): Promise<ReadonlyMap<string, Uint8Array>> {
+    this.#ready(options)
+    return new Map()
+  }
+
+  async marks(options: CallOptions & { readonly prefix: string; readonly after?: string; readonly limit: number }) {
+    this.#ready(options)
+    checkListing(options)
+    return []
+  }
+
+  list(): never {
+    throw lacking('list')
+  }
+
+  count(): never {
+    throw lacking('list')
+  }
+
+  changes(): never {
+    throw lacking('changes')
+  }
+
+  readMap(): never {
+    throw lacking('maps')
+  }
+
+  mergeMap(): never {
+    throw lacking('maps')
+  }
+
+  erase(): never {
+    throw lacking('erase')
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(closed())
+    const link = await this.#linking?.catch(() => undefined)
+    link?.close()
+  }
+
+  /** The connection there is, or a new one: one attempt at a time. */
+  async #link(): Promise<RemoteLink> {
+    const link = await this.#linking?.catch(() => undefined)
+    if (link !== undefined && !link.closed) return link
+    this.#linking = this.#connect()
+    return this.#linking
+  }
+
+  async #connect(): Promise<RemoteLink> {
+    const { connect, peer } = this.#options
+    try {
+      const channel = await connect(this.#closing.signal)
+      const { errors, digests, hello } = channel.dialect.traits
+      if (errors && digests && hello) return createRemoteLink(channel, helloOf(peer))
+      channel.close(1002, 'this dialect does not do')
+    } catch (cause) {
+      throw new StorageError('IO', 'the server cannot be reached', cause)
+    }
+    throw new TypeError('remote storage: expected a channel whose dialect has hello, errors and digests')
+  }
+
+  #ready(options: CallOptions | undefined): void {
+    throwIfAborted(options)
+    if (this.#opened === undefined || this.#closing.signal.aborted) throw closed()
+  }
+}
+
+/** What the server holds, without any content. */
+async function look(link: RemoteLink, id: string, have: KnownState = EMPTY): Promise<StoredState | undefined> {
+  const answer = await link.talk(id, [{ action: 'load', id, known: have, probe: true }], (message) => {
+    failIfError(message)
+    return message.action === 'known' ? message : undefined
+  })
+  return answer.known.header ? stateOf(answer) : undefined
+}
+
+/** Only documents of bytes have digests; of a document without transactions the kind is not told, and matters to nobody yet. */
+function stateOf({ known, digests = new Map() }: KnownMessage): StoredState {
+  const kind = digests.size > 0 || known.sessions.size === 0 ? 'bytes' : 'json'
+  return { known, kind, priority: 3, digests, lastRuns: new Map(), paged: true, erased: undefined }
+}
+
+async function readPage(link: RemoteLink, id: string, after: KnownState): Promise<Page | undefined> {
+  const answer = await link.talk(id, [{ action: 'load', id, known: after }], (message) => {
+    failIfError(message)
+    if (message.action === 'known') return message
+    // What was on its way of an earlier stream may come first.
+    return message.action === 'content' && continues(message, after) ? message : undefined
+  })
+  link.say({ action: 'done', id })
+  if (answer.action === 'known') {
+    if (!answer.known.header) return undefined
+    const { kind, priority } = stateOf(answer)
+    return { id, kind, priority, runs: [], end: union(after, { header: true, sessions: new Map() }), more: false }
+  }
+  const { action: _, expectUntil, ...content } = answer
+  return { ...content, end: union(after, endOf(answer)), more: expectUntil !== undefined }
+}
+
+function continues({ header, runs }: ContentMessage, after: KnownState): boolean {
+  if ((header !== undefined) === after.header) return false
+  return runs.every((run) => run.after === (after.sessions.get(run.session) ?? 0))
+}
+
+async function append(link: RemoteLink, content: Append, held: KnownState | undefined): Promise<AppendResult> {
+  const { verifier: _, ...plain } = content
+  // Who sends content is sent what it seems to lack: it says first that it lacks nothing.
+  if (held?.header) await link.talk(content.id, [{ action: 'load', id: content.id, known: held }], answered)
+  const answer = await link.talk<KnownMessage | 'fork'>(content.id, [{ ...plain, action: 'content' }], (message) => {
+    if (message.action === 'error' && message.code === 'fork') return 'fork'
+    failIfError(message)
+    return message.action === 'known' ? message : undefined
+  })
+  link.say({ action: 'done', id: content.id })
+  const state = await look(link, content.id, endOf(content))
+  const refused = new Map<string, Refused>()
+  if (answer === 'fork') return { state, refused, headerRefused: 'fork' }
+  for (const { session, after, transactions } of content.runs) {
+    const have = state?.known.sessions.get(session) ?? 0
+    if (have < after + transactions.length) refused.set(session, { why: 'gap', have })
+  }
+  return { state, refused }
+}
+
+function endOf({ header, runs }: Pick<ContentMessage, 'header' | 'runs'>): KnownState {
+  const sessions = new Map<string, number>()
+  for (const { session, after, transactions } of runs)
+    if (after + transactions.length > 0) sessions.set(session, after + transactions.length)
+  return { header: header !== undefined, sessions }
+}
+
+function answered(message: Message): true | undefined {
+  failIfError(message)
+  return message.action === 'known' || message.action === 'content' ? true : undefined
+}
+
+function failIfError(message: Message): void {
+  if (message.action !== 'error') return
+  const code =
+    message.code === 'quota'
+      ? 'QUOTA'
+      : message.code === 'tooLarge'
+        ? 'TOO_LARGE'
+        : message.code === 'forbidden'
+          ? 'READ_ONLY'
+          : 'IO'
+  throw new StorageError(code, `the server refused: ${message.code} (${message.message})`)
+}
+
+const BYTES_MAX = 64 * 1024 * 1024
+
+/** It is no store of its own that others could compare with: its generation is new each time. */
+function helloOf(peer: string): HelloMessage {
+  return {
+    action: 'hello',
+    version: 1,
+    features: [],
+    generation: { id: peer, sequence: 0 },
+    level: 'stored',
+    limits: { messageBytesMax: BYTES_MAX, frameBytesMax: BYTES_MAX },
+    peer,
+  }
+}
+
+function lacking(capability: string): TypeError {
+  return new TypeError(`remote storage: it cannot do this: ${capability}`)
+}
+
+function closed(): StorageError {
+  return new StorageError('CLOSED', 'remote storage: it is not open')
+}

@@ -1,0 +1,212 @@
+/**
+ * Another server as a layer: a real server at the other end of a pipe.
+ */
+import { EMPTY } from '@tidemark/known-state'
+import { type Frame, ProtocolError, tidemarkJson } from '@tidemark/protocol'
+import { layers } from '@tidemark/reconciliation/layers'
+import { createServer } from '@tidemark/server'
+import { type Append, memoryStorage, type Storage, StorageError } from '@tidemark/storage'
+import { type Channel, createPipe } from '@tidemark/sync/run'
+import { afterEach, expect, test } from 'vitest'
+import { remoteStorage } from '../src/remote.ts'
+
+declare function setImmediate(callback: () => void): unknown
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+const utf8 = new TextEncoder()
+const open: { close(): unknown }[] = []
+
+afterEach(async () => {
+  for (const one of open.splice(0).reverse()) await one.close()
+})
+
+function content(id: string, session: string, after: number, until: number, header = true): Append {
+  const transactions = Array.from({ length: until - after }, (_, at) => utf8.encode(`${session} ${after + at}`))
+  const runs = until > after ? [{ session, after, transactions }] : []
+  return { id, kind: 'bytes', priority: 3, runs, ...(header && { header: utf8.encode(id) }) }
+}
+
+interface Far {
+  readonly data: Storage
+  readonly remote: Storage
+  /** Lines of the wire, from the asker. */
+  readonly said: string[]
+  readonly heard: string[]
+  cut(): void
+  reachable: boolean
+}
+
+/** A server that holds `holds`, and a remote storage that asks it. */
+async function far(holds: readonly Append[] = []): Promise<Far> {
+  const data = memoryStorage()
+  const server = await createServer({ storage: data })
+  open.push(server)
+  data.append(holds)
+  const said: string[] = []
+  const heard: string[] = []
+  let near: Channel | undefined
+  const state = { reachable: true }
+  const remote = remoteStorage({
+    peer: 'near',
+    connect: async () => {
+      if (!state.reachable) throw new Error('no route')
+      const [mine, theirs] = createPipe(tidemarkJson)
+      near = mine
+      server.accept(theirs)
+      return {
+        ...mine,
+        open: (receiver) =>
+          mine.open({
+            ...receiver,
+            frame(frame) {
+              heard.push(...lines(frame))
+              receiver.frame(frame)
+            },
+          }),
+        send(frame) {
+          said.push(...lines(frame))
+          mine.send(frame)
+        },
+      }
+    },
+  })
+  return {
+    data,
+    remote,
+    said,
+    heard,
+    cut: () => near?.close(1006, 'cut'),
+    get reachable() {
+      return state.reachable
+    },
+    set reachable(reachable) {
+      state.reachable = reachable
+    },
+  }
+}
+
+/** `load a:3`, `content`, … of a frame. */
+function lines(frame: Frame): string[] {
+  const said: string[] = []
+  for (const one of tidemarkJson.createCodec().decode(frame)) {
+    if (one instanceof ProtocolError) throw one
+    const { message } = one
+    const sessions = 'known' in message ? [...message.known.sessions].map((entry) => entry.join(':')) : []
+    if (message.action !== 'hello') said.push([message.action, ...sessions].join(' '))
+  }
+  return said
+}
+
+/** A store in memory that passes for a durable one. */
+function durable(): Storage {
+  const data = memoryStorage()
+  const opened = data.open()
+  return Object.assign(Object.create(data) as Storage, {
+    open: () => ({ ...opened, level: 'durable' as const }),
+    ...Object.fromEntries(
+      (['knownStates', 'read', 'append', 'headers', 'marks', 'verifierStates', 'list', 'close'] as const).map(
+        (name) => [name, (...args: never[]) => (data[name] as (...values: never[]) => unknown)(...args)],
+      ),
+    ),
+  })
+}
+
+test('a server is asked what it holds, read page by page, and written: what it answers is acknowledged', async () => {
+  const { remote, data } = await far([content('note', 'a', 0, 3)])
+  await remote.open()
+  open.push(remote)
+  expect(await remote.knownStates(['note', 'none'])).toMatchObject([{ known: { header: true } }, undefined])
+  const page = await remote.read('note', EMPTY, { bytesMax: 1_000 })
+  expect([page?.runs[0]?.transactions.length, page?.more]).toEqual([3, false])
+  expect(await remote.read('none', EMPTY, { bytesMax: 1_000 })).toBe(undefined)
+  const [result] = await remote.append([content('note', 'a', 3, 5, false)])
+  expect(result).toMatchObject({ refused: new Map(), state: { known: { sessions: new Map([['a', 5]]) } } })
+  expect((await data.knownStates(['note']))[0]?.known.sessions.get('a')).toBe(5)
+  const [gap] = await remote.append([content('note', 'a', 7, 8, false)])
+  expect(gap).toMatchObject({ refused: new Map([['a', { why: 'gap', have: 5 }]]) })
+  const [fork] = await remote.append([{ ...content('note', 'a', 5, 6), header: utf8.encode('another') }])
+  expect(fork).toMatchObject({ headerRefused: 'fork' })
+})
+
+test('a long document is read page by page, each once', async () => {
+  const { remote } = await far()
+  await remote.open()
+  open.push(remote)
+  const transactions = Array.from({ length: 40 }, (_, at) => new Uint8Array(10_000).fill(at))
+  await remote.append([{ ...content('note', 'a', 0, 0), runs: [{ session: 'a', after: 0, transactions }] }])
+  const read: number[] = []
+  for (let after = EMPTY; ; ) {
+    const page = await remote.read('note', after, { bytesMax: 1 })
+    for (const run of page?.runs ?? []) read.push(...run.transactions.map(([at]) => at as number))
+    after = page?.end ?? after
+    if (page?.more !== true) break
+  }
+  expect(read).toEqual(transactions.map((_, at) => at))
+})
+
+test('as a layer it is asked with what the others hold, never with nothing, and costs no content when it has no more', async () => {
+  const { remote, said, heard } = await far([content('note', 'a', 0, 5)])
+  const near = durable()
+  near.append([content('note', 'a', 0, 5)])
+  const all = layers([near, { storage: remote, name: 'core', remote: true }])
+  await all.open()
+  open.push(all)
+  await remote.open()
+  expect((await all.load('note')).answered).toEqual(['layer 1', 'core'])
+  expect(said).toEqual(['load a:5'])
+  expect(heard).toEqual(['known a:5'])
+})
+
+test('what either end lacks crosses once: both hold the join afterwards', async () => {
+  const { remote, data, said, heard } = await far([content('note', 'b', 0, 4)])
+  const near = durable()
+  near.append([content('note', 'a', 0, 3)])
+  const all = layers([near, { storage: remote, name: 'core', remote: true }])
+  await all.open()
+  open.push(all)
+  await remote.open()
+  await all.load('note', { until: 'settled' })
+  const join = new Map([
+    ['a', 3],
+    ['b', 4],
+  ])
+  for (const end of [near, data]) expect((await end.knownStates(['note']))[0]?.known.sessions).toEqual(join)
+  const contents = (lines: readonly string[]) => lines.filter((line) => line.startsWith('content')).length
+  expect([contents(said), contents(heard)]).toEqual([1, 1])
+})
+
+test('a server that cannot be reached hides nothing of the others, and is never absence; when it is back it is asked again', async () => {
+  const core = await far([content('far', 'a', 0, 1)])
+  const near = durable()
+  near.append([content('note', 'a', 0, 3)])
+  core.reachable = false
+  const all = layers([near, { storage: core.remote, name: 'core', remote: true }], {
+    limits: { retryMs: 1, retryMsMax: 2 },
+  })
+  await all.open()
+  open.push(all)
+  expect((await all.knownStates(['note']))[0]).toMatchObject({ partial: true })
+  await expect(all.knownStates(['far'])).rejects.toThrow(StorageError)
+  expect((await all.load('far')).found).toBe('unknown')
+  core.reachable = true
+  const loaded = async (): Promise<string> => {
+    const { found } = await all.load('far')
+    return found === 'present' ? found : nextTurn().then(loaded)
+  }
+  expect(await loaded()).toBe('present')
+})
+
+test('a connection that is lost fails what was asked over it, and the next call makes another', async () => {
+  const core = await far([content('note', 'a', 0, 3)])
+  await core.remote.open()
+  open.push(core.remote)
+  // The server is still looking when the connection ends.
+  const { knownStates } = core.data
+  core.data.knownStates = () => new Promise(() => {})
+  const asked = core.remote.knownStates(['note'])
+  await nextTurn()
+  core.data.knownStates = knownStates
+  core.cut()
+  await expect(asked).rejects.toMatchObject({ code: 'IO' })
+  expect(await core.remote.knownStates(['note'])).toMatchObject([{ known: { header: true } }])
+})
