@@ -16,7 +16,7 @@ export interface Background {
   /** Has a document repaired when its turn comes. */
   want(id: string, urgency: Urgency): void
   /** As `want`, if a layer lacks something of it or was silent. */
-  consider(id: string): void
+  consider(id: string, urgency: Urgency): void
   /** Resolves when nothing that can be repaired now is waiting or under way; what waits for a back-off does not count. */
   settled(id?: string): Promise<void>
   readonly waiting: number
@@ -126,8 +126,8 @@ export function createBackground({ clock, limits, signal, repair, needed, stateO
 
   return {
     want,
-    consider(id) {
-      if (needed(id)) want(id, 'load')
+    consider(id, urgency) {
+      if (needed(id)) want(id, urgency)
     },
     settled(id) {
       const busy = () =>

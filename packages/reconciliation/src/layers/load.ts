@@ -102,7 +102,7 @@ async function merge(loading: Loading): Promise<void> {
   const { answered, absent, failed, timedOut } = loading
   if (failed.length + timedOut.length > 0) core.seen.noteUnsure(id, stateOf(core, id)?.known ?? EMPTY)
   core.events.emit({ kind: 'merged', id, answered: [...answered, ...absent], failed, timedOut })
-  core.background.consider(id)
+  core.background.consider(id, 'load')
 }
 
 async function take(loading: Loading, layer: Layer, have?: readonly (KnownState | undefined)[]): Promise<void> {

@@ -44,6 +44,8 @@ export interface LayersLimits {
   /** Failures in a row after which a layer is left alone for a while. */
   readonly failuresMax: number
   readonly pageBytes: number
+  /** A page on its way from layer to layer: what a repair holds in memory, per document and layer. */
+  readonly repairPageBytes: number
   readonly repairsMax: number
   /** A document is repaired at most once in this time, unless its state changed. */
   readonly repairIntervalMs: number
@@ -68,6 +70,7 @@ export const DEFAULT_LAYERS_LIMITS: LayersLimits = {
   retryMsMax: 300_000,
   failuresMax: 5,
   pageBytes: 64 * 1024,
+  repairPageBytes: 128 * 1024,
   repairsMax: 4,
   repairIntervalMs: 30_000,
   repairsQueuedMax: 10_000,

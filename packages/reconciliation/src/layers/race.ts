@@ -144,7 +144,7 @@ export async function lookUp(core: Core, ids: readonly string[]): Promise<readon
     if (silent.length > 0) core.seen.noteUnsure(id, state?.known ?? EMPTY)
     // Also a layer that was detached meanwhile did not answer this question.
     if (state === undefined && silences.length + silent.length > 0) throw unknown(id, silences)
-    if (state !== undefined || silent.length > 0) core.background.consider(id)
+    if (state !== undefined || silent.length > 0) core.background.consider(id, 'load')
     return state
   })
 }

@@ -123,9 +123,9 @@ async function readFrom(
   const { core, id } = run
   const state = stateIn(run, source) as StoredState
   const cursor = passing(run.first ? overlapping(held, state) : (held?.known ?? NOTHING), frozen, state.known)
-  const { pageBytes } = core.limits
+  const { repairPageBytes } = core.limits
   try {
-    const page = await source.call('page', (storage) => storage.read(id, cursor, { bytesMax: pageBytes }), true)
+    const page = await source.call('page', (storage) => storage.read(id, cursor, { bytesMax: repairPageBytes }), true)
     if (page !== undefined && (page.runs.length > 0 || page.header !== undefined)) return page
     // It does not have what it said: it is asked again, and believed less.
     run.excluded.set(source, new StorageError('IO', `layer ${source.name}: it lacks what it said it holds`))

@@ -339,22 +339,30 @@ class LayeredStorage implements Layers {
     this.#phase = 'open'
     core.home = homeOf(core)
     for (const layer of awaited) noteCache(core, layer)
-    for (const layer of awaited) await this.#takeIn(layer, false)
+    await Promise.all([...awaited].map((layer) => this.#readFlags(layer)))
+    for (const layer of awaited) this.#compare(layer, false).catch(() => {})
     sweepForever(core).catch(() => {})
     return openedOf(core)
   }
 
-  /** A layer is open: what others noted of it, and what it lacks. */
+  /** A layer is open: what it noted of others, what others noted of it, and what it lacks. */
   async #takeIn(layer: Layer, isNew: boolean): Promise<void> {
-    const core = this.#core
-    noteCache(core, layer)
+    noteCache(this.#core, layer)
+    await this.#readFlags(layer)
+    await this.#compare(layer, isNew)
+  }
+
+  /** Notes that cannot be read cost a sweep, not data. */
+  async #readFlags(from: Layer): Promise<void> {
+    if (!from.keepsMarks || from.isCache) return
+    const others = readers(this.#core).filter((layer) => layer !== from)
+    await Promise.all(others.map((layer) => this.#core.dirty.load(layer, from).catch(() => {})))
+  }
+
+  async #compare(layer: Layer, isNew: boolean): Promise<void> {
     if (layer.isCache) return
-    // Notes that cannot be read cost a sweep, not data.
-    for (const other of readers(core))
-      if (other !== layer && other.opened !== undefined && other.keepsMarks)
-        await core.dirty.load(layer, other).catch(() => {})
-    const recreated = await noteGeneration(core, layer)
-    if (recreated || isNew) sweepReturned(core, layer).catch(() => {})
+    const recreated = await noteGeneration(this.#core, layer)
+    if (recreated || isNew) sweepReturned(this.#core, layer).catch(() => {})
   }
 
   #returned(layer: Layer, absent: boolean): void {

@@ -63,7 +63,7 @@ async function slice(core: Core, layers: readonly Layer[], after: string | undef
 
 async function sweepIds(core: Core, ids: readonly string[]): Promise<void> {
   await ask(core, ids, true)
-  for (const id of ids) core.background.consider(id)
+  for (const id of ids) core.background.consider(id, 'sweep')
 }
 
 /**
@@ -76,7 +76,7 @@ export async function sweepReturned(core: Core, layer: Layer): Promise<void> {
     const ids = await slice(core, readers(core), after)
     await ask(core, ids, true)
     for (const id of ids) {
-      core.background.consider(id)
+      core.background.consider(id, 'sweep')
       if (silentLayers(core, id).length === 0) tellGrowth(core, id, others())
     }
     if (ids.length < core.limits.sweepSlice || core.closing.signal.aborted) return

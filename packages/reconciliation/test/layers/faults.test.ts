@@ -22,7 +22,7 @@ function threeDisks(): readonly Disk[] {
 function over(disks: readonly Disk[], clock: ManualClock): { readonly all: Layers; readonly stores: readonly Store[] } {
   const stores = disks.map((on) => store(on))
   const named = stores.map((storage, index) => ({ storage, name: `layer ${index}` }))
-  return { all: layers(named, { clock, limits: { pageBytes: 20 } }), stores }
+  return { all: layers(named, { clock, limits: { repairPageBytes: 20 } }), stores }
 }
 
 /** Calls each store gets before everything is settled, in order over all stores. */

@@ -44,7 +44,11 @@ async function history(seed: number): Promise<void> {
   })
   const all = layers(
     stores.map((storage, index) => ({ storage, name: `layer ${index}`, remote: index > 1 && below(3) === 0 })),
-    { clock, policy: policyOf(below(3)), limits: { pageBytes: 1 + below(60) } } satisfies LayersOptions,
+    {
+      clock,
+      policy: policyOf(below(3)),
+      limits: { pageBytes: 1 + below(60), repairPageBytes: 1 + below(60) },
+    } satisfies LayersOptions,
   )
   const events: LayersEvent[] = []
   all.listen((event) => events.push(event))

@@ -1,0 +1,272 @@
+/**
+ * Taking care: what was missed is flagged, found again and repaired, a few at a time, and failing layers are left alone. In manual time.
+ */
+import { EMPTY } from '@tidemark/known-state'
+import { memoryStorage } from '@tidemark/storage'
+import { faults } from '@tidemark/storage/conformance'
+import { expect, test } from 'vitest'
+import { cacheStorage, type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
+import {
+  content,
+  counts,
+  type Disk,
+  disk,
+  held,
+  type ManualClock,
+  manualClock,
+  of,
+  passing,
+  settled,
+  slow,
+  store,
+} from './world.ts'
+
+async function over(disks: readonly Disk[], options: LayersOptions & { readonly clock: ManualClock }) {
+  const stores = disks.map((on) => store(on))
+  const all = layers(
+    stores.map((storage, index) => ({ storage, name: 'ABCDE'[index] as string })),
+    options,
+  )
+  const events: LayersEvent[] = []
+  all.listen((event) => events.push(event))
+  await all.open()
+  await settled()
+  return { all, stores, events }
+}
+
+const flags = (on: Disk) => on.data.marks({ prefix: '\u{10ffff}tidemark layers dirty', limit: 9 }).length
+
+test('a write that a layer missed is flagged in the others, durably; after a restart the next sweep repairs it and takes the flag back', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()]
+  const [a, b] = disks as [Disk, Disk]
+  const first = await over(disks, { clock, policy: 'any-durable' })
+  const failing = first.stores[1]
+  if (failing !== undefined) failing.plan = ({ method }) => (method === 'append' ? { fails: 'IO' } : undefined)
+  const [result] = await first.all.append([content('note', 'a:0-3')])
+  expect(result).toMatchObject({ refused: new Map() })
+  expect([held({ disk: a }), held({ disk: b }), flags(a), flags(b)]).toEqual(['a:3', 'absent', 1, 0])
+  for (const on of disks) on.kill()
+  const second = await over(disks, { clock, policy: 'any-durable' })
+  expect(second.all.health().map(({ dirty }) => dirty)).toEqual([0, 1])
+  await clock.advance(300_000)
+  expect([held({ disk: b }), flags(a)]).toEqual(['a:3', 0])
+  expect(await second.all.marks({ prefix: '', limit: 9 })).toEqual([])
+})
+
+test('by default a write that a layer did not store is not acknowledged, and is said to be at risk until it is repaired', async () => {
+  const clock = manualClock()
+  const { all, stores } = await over([disk(), disk()], { clock })
+  const [, b] = stores
+  if (b !== undefined) b.plan = ({ method }) => (method === 'append' ? { fails: 'IO' } : undefined)
+  await expect(all.append([content('note', 'a:0-3')])).rejects.toMatchObject({ code: 'IO' })
+  const [state] = await all.knownStates(['note'])
+  expect([counts(state?.known), counts(state?.durable)]).toEqual(['a:3', ''])
+  expect((await all.status('note')).word).toBe('at risk')
+  if (b !== undefined) b.plan = undefined
+  await clock.advance(120_000)
+  const [later] = await all.knownStates(['note'])
+  expect([counts(later?.known), later?.durable]).toEqual(['a:3', undefined])
+  expect(await all.status('note')).toEqual({
+    word: 'everywhere',
+    pending: 0,
+    layers: [
+      { name: 'A', behind: 0 },
+      { name: 'B', behind: 0 },
+    ],
+  })
+})
+
+test('a required layer that is behind is lifted before a write, so that it can judge it', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  a.data.append([content('note', 'a:0-5')])
+  const { all } = await over([a, b], { clock })
+  const [result] = await all.append([content('note', 'a:5-6', { header: false })])
+  expect(result).toMatchObject({ refused: new Map() })
+  expect([held({ disk: a }), held({ disk: b })]).toEqual(['a:6', 'a:6'])
+})
+
+test('a layer that was wiped is told and refilled, whether or not anybody asks for its documents', async () => {
+  const clock = manualClock()
+  const a = disk()
+  const { all } = await over([a, disk()], { clock })
+  await all.append(['x', 'y', 'z'].map((id) => content(id, 'a:0-2')))
+  await all.close()
+  const fresh = disk()
+  const { events } = await over([a, fresh], { clock })
+  await clock.advance(60_000)
+  expect(of(events, 'layer').map(({ layer, condition }) => `${layer} ${condition}`)).toEqual(['B recreated'])
+  expect(['x', 'y', 'z'].map((id) => held({ disk: fresh }, id))).toEqual(['a:2', 'a:2', 'a:2'])
+})
+
+test('once a day everything is compared, a slice at a time: what nobody flagged and nobody asks for is repaired too', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  const ids = Array.from({ length: 25 }, (_, index) => `note ${index}`)
+  a.data.append(ids.filter((_, index) => index % 2 === 0).map((id) => content(id, 'a:0-2')))
+  b.data.append(ids.filter((_, index) => index % 2 === 1).map((id) => content(id, 'a:0-2')))
+  const { stores } = await over([a, b], { clock, limits: { sweepSlice: 10 } })
+  const looked = stores.map(({ calls }) => calls.knownStates)
+  await clock.advance(2 * 86_400_000)
+  for (const on of [a, b]) expect(ids.map((id) => held({ disk: on }, id))).toEqual(ids.map(() => 'a:2'))
+  expect(stores.every(({ calls }, index) => calls.knownStates > (looked[index] ?? 0))).toBe(true)
+})
+
+test('a layer that fails again and again is left alone, longer and longer, and is back when it answers', async () => {
+  const clock = manualClock()
+  const { all, stores, events } = await over([disk(), disk()], { clock, policy: 'any-durable' })
+  const [a, b] = stores
+  a?.disk.data.append([content('note', 'a:0-1')])
+  if (b !== undefined) b.plan = () => ({ fails: 'IO' })
+  for (let load = 0; load < 50; load++) await all.load('note')
+  const calls = b?.calls.knownStates ?? 0
+  expect(calls).toBeLessThan(8)
+  await clock.advance(3_600_000)
+  expect((b?.calls.knownStates ?? 0) - calls).toBeLessThan(60)
+  if (b !== undefined) b.plan = undefined
+  await clock.advance(600_000)
+  expect(of(events, 'layer').map(({ condition }) => condition)).toEqual(['down', 'up'])
+  expect(held({ disk: b?.disk as Disk })).toBe('a:1')
+})
+
+test('at most four documents are repaired at once, those that somebody waits for first', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  const ids = Array.from({ length: 20 }, (_, index) => `note ${String(index).padStart(2, '0')}`)
+  a.data.append(ids.map((id) => content(id, 'a:0-2')))
+  const { all, stores, events } = await over([a, b], { clock })
+  let busy = 0
+  let most = 0
+  const target = stores[1]
+  if (target !== undefined)
+    target.plan = ({ method }) => {
+      if (method !== 'append') return undefined
+      most = Math.max(most, ++busy)
+      return { after: clock.wait(100).then(() => void busy--) }
+    }
+  const sweep = all.sweep()
+  await settled()
+  void all.load('note 19')
+  await passing(clock, Promise.all([sweep, all.whenSettled()]))
+  expect(most).toBe(4)
+  const order = of(events, 'repair')
+    .filter(({ step }) => step === 'start')
+    .map(({ id }) => id)
+  expect(order.indexOf('note 19')).toBeLessThan(10)
+  expect(ids.every((id) => held({ disk: b }, id) === 'a:2')).toBe(true)
+})
+
+test('a document is repaired at most once in half a minute, unless its state changed', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  a.data.append([content('note', 'a:0-2')])
+  const { all, stores, events } = await over([a, b], { clock })
+  const target = stores[1]
+  // It says that it stored what it did not.
+  if (target !== undefined) target.append = (batch) => batch.map(() => ({ state: undefined, refused: new Map() }))
+  for (let load = 0; load < 20; load++) {
+    await all.load('note', { until: 'settled' })
+    await clock.advance(1_000)
+  }
+  expect(of(events, 'repair').filter(({ step }) => step === 'start')).toHaveLength(1)
+  await clock.advance(30_000)
+  await all.load('note', { until: 'settled' })
+  expect(of(events, 'repair').filter(({ step }) => step === 'start')).toHaveLength(2)
+})
+
+test('a layer with a rate is filled no faster', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  const transactions = Array.from({ length: 100 }, (_, at) => new Uint8Array(1_000).fill(at))
+  a.data.append([{ ...content('note', ''), runs: [{ session: 'a', after: 0, transactions }] }])
+  const all = layers([store(a), { storage: store(b), repairBytesPerSecond: 10_000 }], {
+    clock,
+    limits: { repairPageBytes: 5_000 },
+  })
+  await all.open()
+  const started = clock.now()
+  await passing(clock, all.load('note', { until: 'settled' }))
+  expect(held({ disk: b })).toBe('a:100')
+  expect(clock.now() - started).toBeGreaterThan(8_000)
+  expect(clock.now() - started).toBeLessThan(12_000)
+})
+
+test('every range is handed over once, whoever answers when: the first usable layer whole, the others what they add', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk(), disk()]
+  const parts = ['a:0-3', 'a:0-5 b:0-1', 'a:0-4 c:0-2']
+  for (const [index, on] of disks.entries()) on.data.append([content('note', parts[index] as string)])
+  const { all, stores } = await over(disks, { clock })
+  for (const [index, one] of stores.entries()) slow(one, clock, [100, 5, 300][index] as number)
+  const handed: string[] = []
+  const onPage = (page: {
+    readonly runs: readonly { session: string; after: number; transactions: readonly unknown[] }[]
+  }) => {
+    for (const { session, after, transactions } of page.runs)
+      for (let at = after; at < after + transactions.length; at++) handed.push(`${session}${at}`)
+  }
+  const first = await passing(clock, all.load('note', { until: 'usable', onPage }))
+  expect([first.answered, handed.length]).toEqual([['B'], 6])
+  const rest: string[] = []
+  await passing(clock, all.load('note', { onPage: (page) => rest.push(...page.runs.map(({ session }) => session)) }))
+  await clock.advance(10_000)
+  expect(handed.sort()).toEqual(['a0', 'a1', 'a2', 'a3', 'a4', 'b0', 'c0', 'c1'])
+})
+
+test('a load that nobody waits for any more ends with the reason of its signal', async () => {
+  const clock = manualClock()
+  const { all, stores } = await over([disk()], { clock })
+  if (stores[0] !== undefined) slow(stores[0], clock, Number.POSITIVE_INFINITY)
+  const leaving = new AbortController()
+  const load = all.load('note', { signal: leaving.signal })
+  leaving.abort(new Error('the user left'))
+  await expect(load).rejects.toThrow('the user left')
+})
+
+test('memory in front of a disk is a cache: it is read where it has everything, and counts for nothing', async () => {
+  const clock = manualClock()
+  const a = disk()
+  const memory = faults(memoryStorage())
+  const durable = store(a)
+  const all = layers(
+    [
+      { name: 'memory', storage: memory },
+      { name: 'A', storage: durable },
+    ],
+    { clock },
+  )
+  expect((await all.open()).level).toBe('durable')
+  await all.append([content('note', 'a:0-3')])
+  await all.read('note', EMPTY, { bytesMax: 1_000 })
+  expect([durable.calls.read, memory.calls.read]).toEqual([0, 1])
+  durable.plan = ({ method }) => (method === 'append' ? { fails: 'IO' } : undefined)
+  await expect(all.append([content('note', 'a:3-4', { header: false })])).rejects.toThrow()
+  expect(counts((await all.knownStates(['note']))[0]?.known)).toBe('a:3')
+  expect(all.health().map(({ role }) => role)).toEqual(['cache', 'required'])
+})
+
+test('a cache of so many bytes drops what was used long ago, and serves what it has', () => {
+  const cache = cacheStorage({ bytesMax: 10_000 })
+  cache.open()
+  for (let index = 0; index < 100; index++)
+    cache.append([
+      { ...content(`note ${index}`, ''), runs: [{ session: 'a', after: 0, transactions: [new Uint8Array(1_000)] }] },
+    ])
+  const ids = Array.from({ length: 100 }, (_, index) => `note ${index}`)
+  const kept = (cache.knownStates(ids) as readonly unknown[]).map((state) => state !== undefined)
+  expect(kept.filter(Boolean).length).toBeLessThanOrEqual(10)
+  expect(kept.at(-1)).toBe(true)
+  expect(kept[0]).toBe(false)
+})
+
+test('layers need names of their own', () => {
+  const storage = memoryStorage()
+  expect(() => layers([])).toThrow(RangeError)
+  expect(() =>
+    layers([
+      { storage, name: 'a' },
+      { storage, name: 'a' },
+    ]),
+  ).toThrow('two layers are called "a"')
+})
