@@ -1,5 +1,5 @@
 /**
- * Over real sockets, with the real server on SQLite, in both dialects: the shortest way through everything.
+ * Over real sockets, with the real server on SQLite, in all dialects: the shortest way through everything.
  *
  * Not here: what can be said in manual time (the other tests).
  */
@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { knownState } from '@tidemark/known-state'
-import { type Dialect, dialects, tidemarkJson } from '@tidemark/protocol'
+import { type Dialect, dialects, tidemarkBinary } from '@tidemark/protocol'
 import { createServer } from '@tidemark/server'
 import { type Listening, listen } from '@tidemark/server/node'
 import { memoryStorage, type Storage, systemClock } from '@tidemark/storage'
@@ -40,7 +40,7 @@ function sqlite(name = 'test'): () => Storage {
 
 async function connected(
   port: number,
-  dialect: Dialect = tidemarkJson,
+  dialect: Dialect = tidemarkBinary,
   storage: Storage = memoryStorage(),
 ): Promise<Client> {
   const client = await createClient({
@@ -163,7 +163,7 @@ test('in Node, over nodeWebSocket: refused is said, and tried again', async () =
 test('a client on SQLite that is started again downloads nothing again', async () => {
   const { port } = await serve(sqlite()())
   const disk = sqlite('client')
-  const first = await connected(port, tidemarkJson, disk())
+  const first = await connected(port, tidemarkBinary, disk())
   const doc = await first.create('list', { header, session: 'a', transactions: numbers(1) })
   await doc.whenUploaded()
   await first.close()

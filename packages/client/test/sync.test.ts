@@ -1,5 +1,5 @@
 /**
- * Two clients and a server, in both dialects: what each writes reaches the other, also from offline, and nothing crosses twice.
+ * Two clients and a server, in all dialects: what each writes reaches the other, also from offline, and nothing crosses twice.
  */
 import { dialects, tidemarkJson } from '@tidemark/protocol'
 import { memoryStorage } from '@tidemark/storage'

@@ -31,7 +31,10 @@ export interface Traits {
 }
 
 export interface Codec {
-  /** The messages of one frame in order; in place of one that cannot be understood, why. Unknown ones are left out. */
+  /**
+   * The messages of one frame in order; in place of one that cannot be understood, why. Unknown ones are left out. They are
+   * decoded as they are asked for; in a binary dialect frames have to be heard in order, each to its end.
+   */
   decode(frame: Frame): Iterable<Decoded>
   /** Frames that carry `messages` in order, each at most `frameBytes` unless one message alone is larger. */
   encode(messages: readonly Message[], frameBytes: number): Frame[]
@@ -41,7 +44,7 @@ export interface Codec {
 export type Decoded = { readonly message: Message; readonly bytes: number } | ProtocolError
 
 export interface Dialect {
-  readonly name: 'jazz' | 'tidemark.1.json'
+  readonly name: 'jazz' | 'tidemark.1' | 'tidemark.1.json'
   /** WebSocket sub-protocol that selects it; `undefined` for the dialect of clients that name none. */
   readonly subprotocol: string | undefined
   /** Frames are WebSocket text messages. */

@@ -3,9 +3,10 @@
  */
 import type { Dialect } from './dialect.ts'
 import { jazz } from './jazz.ts'
+import { tidemarkBinary } from './tidemark-binary.ts'
 import { tidemarkJson } from './tidemark-json.ts'
 
-export const dialects: readonly Dialect[] = [tidemarkJson, jazz]
+export const dialects: readonly Dialect[] = [tidemarkBinary, tidemarkJson, jazz]
 
 /**
  * The dialect for a connection whose client offered these WebSocket sub-protocols, in its order of preference.

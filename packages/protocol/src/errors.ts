@@ -10,6 +10,8 @@ export interface ProtocolErrorFacts {
   readonly got: string
   /** The document that the message was about, where that could be read. */
   readonly id?: string | undefined
+  /** Nothing that follows on the connection can be understood: it has to be closed. */
+  readonly fatal?: boolean
   readonly cause?: unknown
 }
 
@@ -20,6 +22,7 @@ export class ProtocolError extends Error {
   readonly expected: string
   readonly got: string
   readonly id: string | undefined
+  readonly fatal: boolean
 
   constructor(code: ProtocolErrorCode, facts: ProtocolErrorFacts) {
     super(`${facts.field}: expected ${facts.expected}, got ${facts.got}`, { cause: facts.cause })
@@ -28,5 +31,6 @@ export class ProtocolError extends Error {
     this.expected = facts.expected
     this.got = facts.got
     this.id = facts.id
+    this.fatal = facts.fatal ?? false
   }
 }

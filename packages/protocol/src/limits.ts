@@ -9,10 +9,14 @@ export interface Limits {
   /** A document or session id, as UTF-8. */
   readonly idBytesMax: number
   readonly sessionsMax: number
+  /** Sessions of one known state, which may span several messages of our own dialects. */
+  readonly stateSessionsMax: number
   readonly transactionsMax: number
   readonly jsonDepthMax: number
   /** Entries of one `reconcile` batch. */
   readonly reconcileMax: number
+  /** Document ids, and as many session ids, that the binary dialect remembers of a peer (1,024 to 65,536). */
+  readonly namesMax: number
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -21,7 +25,9 @@ export const DEFAULT_LIMITS: Limits = {
   messageBytesMax: 8 * 1024 * 1024,
   idBytesMax: 256,
   sessionsMax: 10_000,
+  stateSessionsMax: 100_000,
   transactionsMax: 100_000,
   jsonDepthMax: 64,
   reconcileMax: 10_000,
+  namesMax: 16_384,
 }

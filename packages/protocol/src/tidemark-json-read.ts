@@ -7,6 +7,7 @@
  */
 import { base64 } from './base64.ts'
 import { ProtocolError } from './errors.ts'
+import { jsonFault, payloadDepthMax } from './json-payload.ts'
 import type {
   AckLevel,
   ContentMessage,
@@ -20,7 +21,8 @@ import type {
   PayloadKind,
   Run,
 } from './messages.ts'
-import { decodeUtf8, survey } from './text.ts'
+import type { ContinuationMessage, Part } from './spans.ts'
+import { decodeUtf8 } from './text.ts'
 import {
   arrayOf,
   checkEnd,
@@ -42,8 +44,6 @@ import {
   textOf,
 } from './validate.ts'
 
-/** A transaction in a line of the Jazz dialect stands this deep; both dialects accept the same ones. */
-const JAZZ_LEVELS = 4
 const FEATURES_MAX = 64
 const ERROR_TEXT_MAX = 1024
 const DIGEST_DIGITS = 16
@@ -62,13 +62,22 @@ const ERROR_CODES: ReadonlySet<unknown> = new Set<ErrorCode>([
   'busy',
 ])
 
-export function readMessage(fields: Fields, place: Place): Message | undefined {
+export function readMessage(fields: Fields, place: Place): Part | undefined {
+  const { type } = fields
+  if (type === 'load') return partOf(fields, place, readLoad(fields, place))
+  if (type === 'known') return partOf(fields, place, readKnown(fields, place))
+  if (type === 'more') return partOf(fields, place, readContinuation(fields, place))
+  const message = readOther(fields, place)
+  return message && { message, more: false }
+}
+
+function partOf(fields: Fields, place: Place, message: Part['message']): Part {
+  return { message, more: flagOf(place, fields.more, 'more') }
+}
+
+function readOther(fields: Fields, place: Place): Message | undefined {
   const { type } = fields
   switch (type) {
-    case 'load':
-      return readLoad(fields, place)
-    case 'known':
-      return readKnown(fields, place)
     case 'content':
       return readContent(fields, place)
     case 'done':
@@ -87,6 +96,13 @@ export function readMessage(fields: Fields, place: Place): Message | undefined {
       if (typeof type !== 'string') throw malformed(place, 'type', 'a string', type)
       return undefined
   }
+}
+
+function readContinuation(fields: Fields, place: Place): ContinuationMessage {
+  const id = documentId(place, fields.id)
+  const known = knownStateOf(place, fields)
+  const digests = digestsOf(place, fields.digests)
+  return { action: 'more', id, known, ...(digests && { digests }) }
 }
 
 function readLoad(fields: Fields, place: Place): LoadMessage {
@@ -154,16 +170,10 @@ function payload(place: Place, value: unknown, field: string, kind: PayloadKind)
 }
 
 function checkJson(place: Place, bytes: Uint8Array, field: string): void {
-  const text = decodeUtf8(bytes)
-  const depthMax = place.limits.jsonDepthMax - JAZZ_LEVELS
-  if (text !== undefined && survey(text, depthMax).depth > depthMax)
-    throw excess(place, field, `at most ${depthMax} nested levels`, 'more')
-  try {
-    if (text !== undefined) return void JSON.parse(text)
-  } catch {
-    // Its error would quote the input.
-  }
-  throw malformed(place, field, 'the UTF-8 of a JSON text', bytes)
+  const depthMax = payloadDepthMax(place.limits.jsonDepthMax)
+  const fault = jsonFault(bytes, depthMax)
+  if (fault === 'deep') throw excess(place, field, `at most ${depthMax} nested levels`, 'more')
+  if (fault === 'malformed') throw malformed(place, field, 'the UTF-8 of a JSON text', bytes)
 }
 
 /** In the Jazz dialect a seal is a string, so it must have been one. */

@@ -7,8 +7,9 @@
 import { base64 } from './base64.ts'
 import type { Codec, Dialect } from './dialect.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
-import { decodeLines, type Line, lineOf, packLines } from './lines.ts'
+import { decodeLines, type Line, type LineReader, lineOf, packLines } from './lines.ts'
 import type { ContentMessage, Digests, HelloMessage, Message, Run } from './messages.ts'
+import { createJoiner, isOnePart, type Part, partsOf } from './spans.ts'
 import { readMessage } from './tidemark-json-read.ts'
 
 export const tidemarkJson: Dialect = {
@@ -29,27 +30,48 @@ export const tidemarkJson: Dialect = {
 
 function createCodec(limits: Partial<Limits> = {}): Codec {
   const inForce = { ...DEFAULT_LIMITS, ...limits }
+  const joiner = createJoiner(inForce)
+  const read: LineReader = (fields, place) => {
+    const part = readMessage(fields, place)
+    return part && joiner.join(part.message, part.more)
+  }
   return {
-    decode: (frame) => decodeLines(frame, inForce, readMessage),
-    encode: (messages, frameBytes) => packLines(messages.map(lineFor), frameBytes),
+    decode: (frame) => decodeLines(frame, inForce, read),
+    encode: (messages, frameBytes) => packLines(messages.flatMap(linesFor), frameBytes),
   }
 }
 
-function lineFor(message: Message): Line {
-  return message.action === 'content' ? contentLine(message) : JSON.stringify(fieldsOf(message))
+function linesFor(message: Message): Line[] {
+  if (isOnePart(message)) return [lineFor(message, false)]
+  return partsOf(message).map((part) => lineFor(part.message, part.more))
+}
+
+function lineFor(message: Part['message'], more: boolean): Line {
+  return message.action === 'content' ? contentLine(message) : JSON.stringify(fieldsOf(message, more || undefined))
 }
 
 /** What a message looks like; members that are `undefined` are left out by `JSON.stringify`. */
-function fieldsOf(message: Exclude<Message, ContentMessage>): object {
+function fieldsOf(message: Exclude<Part['message'], ContentMessage>, more: true | undefined): object {
   const type = message.action
   switch (message.action) {
     case 'load': {
       const { id, known, digests, probe } = message
-      return { type, id, ...stateFields(known), digests: digestFields(digests), probe: probe || undefined }
+      return { type, id, ...stateFields(known), digests: digestFields(digests), probe: probe || undefined, more }
     }
     case 'known': {
       const { id, known, digests, correction } = message
-      return { type, id, ...stateFields(known), digests: digestFields(digests), correction: correction || undefined }
+      return {
+        type,
+        id,
+        ...stateFields(known),
+        digests: digestFields(digests),
+        correction: correction || undefined,
+        more,
+      }
+    }
+    case 'more': {
+      const { id, known, digests } = message
+      return { type, id, ...stateFields(known), digests: digestFields(digests), more }
     }
     case 'done':
       return { type, id: message.id }

@@ -154,3 +154,71 @@ export const objectText = fc
     space,
   )
   .map(([members, gap]) => `{${gap}${members.map(([key, value]) => `${key}:${gap}${value}`).join(`${gap},`)}}`)
+
+const option = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined })
+const hex = fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: 16, maxLength: 16 })
+const payload = fc.uint8Array({ maxLength: 200 }).map((values) => Uint8Array.from(values))
+
+/** A known state with a digest for each of its sessions, or for none. */
+const digested = fc.tuple(known, fc.boolean(), hex).map(([state, said, digest]) => ({
+  known: state,
+  ...(said && state.sessions.size > 0 && { digests: new Map([...state.sessions.keys()].map((key) => [key, digest])) }),
+}))
+
+const content = fc
+  .record({
+    kind: fc.constantFrom('bytes', 'json'),
+    id,
+    priority: fc.constantFrom(0, 3, 6),
+    raw: option(payload),
+    texts: fc.array(jsonText, { maxLength: 3 }),
+    raws: fc.array(payload, { maxLength: 3 }),
+    names: fc.uniqueArray(id, { maxLength: 3 }),
+    after: count.map((value) => Math.min(value, 2 ** 52)),
+    digest: option(hex),
+    expectUntil: option(known),
+  })
+  .map(({ kind, raw, texts, raws, names, after, digest, expectUntil, ...rest }) => ({
+    action: 'content',
+    kind,
+    ...rest,
+    ...(raw && { header: kind === 'json' ? utf8('{"a":1}') : raw }),
+    runs: names.map((session) => ({
+      session,
+      after,
+      transactions: kind === 'json' ? texts.map(utf8) : raws,
+      ...(raw && { seal: kind === 'json' ? utf8('sé') : raw }),
+      ...(kind === 'bytes' && digest !== undefined && { digest }),
+    })),
+    ...(expectUntil && { expectUntil }),
+  }))
+
+/** Whatever can be said in both our dialects. */
+export const anyMessage = fc.oneof(
+  fc.tuple(id, digested, fc.boolean()).map(([name, state, probe]) => ({
+    action: 'load',
+    id: name,
+    ...state,
+    ...(probe && { probe }),
+  })),
+  fc.tuple(id, digested, fc.boolean()).map(([name, state, correction]) => ({
+    action: 'known',
+    id: name,
+    ...state,
+    correction,
+  })),
+  content,
+  fc.record({ action: fc.constant('done'), id }),
+  fc.record({ action: fc.constant('reconcile'), batch: id, values: fc.array(fc.tuple(id, id), { maxLength: 4 }) }),
+  fc.record({ action: fc.constant('reconcile-ack'), batch: id }),
+  fc.record({ action: fc.constant('ping'), time: fc.maxSafeNat(), from: id }),
+  fc
+    .tuple(option(id), fc.constantFrom('busy', 'fork', 'failed'), id, option(fc.maxSafeNat()))
+    .map(([about, code, message, retryAfterMs]) => ({
+      action: 'error',
+      ...(about !== undefined && { id: about }),
+      code,
+      message,
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    })),
+) as unknown as fc.Arbitrary<Message>

@@ -85,6 +85,10 @@ export function onMalformed(core: Core, connection: Connection, error: ProtocolE
     const { id, message } = error
     send(core, connection, { action: 'error', code: error.code, message, ...(id !== undefined && { id }) })
   }
+  if (error.fatal) {
+    emit(core, { type: 'close', connection: connection.id, code: 1002, reason: error.message.slice(0, 100) })
+    return
+  }
   connection.malformed += 1
   if (connection.malformed < core.limits.malformedMax) return
   emit(core, {

@@ -1,14 +1,14 @@
 /**
- * Channels attached to runners: frames to messages and back, in both dialects; a peer that does not read.
+ * Channels attached to runners: frames to messages and back, in all dialects; a peer that does not read.
  */
 import { EMPTY } from '@tidemark/known-state'
-import { type Dialect, jazz, tidemarkJson } from '@tidemark/protocol'
+import { type Dialect, dialects, jazz } from '@tidemark/protocol'
 import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { attach, type Channel, createPipe, type Receiver, run } from '../src/run.ts'
 import { append, settled, state } from './world.ts'
 
-for (const dialect of [jazz, tidemarkJson])
+for (const dialect of dialects)
   test(`${dialect.name}: what one runner stores the other receives through a pipe`, async () => {
     const stores = [memoryStorage(), memoryStorage()] as const
     const [server, client] = await Promise.all(stores.map((storage, index) => run({ storage, peer: `p${index}` })))

@@ -2,7 +2,7 @@
  * What cannot be understood (scenario 33, L14): it costs its sender an error and, repeated, the connection; nobody else anything.
  */
 import { EMPTY } from '@tidemark/known-state'
-import { jazz, ProtocolError, tidemarkJson } from '@tidemark/protocol'
+import { jazz, ProtocolError, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
 import { expect, test } from 'vitest'
 import { append, content, createWorld, JAZZ, settled } from './world.ts'
 
@@ -64,7 +64,19 @@ test('33: what is too large refuses its document, and does not count as malforme
   expect(world.trace).toEqual(Array(30).fill('server > peer  KNOWN note header a:1'))
 })
 
-test('33: hostile bytes reach the engine only as errors, in both dialects', async () => {
+test('33: where bytes lost their meaning the connection is closed at once, with an error and a reason', async () => {
+  const world = createWorld()
+  const server = await world.node('server')
+  const bad = world.peer('bad', server, tidemarkBinary.traits)
+  const codec = tidemarkBinary.createCodec()
+  // An announcement whose length lies, and what would come after it.
+  bad.link.receive(codec.decode(Uint8Array.of(2, 2, 0, 9, 7, 3, 0, 1, 97)))
+  await settled()
+  expect(bad.heard.at(-1)).toMatchObject({ action: 'error', code: 'malformed' })
+  expect(bad.closed).toMatchObject({ code: 1002, reason: expect.stringContaining('names.id') })
+})
+
+test('33: hostile bytes reach the engine only as errors, in all dialects', async () => {
   const hostile = [
     '',
     '{',
@@ -81,7 +93,7 @@ test('33: hostile bytes reach the engine only as errors, in both dialects', asyn
     '['.repeat(100_000),
     '{"action":"load","id":"\\ud800","header":false,"sessions":{}}',
   ]
-  for (const dialect of [jazz, tidemarkJson]) {
+  for (const dialect of [jazz, tidemarkJson, tidemarkBinary]) {
     const world = createWorld()
     const server = await world.node('server', { limits: { malformedMax: 1_000 } })
     const bad = world.peer('bad', server, dialect.traits)
@@ -89,7 +101,8 @@ test('33: hostile bytes reach the engine only as errors, in both dialects', asyn
     const reader = world.peer('reader', server)
     reader.load('note')
     const codec = dialect.createCodec()
-    for (const line of hostile) bad.link.receive(codec.decode(line))
+    const encoder = new TextEncoder()
+    for (const line of hostile) bad.link.receive(codec.decode(dialect.text ? line : encoder.encode(line)))
     writer.say(content('note', 'a:0-1'))
     await settled()
     expect(reader.heard.at(-1)).toMatchObject({ action: 'content', id: 'note' })

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { DEFAULT_LIMITS, type Dialect, tidemarkJson } from '@tidemark/protocol'
+import { DEFAULT_LIMITS, type Dialect, tidemarkBinary } from '@tidemark/protocol'
 import { type Clock, systemClock } from '@tidemark/storage'
 import type { Channel, Connect } from '@tidemark/sync/run'
 import { WebSocket } from 'ws'
@@ -15,7 +15,7 @@ import { CLOSE_GRACE_MS, HIGH_WATER_BYTES, OPEN_TIMEOUT_MS, PING_EVERY_MS } from
 import { createSocketChannel } from './socket-channel.ts'
 
 export interface NodeWebSocketOptions {
-  /** Default: `tidemark.1.json`. */
+  /** Default: `tidemark.1`. */
   readonly dialect?: Dialect
   /** Sub-protocols offered besides the dialect's own; the server has to choose the dialect's. */
   readonly protocols?: readonly string[]
@@ -54,7 +54,7 @@ export function nodeWebSocket(address: Address, options: NodeWebSocketOptions = 
 type Start = (done: (channel: Channel) => void, failed: (cause: unknown) => void) => () => void
 
 function openSocket(url: string, options: NodeWebSocketOptions, liveness: Liveness): Start {
-  const { dialect = tidemarkJson, protocols = [], headers = {}, highWaterBytes = HIGH_WATER_BYTES } = options
+  const { dialect = tidemarkBinary, protocols = [], headers = {}, highWaterBytes = HIGH_WATER_BYTES } = options
   return (done, failed) => {
     const offered = [...(dialect.subprotocol === undefined ? [] : [dialect.subprotocol]), ...protocols]
     // `closeTimeout` is an option of ws that its types do not know yet.

@@ -4,7 +4,7 @@
  * Such a socket cannot be told to stop reading, says nothing when its buffer empties (it is looked at while somebody waits for
  * room), and does not show pings. Not here: sockets of Node with headers and pings (`node-web-socket.ts`), trying again.
  */
-import { type Dialect, type Frame, tidemarkJson } from '@tidemark/protocol'
+import { type Dialect, type Frame, tidemarkBinary } from '@tidemark/protocol'
 import { type Clock, systemClock } from '@tidemark/storage'
 import type { Channel, Connect } from '@tidemark/sync/run'
 import { createDelivery } from './delivery.ts'
@@ -29,7 +29,7 @@ export interface WebSocketLike {
 export type WebSocketConstructor = new (url: string, protocols?: string[]) => WebSocketLike
 
 export interface WebSocketOptions {
-  /** Default: `tidemark.1.json`. */
+  /** Default: `tidemark.1`. */
   readonly dialect?: Dialect
   /** Sub-protocols offered besides the dialect's own; the server has to choose the dialect's. */
   readonly protocols?: readonly string[]
@@ -59,7 +59,7 @@ export function webSocket(address: Address, options: WebSocketOptions = {}): Con
 type Start = (done: (channel: Channel) => void, failed: (cause: unknown) => void) => () => void
 
 function openSocket(url: string, options: WebSocketOptions, clock: Clock): Start {
-  const { dialect = tidemarkJson, protocols = [], highWaterBytes = HIGH_WATER_BYTES } = options
+  const { dialect = tidemarkBinary, protocols = [], highWaterBytes = HIGH_WATER_BYTES } = options
   const Socket = options.WebSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined)
   if (Socket === undefined) throw new TypeError('webSocket: there is no global WebSocket; hand one in as `WebSocket`')
   return (done, failed) => {

@@ -2,7 +2,7 @@
  * Connecting: from Node over `ws`, and over whatever WebSocket the platform has.
  */
 import { createServer } from 'node:net'
-import { tidemarkJson } from '@tidemark/protocol'
+import { tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
 import type { Channel } from '@tidemark/sync/run'
 import { describe, expect, test, vi } from 'vitest'
 import { WebSocketServer, WebSocket as Ws } from 'ws'
@@ -72,7 +72,7 @@ describe('the platform’s WebSocket', () => {
   for (const [name, options] of Object.entries(constructors)) {
     test(`${name}: frames travel both ways as text, in order, and closing is told`, () =>
       withServer({}, async (world) => {
-        const channel = await webSocket(world.url, options)(anyTime)
+        const channel = await webSocket(world.url, { ...options, dialect: tidemarkJson })(anyTime)
         expect(channel.dialect).toBe(tidemarkJson)
         const client = listenTo(channel)
         const server = listenTo(world.accepted[0]?.channel as never)
@@ -84,6 +84,24 @@ describe('the platform’s WebSocket', () => {
         server.channel.close(1001, 'going')
         await until('the end', () => client.ends.length === 1)
         expect(client.ends).toEqual([{ code: 1001, reason: 'going' }])
+      }))
+
+    test(`${name}: the binary dialect is spoken unless another is asked for, and its frames are binary messages`, () =>
+      withServer({}, async (world) => {
+        const channel = await webSocket(world.url, options)(anyTime)
+        expect(channel.dialect).toBe(tidemarkBinary)
+        const server = world.accepted[0]?.channel
+        expect(server?.dialect).toBe(tidemarkBinary)
+        const heard: unknown[] = []
+        server?.open({ frame: (frame) => heard.push(frame), drained() {}, closed() {} })
+        channel.open({ frame: (frame) => heard.push(frame), drained() {}, closed() {} })
+        const frame = Uint8Array.of(0, 255, 10, 200)
+        channel.send(frame)
+        await until('there', () => heard.length === 1)
+        server?.send(frame)
+        await until('back', () => heard.length === 2)
+        expect(heard).toEqual([frame, frame])
+        channel.close(1000, '')
       }))
 
     test(`${name}: room ends at the high-water mark and comes back`, () =>

@@ -1,7 +1,7 @@
 /**
  * Upgrades: who is let in, in which dialect, and what the others are told.
  */
-import { dialects, jazz, tidemarkJson } from '@tidemark/protocol'
+import { dialects, jazz, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
 import { describe, expect, test, vi } from 'vitest'
 import { listenTo, pause, until, upgradeText, withServer } from './help.ts'
 
@@ -107,6 +107,18 @@ describe('sub-protocols', () => {
       expect(world.accepted[0]?.channel.dialect).toBe(tidemarkJson)
       const answer = await world.raw(upgradeText('Sec-WebSocket-Protocol: other.2, tidemark.1.json'))
       expect(answer).toContain('Sec-WebSocket-Protocol: tidemark.1.json\r\n')
+    }))
+
+  test('of several known ones the first that the client names is chosen', () =>
+    withServer({}, async (world) => {
+      for (const [offered, dialect] of [
+        ['tidemark.1, tidemark.1.json', tidemarkBinary],
+        ['tidemark.1.json, tidemark.1', tidemarkJson],
+      ] as const) {
+        const answer = await world.raw(upgradeText(`Sec-WebSocket-Protocol: ${offered}`))
+        expect(answer).toContain(`Sec-WebSocket-Protocol: ${dialect.name}\r\n`)
+        expect(world.accepted.at(-1)?.channel.dialect).toBe(dialect)
+      }
     }))
 
   test('only unknown ones are 400, naming those that are spoken', () =>

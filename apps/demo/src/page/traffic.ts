@@ -4,7 +4,7 @@
  * Bytes are those of the frames; what WebSocket and TCP add is not seen by a page.
  */
 import type { ClientOptions } from '@tidemark/client'
-import type { Frame } from '@tidemark/protocol'
+import { type Codec, type Frame, ProtocolError } from '@tidemark/protocol'
 
 type Connect = NonNullable<ClientOptions['connect']>
 
@@ -32,14 +32,15 @@ export function counted(
   const bytes = { up: 0, down: 0 }
   const latest: Sent[] = []
 
-  function count(way: 'up' | 'down', frame: Frame): void {
-    const text = typeof frame === 'string' ? frame : new TextDecoder().decode(frame)
-    // One message per line; a frame may carry several.
-    for (const line of text.split('\n').filter((line) => line !== '')) {
-      const size = new TextEncoder().encode(line).length
+  function count(way: 'up' | 'down', frame: Frame, codec: Codec): void {
+    bytes[way] += bytesOf(frame)
+    for (const decoded of codec.decode(frame)) {
       messages[way] += 1
-      bytes[way] += size
-      latest.unshift({ way, type: typeOf(line), bytes: size })
+      latest.unshift(
+        decoded instanceof ProtocolError
+          ? { way, type: 'unreadable', bytes: 0 }
+          : { way, type: decoded.message.action, bytes: decoded.bytes },
+      )
     }
     latest.length = Math.min(latest.length, LATEST_MAX)
     changed()
@@ -49,16 +50,18 @@ export function counted(
     traffic: { messages, bytes, latest },
     async connect(signal) {
       const channel = await connect(signal)
+      // Each listens to one direction, so that it hears what is announced there.
+      const codecs = { up: channel.dialect.createCodec(), down: channel.dialect.createCodec() }
       return {
         dialect: channel.dialect,
         send(frame) {
-          count('up', frame)
+          count('up', frame, codecs.up)
           channel.send(frame)
         },
         open(receiver) {
           channel.open({
             frame(frame) {
-              count('down', frame)
+              count('down', frame, codecs.down)
               receiver.frame(frame)
             },
             drained: () => receiver.drained(),
@@ -75,10 +78,6 @@ export function counted(
   }
 }
 
-function typeOf(line: string): string {
-  try {
-    return String((JSON.parse(line) as { type?: unknown }).type)
-  } catch {
-    return 'unreadable'
-  }
+function bytesOf(frame: Frame): number {
+  return typeof frame === 'string' ? new TextEncoder().encode(frame).length : frame.length
 }

@@ -1,0 +1,218 @@
+/**
+ * Conversations that nobody should have: frames of a dialect made by its rules and then damaged, always the same for a seed.
+ *
+ * Structure first: messages that make sense, with ids, counts and sizes at their edges, encoded by a codec of the dialect, so that
+ * what is damaged afterwards reaches the deeper checks. For tests of codecs and of whoever reads from sockets.
+ * Not here: what has to hold for the answer (the tests).
+ */
+import type { Dialect, Frame, Message, Run } from '@tidemark/protocol'
+
+export interface FrameFuzzer {
+  /** The frames of one connection, in order: one to four. Some are as they should be. */
+  conversation(): readonly Frame[]
+}
+
+export function createFrameFuzzer(dialect: Dialect, seed: number): FrameFuzzer {
+  const random = randomFrom(seed)
+  return {
+    conversation() {
+      const codec = dialect.createCodec()
+      return Array.from({ length: 1 + random(4) }, () => {
+        const messages = Array.from({ length: 1 + random(4) }, () => anyMessage(dialect, random))
+        const frames = codec.encode(messages, 1 << 20)
+        const frame = frames[random(frames.length)] ?? ''
+        return random(8) === 0 ? frame : dialect.text ? damagedText(frame, random) : damagedBytes(frame, random)
+      })
+    },
+  }
+}
+
+/** An integer from 0 up to below a bound. */
+export type Random = (below: number) => number
+
+/** Small and repeatable (mulberry32). */
+export function randomFrom(seed: number): Random {
+  let state = seed
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below)
+  }
+}
+
+// ── messages ──
+
+const IDS = [
+  'a',
+  'note',
+  '__proto__',
+  'constructor',
+  '🙂',
+  '\u0000',
+  'x'.repeat(256),
+  'é'.repeat(128),
+  'co_z1_session_z2$',
+]
+const COUNTS = [0, 1, 2, 127, 128, 16_383, 16_384, 2 ** 31, 2 ** 32, 2 ** 49, 2 ** 53 - 1]
+const JSON_TEXTS = ['{"a":[1,2]}', 'null', '"é\\u0000"', '-1e5', '[[[[]]]]', '{"__proto__":{}}', ' 0 ']
+const utf8 = new TextEncoder()
+
+function anyMessage(dialect: Dialect, random: Random): Message {
+  const id = oneOf(IDS, random)
+  switch (random(9)) {
+    case 0:
+      return { action: 'done', id }
+    case 1:
+      return { action: 'known', id, known: anyState(random), correction: random(2) === 0 }
+    case 2:
+      return { action: 'reconcile', batch: id, values: some(random, 4, () => [oneOf(IDS, random), 'shortHash_z1']) }
+    case 3:
+      return { action: 'reconcile-ack', batch: id }
+    case 4:
+      return { action: 'ping', time: oneOf(COUNTS, random), from: id }
+    case 5:
+      return { action: 'error', id, code: 'busy', message: 'later', retryAfterMs: oneOf(COUNTS, random) }
+    case 6:
+      return anyHello(random)
+    case 7:
+      return anyLoad(id, random)
+    default:
+      return anyContent(dialect, id, random)
+  }
+}
+
+function anyState(random: Random) {
+  return {
+    header: random(2) === 0,
+    sessions: new Map(some(random, 6, () => [oneOf(IDS, random), oneOf(COUNTS, random)])),
+  }
+}
+
+function anyLoad(id: string, random: Random): Message {
+  const known = anyState(random)
+  const digests = new Map([...known.sessions.keys()].map((session) => [session, '0011223344556677']))
+  return { action: 'load', id, known, ...(random(2) === 0 && { digests }), ...(random(3) === 0 && { probe: true }) }
+}
+
+function anyHello(random: Random): Message {
+  return {
+    action: 'hello',
+    version: 1 + random(2),
+    features: some(random, 3, () => oneOf(IDS, random)),
+    generation: { id: 'g', sequence: oneOf(COUNTS, random) },
+    level: 'stored',
+    limits: { messageBytesMax: oneOf(COUNTS, random), frameBytesMax: oneOf(COUNTS, random) },
+    peer: oneOf(IDS, random),
+  }
+}
+
+function anyContent({ traits }: Dialect, id: string, random: Random): Message {
+  const kind = traits.kinds.includes('bytes') && random(2) === 0 ? 'bytes' : 'json'
+  const payload = () => utf8.encode(oneOf(JSON_TEXTS, random))
+  const runs = new Map(
+    some(random, 4, (): [string, Run] => {
+      const session = oneOf(IDS, random)
+      const after = Math.min(oneOf(COUNTS, random), 2 ** 52)
+      return [session, { session, after, transactions: some(random, 5, payload), seal: utf8.encode('seal') }]
+    }),
+  )
+  return {
+    action: 'content',
+    id,
+    kind,
+    priority: oneOf([0, 3, 6] as const, random),
+    ...(random(2) === 0 && { header: utf8.encode('{"type":"comap"}') }),
+    runs: [...runs.values()],
+    ...(random(3) === 0 && { expectUntil: anyState(random) }),
+  }
+}
+
+export function oneOf<T>(list: readonly T[], random: Random): T {
+  return list[random(list.length)] as T
+}
+
+function some<T>(random: Random, most: number, make: () => T): T[] {
+  return Array.from({ length: random(most + 1) }, make)
+}
+
+// ── damage ──
+
+/** Bytes that mean much somewhere: flags, types, ends of varints, huge varints, halves of UTF-8. */
+const BYTES = [
+  [0],
+  [1],
+  [2],
+  [5],
+  [0x7f],
+  [0x80],
+  [0xff],
+  [0x80, 0],
+  [0xff, 0xff, 0xff, 0xff, 0x0f],
+  Array(8).fill(0xff),
+]
+const TEXTS = [
+  '"',
+  '\\',
+  '{',
+  '}',
+  '[',
+  ']',
+  ',',
+  ':',
+  '\n',
+  '0',
+  '-',
+  'e9',
+  '"__proto__":',
+  '\\ud800',
+  '\u0000',
+  '€',
+  'null',
+  '1e400',
+]
+
+function damagedBytes(frame: Frame, random: Random): Uint8Array {
+  let bytes = typeof frame === 'string' ? utf8.encode(frame) : frame
+  for (let times = 1 + random(3); times > 0; times--) {
+    const at = random(bytes.length + 1)
+    switch (random(5)) {
+      case 0:
+        bytes = spliced(bytes, at, 1, [random(256)])
+        break
+      case 1:
+        bytes = spliced(bytes, at, random(3), oneOf(BYTES, random))
+        break
+      case 2:
+        bytes = spliced(bytes, at, random(20), [])
+        break
+      case 3:
+        bytes = spliced(bytes, at, 0, bytes.subarray(random(bytes.length + 1)).subarray(0, random(40)))
+        break
+      default:
+        bytes = bytes.slice(0, at)
+    }
+  }
+  return bytes
+}
+
+function damagedText(frame: Frame, random: Random): Frame {
+  let text = typeof frame === 'string' ? frame : new TextDecoder('utf-8', { ignoreBOM: true }).decode(frame)
+  if (random(4) === 0) return damagedBytes(text, random)
+  for (let times = 1 + random(3); times > 0; times--) {
+    const at = random(text.length + 1)
+    const cut = random(3) === 0 ? random(10) : random(2)
+    const piece = random(3) === 0 ? text.slice(at, at + random(40)) : oneOf(TEXTS, random)
+    text = text.slice(0, at) + piece + text.slice(at + cut)
+  }
+  return text
+}
+
+function spliced(bytes: Uint8Array, at: number, cut: number, piece: ArrayLike<number>): Uint8Array {
+  const end = Math.min(bytes.length, at + cut)
+  const made = new Uint8Array(at + piece.length + bytes.length - end)
+  made.set(bytes.subarray(0, at))
+  made.set(piece, at)
+  made.set(bytes.subarray(end), at + piece.length)
+  return made
+}
