@@ -30,7 +30,7 @@ export function createSyncView(toggle: () => void): SyncView {
     show(client, isOffline, list, traffic) {
       setText(button, isOffline ? 'Go online' : 'Go offline')
       setLight(connection, ...(isOffline ? OFFLINE : connectionText(client)))
-      setLight(saved, ...savedText(list))
+      setLight(saved, ...savedText(list, !isOffline && client.connection === 'online'))
       for (const { what, way, cell } of counts) setText(cell, traffic[what][way].toLocaleString('en'))
       const rows = traffic.latest.map(({ way, type, bytes }) =>
         make(
@@ -58,12 +58,14 @@ function connectionText({ connection, disconnected }: Client): [Light, string] {
   return ['bad', 'The server cannot be reached; trying again']
 }
 
-function savedText({ state, saved, unsaved }: SharedList): [Light, string] {
+function savedText({ state, saved, unsaved }: SharedList, isOnline: boolean): [Light, string] {
   if (state.kind !== 'ready') return ['', 'Nothing to save yet']
   if (saved === true) return ['good', 'Everything is saved on the server']
-  if (saved === false) return ['waiting', 'Saving…']
-  if (unsaved === 0) return ['', 'No changes since the connection was lost']
-  return ['waiting', `${plural(unsaved, 'change waits', 'changes wait')} for the connection`]
+  if (saved === false && isOnline) return ['waiting', 'Saving…']
+  if (unsaved > 0) return ['waiting', `${plural(unsaved, 'change waits', 'changes wait')} for the connection`]
+  return saved === false
+    ? ['waiting', 'Changes wait for the connection']
+    : ['', 'No changes since the connection was lost']
 }
 
 function setLight(element: HTMLElement, light: Light, text: string): void {
