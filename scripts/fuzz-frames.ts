@@ -21,7 +21,9 @@ export function createFrameFuzzer(dialect: Dialect, seed: number): FrameFuzzer {
         const messages = Array.from({ length: 1 + random(4) }, () => anyMessage(dialect, random))
         const frames = codec.encode(messages, 1 << 20)
         const frame = frames[random(frames.length)] ?? ''
-        return random(8) === 0 ? frame : dialect.text ? damagedText(frame, random) : damagedBytes(frame, random)
+        if (random(8) === 0) return frame
+        if (dialect.text) return damagedText(frame, random)
+        return random(4) === 0 ? damagedBytes(frame, random) : damagedBodies(frame as Uint8Array, random)
       })
     },
   }
@@ -194,6 +196,32 @@ function damagedBytes(frame: Frame, random: Random): Uint8Array {
     }
   }
   return bytes
+}
+
+/** Types and lengths stay as they should be (a type, a varint of seven bits a byte), so that what is damaged is looked into. */
+function damagedBodies(frame: Uint8Array, random: Random): Uint8Array {
+  const damaged: number[] = []
+  for (let at = 0; at < frame.length; ) {
+    const type = frame[at++] as number
+    let length = 0
+    for (let scale = 1; ; scale *= 128) {
+      const next = frame[at++] as number
+      length += (next & 127) * scale
+      if (next < 128) break
+    }
+    const body = frame.subarray(at, at + length)
+    at += length
+    const told = random(2) === 0 || type === ANNOUNCEMENTS ? body : damagedBytes(body, random)
+    damaged.push(type, ...varint(told.length), ...told)
+  }
+  return Uint8Array.from(damaged)
+}
+
+/** What everything else refers to is damaged with the others only (see docs/protocol.md). */
+const ANNOUNCEMENTS = 2
+
+function varint(value: number): number[] {
+  return value < 128 ? [value] : [(value & 127) | 128, ...varint(Math.floor(value / 128))]
 }
 
 function damagedText(frame: Frame, random: Random): Frame {

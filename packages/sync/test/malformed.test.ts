@@ -76,6 +76,28 @@ test('33: where bytes lost their meaning the connection is closed at once, with 
   expect(bad.closed).toMatchObject({ code: 1002, reason: expect.stringContaining('names.id') })
 })
 
+test('a hello of a version that is not spoken is answered with an error and a close with a reason', async () => {
+  for (const dialect of [tidemarkBinary, tidemarkJson]) {
+    const world = createWorld()
+    const server = await world.node('server')
+    const bad = world.peer('bad', server, dialect.traits)
+    const later = {
+      action: 'hello',
+      version: 2,
+      features: [],
+      generation: { id: 'g', sequence: 0 },
+      level: 'durable',
+      limits: { messageBytesMax: 1, frameBytesMax: 1 },
+      peer: 'p',
+    } as const
+    for (const frame of dialect.createCodec().encode([later], 1_000))
+      bad.link.receive(dialect.createCodec().decode(frame))
+    await settled()
+    expect(bad.heard.at(-1)).toMatchObject({ action: 'error', code: 'unsupported' })
+    expect(bad.closed).toEqual({ code: 1002, reason: 'protocol version 1 is spoken here, not 2' })
+  }
+})
+
 test('33: hostile bytes reach the engine only as errors, in all dialects', async () => {
   const hostile = [
     '',
