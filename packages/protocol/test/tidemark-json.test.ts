@@ -167,3 +167,20 @@ test('every message survives the round trip, whatever its ids and bytes', () => 
     }),
   )
 })
+
+test('a state with more sessions than a message may name spans several lines, and is one message again', () => {
+  const sessions = new Map(Array.from({ length: 25_000 }, (_, index) => [`session ${index}`, index + 1]))
+  const message: Message = { action: 'known', id: 'note', known: { header: true, sessions }, correction: true }
+  const encoder = tidemarkJson.createCodec()
+  const decoder = tidemarkJson.createCodec()
+  const frames = encoder.encode([message, { action: 'done', id: 'note' }], 128 * 1024)
+  const lines = frames.flatMap((frame) => (textOf(frame) ?? '').split('\n'))
+  expect(lines.map((line) => [...line.matchAll(/"(type|more)":("[a-z]+"|true)/g)].map(([, , said]) => said))).toEqual([
+    ['"known"', 'true'],
+    ['"more"', 'true'],
+    ['"more"'],
+    ['"done"'],
+  ])
+  const heard = frames.flatMap((frame) => [...decoder.decode(frame)])
+  expect(heard).toMatchObject([{ message }, { message: { action: 'done' } }])
+})
