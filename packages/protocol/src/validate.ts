@@ -121,7 +121,9 @@ export function textOf(place: Place, value: unknown, field: string): string {
 
 /** A missing or unknown priority is the normal one. */
 export function priorityOf(value: unknown): Priority {
-  return value === 0 || value === 6 ? value : 3
+  // -0 becomes 0.
+  if (value === 0) return 0
+  return value === 6 ? 6 : 3
 }
 
 /** Entries of a `reconcile` batch: pairs of a document id and a hash. */

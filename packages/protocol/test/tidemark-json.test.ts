@@ -97,6 +97,11 @@ test('unknown types and unknown fields are ignored', () => {
   expect(messagesOf(tidemarkJson, frame)).toEqual([{ action: 'done', id: 'a' }])
 })
 
+test('a priority of -0 is 0', () => {
+  const line = '{"type":"content","id":"a","kind":"bytes","priority":-0,"runs":[]}'
+  expect(contentOf(tidemarkJson, line).priority).toBe(0)
+})
+
 test('an error code of a later version reads as `failed`', () => {
   const [error] = messagesOf(tidemarkJson, '{"type":"error","code":"eclipse","message":"dark"}')
   expect(error).toEqual({ action: 'error', code: 'failed', message: 'dark' })
