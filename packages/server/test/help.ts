@@ -15,6 +15,14 @@ export async function until(what: string, isSo: () => boolean, ms = 20_000): Pro
     if (Date.now() - start > ms) throw new Error(`waited in vain: ${what}`)
 }
 
+/** As `until`, looked at in every turn of the event loop: for what a thousand steps in a row wait for. */
+export async function untilAtOnce(what: string, isSo: () => boolean, ms = 20_000): Promise<void> {
+  for (let turns = 0, start = Date.now(); !isSo(); turns++) {
+    await (turns < 1_000 ? new Promise((resolve) => setImmediate(resolve)) : pause(5))
+    if (Date.now() - start > ms) throw new Error(`waited in vain: ${what}`)
+  }
+}
+
 export async function untilAsync(what: string, isSo: () => Promise<boolean>, ms = 20_000): Promise<void> {
   for (const start = Date.now(); !(await isSo()); await pause(50))
     if (Date.now() - start > ms) throw new Error(`waited in vain: ${what}`)

@@ -59,7 +59,7 @@ export function createInflow(options: InflowOptions): Inflow {
     if (over) return
     if (room || (frames.length > 0 && !held)) turn.ask()
     setPaused(frames.length > 0)
-    if (ending && frames.length === 0) finish()
+    if (ending && frames.length === 0) options.ended()
   }
 
   function handleFrames(): void {
@@ -92,12 +92,6 @@ export function createInflow(options: InflowOptions): Inflow {
     turn.leave()
   }
 
-  function finish(): void {
-    if (over) return
-    drop()
-    options.ended()
-  }
-
   return {
     receive(decoded) {
       if (over) return
@@ -111,7 +105,7 @@ export function createInflow(options: InflowOptions): Inflow {
     },
     end() {
       ending = true
-      if (frames.length === 0) finish()
+      if (frames.length === 0) options.ended()
     },
     hold(to) {
       held = to

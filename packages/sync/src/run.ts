@@ -310,6 +310,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
       const id = ++connections
       ports.set(id, port)
       const ended = () => {
+        inflow.drop()
         inflows.delete(id)
         leaving.delete(id)
         if (!ports.delete(id)) return
@@ -346,7 +347,6 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
           inflow.end()
           const [oldest] = leaving
           if (leaving.size <= LEAVING_MAX || oldest === undefined) return
-          inflows.get(oldest[0])?.drop()
           oldest[1]()
         },
         sizes() {

@@ -114,9 +114,10 @@ describe('turns', () => {
     for (let turn = 0; turn < 500 && !hand.idle; turn++) hand.turn()
     expect(taken.messages).toBe(2_000)
     expect(liar.closed?.code).toBe(1002)
+    liar.link.closed()
     const stored = server.spy.real.knownStates(contents.map(({ id }) => id)) as readonly unknown[]
     expect(stored.filter((state) => state !== undefined)).toHaveLength(2_000)
-    expect(server.runner.sizes()).toMatchObject({ connections: 1, queued: 0, pendingBytes: 0 })
+    expect(server.runner.sizes()).toMatchObject({ connections: 0, subscriptions: 0, queued: 0, pendingBytes: 0 })
   })
 })
 

@@ -1,0 +1,234 @@
+/**
+ * A soak: for half an hour good and bad clients together at one server, whose memory has to be flat in the end.
+ *
+ *     node --import ./packages/server/test/run-sources.mjs packages/server/test/hostile/soak.ts --minutes 30 --seed 1
+ *
+ * It prints a line a minute and a summary, and exits with 1 if a good client was not acknowledged all it wrote, was closed, missed
+ * what others wrote, or if memory grew. What such runs printed is recorded in README.md beside this file.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Dialect, dialects } from '@tidemark/protocol'
+import { type Command, startCommand } from '../command-process.ts'
+import { metric, pause, until } from '../help.ts'
+import { anyClient, type Bystander, bystander } from './clients.ts'
+import { createInputs, seeded } from './inputs.ts'
+
+const { values } = parseArgs({
+  options: { minutes: { type: 'string', default: '30' }, seed: { type: 'string', default: '1' } },
+})
+const minutes = Number(values.minutes)
+const seed = Number(values.seed)
+const endMs = Date.now() + minutes * 60_000
+const isOver = () => Date.now() >= endMs
+
+const GOOD_PER_DIALECT = 8
+const DOCUMENTS_PER_DIALECT = 4
+const WRITE_EVERY_MS = 500
+/** A good client comes back this often, as people do. */
+const VISIT_MS = 60_000
+const SAMPLE_EVERY_MS = 5_000
+/** Memory may be larger at the end than after the warm-up by this part and this much; collectors are not exact. */
+const GROWTH_MAX = 0.15
+const GROWTH_BYTES_MAX = 8 * 1024 * 1024
+
+interface Totals {
+  written: number
+  visits: number
+  badConnections: number
+  badInputs: number
+  failures: string[]
+}
+
+const totals: Totals = { written: 0, visits: 0, badConnections: 0, badInputs: 0, failures: [] }
+
+/** Writes for the whole time, leaves and comes back; owed: every acknowledgement, and what the others wrote. */
+async function goodClient(url: string, dialect: Dialect, index: number): Promise<void> {
+  const id = `co_zSoak${dialect.name.replaceAll('.', '')}${index % DOCUMENTS_PER_DIALECT}`
+  const session = `sealer_zKey/signer_zKey_session_zGood${index}`
+  for (let written = 0; !isOver(); totals.visits += 1) {
+    const client: Bystander = await bystander(url, dialect, id, session, written)
+    const leaveMs = Math.min(endMs, Date.now() + VISIT_MS)
+    while (Date.now() < leaveMs) {
+      await client.writeOne()
+      totals.written += 1
+      if (client.ended !== undefined) throw new Error(`${session} was closed: ${JSON.stringify(client.ended)}`)
+      await pause(WRITE_EVERY_MS)
+    }
+    written = client.written
+    // Each other writer of the document wrote about as often.
+    const others = GOOD_PER_DIALECT / DOCUMENTS_PER_DIALECT - 1
+    if (others > 0 && client.received === 0) throw new Error(`${session} heard nothing of the others`)
+    client.close()
+    await pause(100)
+  }
+}
+
+type Mischief = (url: string, dialect: Dialect, random: () => number) => Promise<void>
+
+/** Says anything, until it is closed. */
+const babbles: Mischief = async (url, dialect, random) => {
+  const client = await anyClient(url, dialect, `babbler ${random()}`)
+  const next = createInputs(dialect, client.codec, random)
+  for (let count = 0; count < 2_000 && client.ended === undefined && !isOver(); count++) {
+    client.send(next())
+    totals.badInputs += 1
+    if (count % 20 === 19) await pause(10)
+  }
+  client.close()
+}
+
+/** Asks for what does not exist, a hundred thousand times. */
+const floods: Mischief = async (url, dialect, random) => {
+  const client = await anyClient(url, dialect, `flooder ${random()}`)
+  for (let count = 0; count < 100 && client.ended === undefined && !isOver(); count++) {
+    const asked = Array.from({ length: 1_000 }, (_, index) => `co_zNobody${count * 1_000 + index}`)
+    client.say(...asked.map((id) => ({ action: 'load', id, known: { header: false, sessions: new Map() } }) as const))
+    totals.badInputs += asked.length
+    await until('some answers', () => client.heard.length > 0 || client.ended !== undefined)
+    client.heard.length = 0
+    await pause(50)
+  }
+  client.close()
+}
+
+/** Asks for everything again and again, and reads nothing. */
+const staysSilent: Mischief = async (url, dialect, random) => {
+  const client = await anyClient(url, dialect, `sleeper ${random()}`)
+  client.channel.pause()
+  for (let count = 0; count < 200 && client.ended === undefined && !isOver(); count++) {
+    const ids = Array.from({ length: DOCUMENTS_PER_DIALECT }, (_, index) => index)
+    const asked = ids.map((index) => `co_zSoak${dialect.name.replaceAll('.', '')}${index}`)
+    client.say(...asked.map((id) => ({ action: 'load', id, known: { header: false, sessions: new Map() } }) as const))
+    totals.badInputs += asked.length
+    await pause(50)
+  }
+  client.close()
+}
+
+/** Comes and goes. */
+const flutters: Mischief = async (url, dialect, random) => {
+  for (let count = 0; count < 50 && !isOver(); count++) {
+    const client = await anyClient(url, dialect, `moth ${random()}`)
+    client.say({ action: 'load', id: 'co_zNobody', known: { header: false, sessions: new Map() } })
+    client.close()
+    totals.badConnections += 1
+    await pause(20)
+  }
+}
+
+/** Large frames: of one huge line, and of nothing but bad ones. */
+const bloats: Mischief = async (url, dialect, random) => {
+  const client = await anyClient(url, dialect, `bloater ${random()}`)
+  const size = 1024 * 1024 * (1 + Math.floor(random() * 16))
+  const text = random() < 0.5 ? `{"action":"load","id":"${'x'.repeat(size)}"}` : '[]\n'.repeat(size / 3)
+  client.send(dialect.text ? text : new Uint8Array(Buffer.from(text)))
+  totals.badInputs += 1
+  for (let waited = 0; waited < 50 && client.ended === undefined; waited++) await pause(100)
+  client.close()
+}
+
+async function badClient(url: string, dialect: Dialect, mischief: Mischief, random: () => number): Promise<void> {
+  while (!isOver()) {
+    totals.badConnections += 1
+    // To be refused, or closed, is what a bad client is due.
+    await mischief(url, dialect, random).catch(() => {})
+    await pause(500)
+  }
+}
+
+interface Sample {
+  readonly atMs: number
+  readonly heapBytes: number
+  readonly residentBytes: number
+}
+
+async function sample(command: Command): Promise<Sample> {
+  const text = await (await command.get('/metrics')).text()
+  return {
+    atMs: Date.now(),
+    heapBytes: metric(text, 'process_heap_used_bytes'),
+    residentBytes: metric(text, 'process_resident_memory_bytes'),
+  }
+}
+
+async function watch(command: Command, samples: Sample[]): Promise<void> {
+  for (let next = Date.now() + 60_000; !isOver(); await pause(SAMPLE_EVERY_MS)) {
+    samples.push(await sample(command))
+    if (Date.now() < next) continue
+    next += 60_000
+    const { heapBytes, residentBytes } = samples.at(-1) as Sample
+    const left = Math.round((endMs - Date.now()) / 60_000)
+    console.log(`${left} min left: heap ${mib(heapBytes)} MiB, resident ${mib(residentBytes)} MiB`, summary())
+  }
+}
+
+const mib = (bytes: number) => Math.round(bytes / 1024 / 1024)
+const summary = () => JSON.stringify({ ...totals, failures: totals.failures.length })
+
+/** The least that was seen in a part of the time: what is in use, without what only waits to be collected. */
+function least(samples: readonly Sample[], from: number, to: number, of: (sample: Sample) => number): number {
+  const [firstMs = 0, lastMs = 0] = [samples[0]?.atMs, samples.at(-1)?.atMs]
+  const within = samples.filter(({ atMs }) => {
+    const part = (atMs - firstMs) / (lastMs - firstMs)
+    return part >= from && part <= to
+  })
+  return Math.min(...within.map(of))
+}
+
+function judge(samples: readonly Sample[]): readonly string[] {
+  const measures = [
+    ['heap', (one: Sample) => one.heapBytes],
+    ['resident', (one: Sample) => one.residentBytes],
+  ] as const
+  return measures.flatMap(([name, of]) => {
+    const [early, late] = [least(samples, 0.15, 0.4, of), least(samples, 0.75, 1, of)]
+    console.log(`${name}: least ${mib(early)} MiB early on, ${mib(late)} MiB in the last quarter`)
+    return late <= early * (1 + GROWTH_MAX) + GROWTH_BYTES_MAX ? [] : [`${name} grew`]
+  })
+}
+
+async function main(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'tidemark-soak-'))
+  const command = await startCommand(
+    [
+      '--port',
+      '0',
+      '--storage',
+      `sqlite:${join(folder, 'store.db')}`,
+      '--memory-budget',
+      '128M',
+      '--log-level',
+      'error',
+    ],
+    // A bound of its own, so that memory that is not let go shows.
+    { node: ['--max-old-space-size=512'] },
+  )
+  const samples: Sample[] = []
+  try {
+    const { url } = command
+    const note = (cause: unknown) => void totals.failures.push(String(cause))
+    const good = dialects.flatMap((dialect) =>
+      Array.from({ length: GOOD_PER_DIALECT }, (_, index) => goodClient(url, dialect, index).catch(note)),
+    )
+    const mischiefs = [babbles, babbles, floods, staysSilent, flutters, bloats]
+    const bad = dialects.flatMap((dialect) =>
+      mischiefs.map((mischief, index) => badClient(url, dialect, mischief, seeded(seed * 100 + index))),
+    )
+    await Promise.all([...good, ...bad, watch(command, samples).catch(note)])
+    totals.failures.push(...judge(samples))
+    if (command.stderr() !== '') totals.failures.push(`the log of errors: ${command.stderr().slice(0, 2_000)}`)
+  } finally {
+    command.child.kill('SIGTERM')
+    const { code } = await command.ended
+    if (code !== 0) totals.failures.push(`the server ended with ${code}`)
+    rmSync(folder, { recursive: true, force: true })
+  }
+  console.log(`${minutes} minutes, seed ${seed}: ${summary()}`)
+  for (const failure of totals.failures) console.log(`FAILED: ${failure}`)
+  process.exitCode = totals.failures.length === 0 ? 0 : 1
+}
+
+await main()
