@@ -57,6 +57,7 @@ export async function listen(server: Server, options: ListenOptions = {}): Promi
   const acceptor = acceptWebSockets<Who>(http, {
     ...options,
     limits: server.limits,
+    unfinishedBytesMax: Math.min(UNFINISHED_BYTES_MAX, server.limits.memoryBytesMax / 4),
     admit: (request) => server.admit(request),
     onChannel: (channel, who) => server.accept(channel, who),
   })
@@ -83,6 +84,9 @@ export async function listen(server: Server, options: ListenOptions = {}): Promi
     },
   }
 }
+
+/** Frames that are not whole yet, beside what the memory budget counts. */
+const UNFINISHED_BYTES_MAX = 256 * 1024 * 1024
 
 /**
  * Other upgrades than to WebSocket (HTTP/2 in the clear) are not meant for us: they are plain requests. An option of newer Nodes that

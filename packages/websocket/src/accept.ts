@@ -52,6 +52,7 @@ export interface Acceptor {
 const UPGRADES_MAX = 1_000
 const UNFINISHED_BYTES_MAX = 256 * 1024 * 1024
 const ADMIT_TIMEOUT_MS = 10_000
+const TOO_MANY: Refusal = { status: 503, message: 'too many clients at one time', retryAfterMs: 5_000 }
 
 /** Takes over the upgrades of an HTTP server. The server stays the caller's: its plain requests, and closing it. */
 export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>): Acceptor {
@@ -80,7 +81,7 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
     const socket = stream as Socket
     // A client that goes away while it is decided about.
     socket.on('error', () => socket.destroy())
-    if (upgrades >= upgradesMax) return refuse(socket, { status: 503, message: 'too many clients at one time' })
+    if (upgrades >= upgradesMax) return refuse(socket, TOO_MANY)
     const dialect = dialectOf(request, dialects)
     if (dialect === undefined) return refuse(socket, { status: 400, message: unknownDialect(request, dialects) })
     chosen.set(request, dialect)
