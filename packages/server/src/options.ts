@@ -21,6 +21,11 @@ export interface ServerOptions {
    * Web sites whose pages may connect, like `https://example.org`; clients that are no browsers are not asked. Default: all.
    */
   readonly allowedOrigins?: readonly string[]
+  /**
+   * Jazz clients: the first continuation of each session on a connection has to overlap what is stored, so that a restored device
+   * shows as a fork instead of breaking the document for everybody. Costs one sealed run each. Default: off.
+   */
+  readonly proveContinuity?: boolean
   readonly log?: Log
   readonly clock?: Clock
   /** Who this server is to its peers. Default: made up anew. */

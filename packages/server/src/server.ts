@@ -66,13 +66,23 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const counters = createCounters(meter)
   const penalties = createPenalties(clock)
   const mayComeFrom = createOriginCheck(options.allowedOrigins)
-  const { soon } = options
+  const { soon, proveContinuity = false } = options
   const writes = createWriteWatch(clock)
   const observe = (step: Event | Effect) => {
     counters.observe(step)
     writes.observe(step)
   }
-  const runner = await run({ storage, peer, clock, hooks, reconcileHash, limits, observe, ...(soon && { soon }) })
+  const runner = await run({
+    storage,
+    peer,
+    clock,
+    hooks,
+    reconcileHash,
+    limits,
+    observe,
+    proveContinuity,
+    ...(soon && { soon }),
+  })
   const keepAlive = createKeepAlive(clock, createPing(peer))
   const rates = createRates(limits, clock)
   const connections = createConnections({ runner, counters, keepAlive, penalties, rates, limits, clock, log })

@@ -238,6 +238,8 @@ export interface View {
   probe: 'first' | 'doubted' | 'second' | undefined
   /** Sessions forked by this peer (L13). */
   frozen: Set<string> | undefined
+  /** Sessions whose continuity was proven here, or asked for. See `continuity.ts`. */
+  proven: Set<string> | undefined
   /** Dependencies to be sent first; `undefined` when they were not asked for yet. */
   dependencies: Set<string> | undefined
 }

@@ -11,6 +11,7 @@ import type { Append } from '@tidemark/storage'
 import { accept } from './appends.ts'
 import { allowed, asked, permitted } from './checks.ts'
 import { sendKnown } from './claims.ts'
+import { askForProof, noteProven, partByProof } from './continuity.ts'
 import { type Connection, type Core, type Holding, type Request, ticket, type View } from './core.ts'
 import { correctGaps } from './corrections.ts'
 import { needDependencies } from './dependencies.ts'
@@ -32,7 +33,8 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
     return refuseContent(core, connection, id, otherKind(holding.stored.kind))
   const counts = countsOf(core, holding, connection)
   const { continuing, gaps } = split(holding, counts, connection.views.get(id), message)
-  const judged = verified(core, request, holding, continuing)
+  const { proven, unproven } = partByProof(core, connection, holding, continuing)
+  const judged = verified(core, request, holding, proven)
   if (judged === undefined) return
   const { content, refusal } = judged
   const facts = learn(core, request, holding, content)
@@ -42,7 +44,9 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   view.readable = mayRead
   notePage(core, connection, id, union(view.confirmed, endOf(message)), message.expectUntil)
   if (refusal !== undefined) refuseContent(core, connection, id, refusal)
+  if (!connection.traits.digests) noteProven(core, view, content.runs)
   take(core, request, holding, view, content, facts, basisOf(core, counts, content))
+  askForProof(core, connection, holding, view, unproven)
   if (gaps.size > 0) correctGaps(core, connection, holding, view, gaps)
 }
 

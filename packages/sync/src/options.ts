@@ -16,6 +16,11 @@ export interface EngineOptions {
   }
   /** Absence is said only after an upstream answered, also while none is connected. */
   readonly upstreamExpected?: boolean
+  /**
+   * Where a dialect carries no digests, the first continuation of each session on a connection has to overlap what is held, so that a
+   * fork shows. Costs one sealed run each.
+   */
+  readonly proveContinuity?: boolean
   /** The bulk-comparison hash of the Jazz dialect; without it `reconcile` is answered by asking for every document. */
   readonly reconcileHash?: (sessions: ReadonlyMap<string, number>) => string
   /** In [0, 1), for the jitter of back-offs. */

@@ -46,6 +46,7 @@ export function createView(confirmed: KnownState, assumed: KnownState | undefine
     lost: undefined,
     probe: undefined,
     frozen: undefined,
+    proven: undefined,
     dependencies: undefined,
   }
 }
@@ -116,6 +117,7 @@ export function settleView(connection: Connection, id: string, view: View): void
     view.probe !== undefined ||
     view.claims !== undefined ||
     view.frozen !== undefined ||
+    view.proven !== undefined ||
     view.refused ||
     view.gaps !== undefined
   )

@@ -1,0 +1,89 @@
+/**
+ * Continuity proven by overlap, in a dialect that carries no digests: `proveContinuity`.
+ */
+import { expect, test } from 'vitest'
+import { append, bytes, content, createWorld, JAZZ, settled, state } from './world.ts'
+
+async function set(proveContinuity: boolean) {
+  const world = createWorld()
+  const holds = [append('note', 'a:0-2'), append('note', 'a:2-3', false), append('note', 'b:0-1', false)]
+  const server = await world.node('server', { holds, proveContinuity })
+  const stored = async () => (await server.spy.storage.knownStates(['note']))[0]?.known
+  return { world, server, stored, peer: world.peer('peer', server, JAZZ) }
+}
+
+test('the first continuation of a session is asked for one sealed run short, and what follows is taken as it comes', async () => {
+  const { world, peer, stored } = await set(true)
+  peer.load('note', state('a:3 b:1'))
+  await settled()
+  world.trace.length = 0
+  peer.say(content('note', 'a:3-4', false))
+  await settled()
+  expect(world.trace).toEqual([
+    'peer > server  CONTENT note a:3-4',
+    'server > peer  LOAD note header a:2 b:1',
+    'server > peer  KNOWN note header a:3 b:1',
+  ])
+  peer.say(content('note', 'a:2-4', false))
+  await settled()
+  expect(world.trace.at(-1)).toBe('server > peer  KNOWN note header a:4')
+  world.trace.length = 0
+  peer.say(content('note', 'a:4-5', false))
+  await settled()
+  expect(world.trace).toEqual(['peer > server  CONTENT note a:4-5', 'server > peer  KNOWN note header a:5'])
+  expect(await stored()).toEqual(state('a:5 b:1'))
+})
+
+test('a session that forked shows as one, is frozen, and the others go on', async () => {
+  const { world, server, peer, stored } = await set(true)
+  const reader = world.peer('reader', server, JAZZ)
+  reader.load('note', state('a:3 b:1'))
+  peer.load('note', state('a:3 b:1'))
+  await settled()
+  peer.say(content('note', 'a:3-4 b:1-2', false))
+  await settled()
+  world.trace.length = 0
+  const other = { session: 'a', after: 2, transactions: [bytes('{"x":3}'), bytes('{"x":4}')], seal: bytes('other') }
+  peer.say({ ...content('note', 'b:0-2', false), runs: [other, ...content('note', 'b:0-2', false).runs] })
+  await settled()
+  expect(server.reports).toContainEqual({ kind: 'fork', connection: peer.link.id, id: 'note', session: 'a' })
+  expect(await stored()).toEqual(state('a:3 b:2'))
+  expect(world.trace.filter((line) => line.startsWith('server > reader'))).toEqual([
+    'server > reader  CONTENT note b:1-2',
+  ])
+  expect(world.trace.filter((line) => line.includes('KNOWN!'))).toEqual([])
+})
+
+test('a session that begins here needs no proof, and neither does what the peer itself brought before', async () => {
+  const { world, peer, stored } = await set(true)
+  peer.say(content('new', 'c:0-1'), content('note', 'd:0-1', false))
+  await settled()
+  world.trace.length = 0
+  peer.say(content('new', 'c:1-2', false), content('note', 'd:1-2', false))
+  await settled()
+  expect(world.trace.filter((line) => line.includes('LOAD'))).toEqual([])
+  expect(await stored()).toEqual(state('a:3 b:1 d:2'))
+})
+
+test('who goes on where it was, although it was asked for the overlap, is not asked for ever', async () => {
+  const { world, peer, stored } = await set(true)
+  for (let round = 0; round < 3; round++) {
+    peer.say(content('note', 'a:3-4', false))
+    await settled()
+  }
+  expect(world.trace.filter((line) => line.includes('LOAD'))).toHaveLength(1)
+  expect(await stored()).toEqual(state('a:4 b:1'))
+})
+
+test('without the option, and in a dialect with digests, a continuation is taken as it comes', async () => {
+  const { world, server, peer, stored } = await set(false)
+  peer.say(content('note', 'a:3-4', false))
+  await settled()
+  expect(await stored()).toEqual(state('a:4 b:1'))
+  const proving = await set(true)
+  proving.world.peer('own', proving.server).say(content('note', 'a:3-4', false))
+  await settled()
+  expect(await proving.stored()).toEqual(state('a:4 b:1'))
+  expect([...world.trace, ...proving.world.trace].filter((line) => line.includes('LOAD'))).toEqual([])
+  await server.runner.close()
+})
