@@ -64,6 +64,26 @@ describe('plain requests', () => {
       expect(await world.get('/health')).toMatchObject({ status: 503 })
     }))
 
+  test('GET /health is 503 and names the reason while what clients write cannot be stored', () => {
+    const storage = wrapped(memoryStorage(), (method, call) => {
+      if (method === 'append') throw new StorageError('QUOTA', 'no space left on device')
+      return call()
+    })
+    return withServer({ storage }, async (world) => {
+      const client = await jazzClient(world.url)
+      client.say(content('note', 'a', 0, 1))
+      await until('it was tried', () => metric(world.server.metrics() ?? '', 'tidemark_storage_appends_total') > 0)
+      await until('it failed', () => world.server.health().status !== 'ok')
+      const { status, body } = await world.get('/health')
+      expect(status).toBe(503)
+      expect(JSON.parse(body)).toMatchObject({
+        status: 'degraded',
+        reason: 'what clients write cannot be stored: QUOTA',
+      })
+      await client.close()
+    })
+  })
+
   test('GET /metrics is Prometheus text, of the server and of the process', () =>
     withServer({}, async (world) => {
       const client = await jazzClient(world.url)
