@@ -93,6 +93,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     tables: () => runner.sizes(),
   })
   pressure.start()
+  const turnstile = createTurnstile(limits.reconcilingMax, clock)
   const startedMs = clock.now()
   const watch = createStoreWatch({
     storage,
@@ -132,6 +133,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     connections.closeAll(1001, 'the server is going away')
     watch.stop()
     pressure.stop()
+    turnstile.stop()
     forgetSizes()
     // Without settling the runner cannot close; the storage is closed nevertheless, and with it the lock of its file.
     if (settled) await runner.close()
@@ -150,7 +152,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       log,
       obstacle,
       mayComeFrom,
-      turnstile: createTurnstile(limits.reconcilingMax, clock),
+      turnstile,
       // At random, so that they do not all come again at one time.
       retryAfterMs: () => Math.round(limits.retryAfterMs * (1 + clock.random())),
     }),

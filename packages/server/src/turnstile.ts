@@ -11,6 +11,7 @@ import type { Clock } from '@tidemark/storage'
 export interface Turnstile {
   /** A pass, perhaps after waiting for it; `undefined` if there was none in time. */
   enter(): Promise<Pass | undefined>
+  stop(): void
 }
 
 export interface Pass {
@@ -33,12 +34,13 @@ interface Held {
 export function createTurnstile(passesMax: number, clock: Clock): Turnstile {
   const held = new Set<Held>()
   const waiting: ((pass: Pass) => void)[] = []
+  const stopping = new AbortController()
   let looking = false
 
   function give(): Pass {
     const one: Held = { sinceMs: clock.now(), isBusy: undefined }
     held.add(one)
-    // A wait of the clock that is not aborted does not fail.
+    // It fails only by being stopped.
     if (!looking) look().catch(() => {})
     return {
       use(isBusy) {
@@ -55,7 +57,7 @@ export function createTurnstile(passesMax: number, clock: Clock): Turnstile {
   async function look(): Promise<void> {
     looking = true
     while (held.size > 0) {
-      await clock.wait(LOOK_EVERY_MS)
+      await clock.wait(LOOK_EVERY_MS, stopping.signal)
       for (const one of held) if (isOver(one)) takeBack(one)
     }
     looking = false
@@ -89,5 +91,6 @@ export function createTurnstile(passesMax: number, clock: Clock): Turnstile {
     async enter() {
       return held.size < passesMax && waiting.length === 0 ? give() : wait()
     },
+    stop: () => stopping.abort(),
   }
 }

@@ -96,7 +96,8 @@ export function createInflow(options: InflowOptions): Inflow {
     receive(decoded) {
       if (over) return
       frames.push(decoded[Symbol.iterator]())
-      if (frames.length === 1 && !turn.waits) work()
+      if (turn.waits) setPaused(true)
+      else if (frames.length === 1) work()
     },
     paged: (bytes) => turn.spend(bytes),
     drained() {
