@@ -3,7 +3,7 @@
  *
  * Frames that arrive before there is a receiver, or while reading is paused, wait here. Nothing is told before `open`, nothing
  * after the end, and the end is told once.
- * Not here: telling the other side to stop sending (the channels do where their socket can).
+ * Not here: telling the other side to stop sending: the channels do where their socket can, and go on reading when nothing waits.
  */
 import type { Frame } from '@tidemark/protocol'
 import type { Receiver } from '@tidemark/sync/run'
@@ -21,14 +21,16 @@ export interface Delivery {
   abandon(code: number, reason: string): void
 }
 
-export function createDelivery(): Delivery {
+/** `emptied`: nothing waits any more, and what comes is told at once. */
+export function createDelivery(emptied: () => void = () => {}): Delivery {
   let receiver: Receiver | undefined
-  let waiting: Frame[] = []
+  const waiting = createQueue()
   let paused = false
   let end: { readonly code: number; readonly reason: string } | undefined
 
   function flush(): void {
-    while (receiver !== undefined && !paused && waiting.length > 0) receiver.frame(waiting.shift() as Frame)
+    while (receiver !== undefined && !paused && waiting.length > 0) receiver.frame(waiting.take())
+    if (receiver !== undefined && !paused && end === undefined) emptied()
   }
 
   function finish(code: number, reason: string): void {
@@ -48,7 +50,7 @@ export function createDelivery(): Delivery {
     frame(frame) {
       if (end !== undefined) return
       if (receiver !== undefined && !paused && waiting.length === 0) receiver.frame(frame)
-      else waiting.push(frame)
+      else waiting.add(frame)
     },
     drained() {
       if (end === undefined) receiver?.drained()
@@ -60,19 +62,52 @@ export function createDelivery(): Delivery {
       paused = false
       // Whoever resumes is in the middle of something; what waits is told when that is done.
       if (waiting.length > 0) queueMicrotask(flush)
+      else if (receiver !== undefined && end === undefined) emptied()
     },
     end(code, reason) {
       if (end !== undefined) return
       flush()
       // Telling a frame may have ended it.
       if (end !== undefined) return
-      if (receiver !== undefined) waiting = []
+      if (receiver !== undefined) waiting.clear()
       finish(code, reason)
     },
     abandon(code, reason) {
       if (end !== undefined) return
-      waiting = []
+      waiting.clear()
       finish(code, reason)
+    },
+  }
+}
+
+interface Queue {
+  readonly length: number
+  add(frame: Frame): void
+  take(): Frame
+  clear(): void
+}
+
+/** An array that is not moved with every frame that leaves it. */
+function createQueue(): Queue {
+  let frames: Frame[] = []
+  let taken = 0
+  return {
+    get length() {
+      return frames.length - taken
+    },
+    add: (frame) => void frames.push(frame),
+    take() {
+      const frame = frames[taken] as Frame
+      taken += 1
+      if (taken >= frames.length / 2 && taken > 100) {
+        frames = frames.slice(taken)
+        taken = 0
+      }
+      return frame
+    },
+    clear() {
+      frames = []
+      taken = 0
     },
   }
 }

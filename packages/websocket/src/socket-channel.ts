@@ -24,7 +24,8 @@ export function createSocketChannel(
   dialect: Dialect,
   highWaterBytes: number,
 ): SocketChannel {
-  const delivery = createDelivery()
+  // What already arrived is told before more is read: otherwise every pause would add a chunk to what waits.
+  const delivery = createDelivery(() => read(true))
   const kindOfMessage = { binary: !dialect.text }
   let paused = true
   let pauses = 0
@@ -59,19 +60,18 @@ export function createSocketChannel(
     delivery.drained()
   }
 
-  function setPaused(to: boolean): void {
-    paused = to
-    if (to) {
-      pauses += 1
-      ws.pause()
-    } else ws.resume()
+  function read(to: boolean): void {
+    if (paused !== to) return
+    paused = !to
+    if (to) return ws.resume()
+    pauses += 1
+    ws.pause()
   }
 
   const channel: Channel = {
     dialect,
     open(receiver) {
       delivery.open(receiver)
-      if (!delivery.ended) setPaused(false)
     },
     send(frame) {
       if (delivery.ended) return
@@ -93,12 +93,9 @@ export function createSocketChannel(
     },
     pause() {
       delivery.pause()
-      setPaused(true)
+      read(false)
     },
-    resume() {
-      delivery.resume()
-      setPaused(false)
-    },
+    resume: () => delivery.resume(),
   }
   const peer: LivePeer = {
     get paused() {

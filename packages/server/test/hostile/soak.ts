@@ -37,19 +37,22 @@ const GROWTH_BYTES_MAX = 8 * 1024 * 1024
 interface Totals {
   written: number
   visits: number
+  /** Good clients that were told to come again later. */
+  later: number
   badConnections: number
   badInputs: number
   failures: string[]
 }
 
-const totals: Totals = { written: 0, visits: 0, badConnections: 0, badInputs: 0, failures: [] }
+const totals: Totals = { written: 0, visits: 0, later: 0, badConnections: 0, badInputs: 0, failures: [] }
 
 /** Writes for the whole time, leaves and comes back; owed: every acknowledgement, and what the others wrote. */
 async function goodClient(url: string, dialect: Dialect, index: number): Promise<void> {
   const id = `co_zSoak${dialect.name.replaceAll('.', '')}${index % DOCUMENTS_PER_DIALECT}`
   const session = `sealer_zKey/signer_zKey_session_zGood${index}`
   for (let written = 0; !isOver(); totals.visits += 1) {
-    const client: Bystander = await bystander(url, dialect, id, session, written)
+    const client = await visit(() => bystander(url, dialect, id, session, written))
+    if (client === undefined) return
     const leaveMs = Math.min(endMs, Date.now() + VISIT_MS)
     while (Date.now() < leaveMs) {
       await client.writeOne()
@@ -64,6 +67,21 @@ async function goodClient(url: string, dialect: Dialect, index: number): Promise
     client.close()
     await pause(100)
   }
+}
+
+/** As every client does: when the server is full it is asked again, when it said. */
+async function visit(open: () => Promise<Bystander>): Promise<Bystander | undefined> {
+  while (!isOver()) {
+    try {
+      return await open()
+    } catch (cause) {
+      const { status, retryAfterMs = 1_000 } = cause as { status?: number; retryAfterMs?: number }
+      if (status !== 503) throw cause
+      totals.later += 1
+      await pause(Math.min(retryAfterMs, endMs - Date.now()))
+    }
+  }
+  return undefined
 }
 
 type Mischief = (url: string, dialect: Dialect, random: () => number) => Promise<void>
@@ -209,7 +227,10 @@ async function main(): Promise<void> {
   const samples: Sample[] = []
   try {
     const { url } = command
-    const note = (cause: unknown) => void totals.failures.push(String(cause))
+    const note = (cause: unknown) => {
+      totals.failures.push(String(cause))
+      console.log(`FAILED: ${cause}`)
+    }
     const good = dialects.flatMap((dialect) =>
       Array.from({ length: GOOD_PER_DIALECT }, (_, index) => goodClient(url, dialect, index).catch(note)),
     )

@@ -13,8 +13,8 @@ vi.setConfig({ testTimeout: 120_000 })
 const FLOOD_MESSAGES = 500_000
 /** Turns of the event loop for one trip there and back in one process, with some to spare. */
 const TURNS_MAX = 12
-/** 128 KiB of work, in messages of about 100 bytes. */
-const MESSAGES_PER_TURN = 256
+/** 128 KiB of work, in small messages. */
+const MESSAGES_PER_TURN = 512
 const LOADS = 30
 
 const small = (index: number): Message => ({
