@@ -9,7 +9,7 @@
 /** What a connection may do in one turn of the event loop. */
 export const PORTION_BYTES: number = 128 * 1024
 /** What a message, or a frame, costs beside its bytes. */
-export const STEP_BYTES = 256
+export const STEP_BYTES = 512
 /** Portions of one round. */
 const ROUND_PORTIONS_MAX = 4
 

@@ -32,8 +32,10 @@ for (const dialect of dialects) {
       expect(server.health()).toMatchObject({ status: 'ok', documents: 0, subscriptions: 0, queued: 0 })
       const numbers = server.metrics() ?? ''
       expect(metric(numbers, 'tidemark_pending_bytes')).toBe(0)
-      expect(metric(numbers, 'tidemark_messages_malformed_total{code="malformed"}')).toBeGreaterThan(share / 50)
-      expect(metric(numbers, 'tidemark_messages_received_total{action="content"}')).toBeGreaterThan(share / 50)
+      // A damaged frame of bytes often ends the connection, and what was sent behind it is not heard.
+      const least = dialect.text ? share / 20 : share / 50
+      expect(metric(numbers, 'tidemark_messages_malformed_total{code="malformed"}')).toBeGreaterThan(least)
+      expect(metric(numbers, 'tidemark_messages_received_total{action="content"}')).toBeGreaterThan(least)
       expect(({} as Record<string, unknown>).polluted).toBeUndefined()
     })
   })

@@ -1,5 +1,5 @@
 /**
- * Scenarios 25, 27, 28, 30, 32, 33 and 34 over real sockets, in every dialect that is spoken.
+ * Scenarios 25, 27, 28, 30, 31, 32, 33 and 34 over real sockets, in every dialect that is spoken.
  */
 import { type Dialect, dialects, type Message } from '@tidemark/protocol'
 import { memoryStorage, StorageError } from '@tidemark/storage'
@@ -154,6 +154,27 @@ function inDialect(dialect: Dialect): void {
       expect(idle.flatMap(words)).toEqual([])
       for (const client of [writer, reader, ...idle]) client.close()
     }))
+
+  if (dialect.traits.done)
+    test('31: who said DONE hears nothing more of that document, and of others as before', () =>
+      withServer({}, async (world) => {
+        const [writer, reader] = [await join(world, 'w'), await join(world, 'r')]
+        for (const id of ['note', 'list']) {
+          writer.say(content(id, 'a', 0, [1], {}))
+          await hears(writer, `KNOWN ${id} a:1`)
+          reader.say(load(id))
+          await hears(reader, `CONTENT ${id} a:0+1`)
+          reader.say({ action: 'known', id, known: { header: true, sessions: new Map([['a', 1]]) }, correction: false })
+        }
+        reader.say({ action: 'done', id: 'note' })
+        await until('it is forgotten', () => world.server.health().subscriptions === 3)
+        writer.say(content('note', 'a', 1, [2]))
+        await hears(writer, 'KNOWN note a:2')
+        writer.say(content('list', 'a', 1, [2]))
+        await hears(reader, 'CONTENT list a:1+1')
+        expect(words(reader)).not.toContain('CONTENT note a:1+1')
+        for (const client of [writer, reader]) client.close()
+      }))
 
   test('32: who may not read or write is refused, keeps the connection, and nothing is stored', () => {
     const hooks = {
