@@ -139,9 +139,13 @@ export class Layer {
     }
   }
 
-  /** Waits for what is in flight, but not for ever. */
-  close(): Promise<void> {
-    return this.#inTime('append', this.#limitMs('append', true), () => this.storage.close())
+  /** Waits for what is in flight, but not for ever; what comes later is not called any more. */
+  async close(): Promise<void> {
+    try {
+      await this.#inTime('append', this.#limitMs('append', true), () => this.storage.close())
+    } finally {
+      this.#gone.abort()
+    }
   }
 
   /** Whoever waits for it is told that it is gone. */

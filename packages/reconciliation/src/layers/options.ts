@@ -70,7 +70,7 @@ export const DEFAULT_LAYERS_LIMITS: LayersLimits = {
   retryMsMax: 300_000,
   failuresMax: 5,
   pageBytes: 64 * 1024,
-  repairPageBytes: 128 * 1024,
+  repairPageBytes: 256 * 1024,
   repairsMax: 4,
   repairIntervalMs: 30_000,
   repairsQueuedMax: 10_000,

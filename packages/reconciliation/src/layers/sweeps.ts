@@ -37,20 +37,25 @@ export function sweepDirty(core: Core): void {
 
 /** Every document of every layer that can list its own. */
 export async function sweepAll(core: Core): Promise<void> {
-  const { sweepSlice } = core.limits
   const swept = readers(core).filter((layer) => layer.available)
   for (let after: string | undefined; ; ) {
     const ids = await slice(core, swept, after)
     if (ids.length > 0) await sweepIds(core, ids)
-    if (ids.length < sweepSlice) break
+    // A slice is repaired before the next is looked at: there may be many more than the queue holds.
+    await core.background.settled()
+    if (ids.length < sliceOf(core)) break
     after = ids.at(-1)
     await core.clock.wait(SLICE_PAUSE_MS * core.clock.random(), core.closing.signal)
   }
   for (const layer of swept) core.dirty.swept(layer)
 }
 
+function sliceOf({ limits }: Core): number {
+  return Math.min(limits.sweepSlice, limits.repairsQueuedMax)
+}
+
 async function slice(core: Core, layers: readonly Layer[], after: string | undefined): Promise<readonly string[]> {
-  const limit = core.limits.sweepSlice
+  const limit = sliceOf(core)
   const options = after === undefined ? { limit } : { after, limit }
   const lists = await Promise.allSettled(
     layers
@@ -79,7 +84,8 @@ export async function sweepReturned(core: Core, layer: Layer): Promise<void> {
       core.background.consider(id, 'sweep')
       if (silentLayers(core, id).length === 0) tellGrowth(core, id, others())
     }
-    if (ids.length < core.limits.sweepSlice || core.closing.signal.aborted) return
+    await core.background.settled()
+    if (ids.length < sliceOf(core) || core.closing.signal.aborted) return
     after = ids.at(-1)
   }
 }

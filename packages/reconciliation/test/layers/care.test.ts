@@ -113,6 +113,22 @@ test('once a day everything is compared, a slice at a time: what nobody flagged 
   expect(stores.every(({ calls }, index) => calls.knownStates > (looked[index] ?? 0))).toBe(true)
 })
 
+test('a layer that is attached gets everything, also if that is more than waits for repair at a time', async () => {
+  const clock = manualClock()
+  const a = disk()
+  const ids = Array.from({ length: 95 }, (_, index) => `note ${index}`)
+  a.data.append(ids.map((id) => content(id, 'a:0-2')))
+  const { all } = await over([a], { clock, limits: { repairsQueuedMax: 10 } })
+  const b = disk()
+  await all.attach({ storage: store(b), name: 'B' })
+  await clock.advance(60_000)
+  expect(ids.filter((id) => held({ disk: b }, id) !== 'a:2')).toEqual([])
+  expect(() => all.detach('C')).toThrow(RangeError)
+  all.detach('A')
+  expect((await all.load('note 1')).answered).toEqual(['B'])
+  expect(() => all.detach('B')).toThrow('the last layer stays')
+})
+
 test('a layer that fails again and again is left alone, longer and longer, and is back when it answers', async () => {
   const clock = manualClock()
   const { all, stores, events } = await over([disk(), disk()], { clock, policy: 'any-durable' })
