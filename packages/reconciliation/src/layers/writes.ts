@@ -168,12 +168,16 @@ function takenBy(
   if (!layer.available) return []
   const taken = indexes.filter((index) => {
     const { id } = (plans[index] as Plan).content
-    const sight = core.seen.of(id)
-    return sight?.states.has(layer) === true && !sight.doubtful.has(layer) && !isBehind(core, id, layer)
+    return isInStep(core, id, layer)
   })
   const bytes = taken.reduce((sum, index) => sum + sizeOf((plans[index] as Plan).content), 0)
   const waits = votes && core.policy === 'all-required'
   return waits || layer.unstoredBytes === 0 || layer.unstoredBytes + bytes <= core.limits.unstoredBytesMax ? taken : []
+}
+
+function isInStep(core: Core, id: string, layer: Layer): boolean {
+  const sight = core.seen.of(id)
+  return sight?.states.has(layer) === true && !sight.doubtful.has(layer) && !isBehind(core, id, layer)
 }
 
 async function store(
@@ -312,9 +316,9 @@ export async function erase(
   await lift(core, [id])
   const outcomes = await Promise.all(
     writers(core).map(async (layer) => {
-      const state = core.seen.of(id)?.states.get(layer)
       try {
-        if (!layer.available || state === undefined)
+        // What a layer lacks of the tombstones it could not be given afterwards.
+        if (!layer.available || !isInStep(core, id, layer))
           throw new StorageError('IO', `layer ${layer.name}: it is not there`)
         core.seen.wrote(id, layer, await layer.call('append', (storage) => storage.erase(id, version, { keep })))
         return { layer }

@@ -30,8 +30,9 @@ export function diskSubject(): Subject {
   const { path, remove } = folder()
   let disks: readonly FaultyStorage[] = []
   const make = (readOnly = false): Storage => {
-    const sqlite = sqliteStorage({ path: join(path, 'store.db'), ...(readOnly && { readOnly }) })
-    const leveldb = leveldbStorage({ path: join(path, 'store'), ...(readOnly && { readOnly }) })
+    // Without waiting for the disk: whether that is waited for is the adapters' affair, and tested there.
+    const sqlite = sqliteStorage({ path: join(path, 'store.db'), synchronous: 'normal', ...(readOnly && { readOnly }) })
+    const leveldb = leveldbStorage({ path: join(path, 'store'), level: 'stored', ...(readOnly && { readOnly }) })
     disks = [faults(sqlite), faults(leveldb)]
     return layers([
       { name: 'sqlite', storage: disks[0] as Storage },

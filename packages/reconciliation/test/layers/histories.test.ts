@@ -55,13 +55,19 @@ async function history(seed: number): Promise<void> {
   await all.open()
   const calls: PromiseLike<unknown>[] = []
   const sure = new Map<string, number>()
-  for (let step = below(8); step > 0; step--) calls.push(...(await act(below(6))))
+  let erased = false
+  for (let step = below(8); step > 0; step--) calls.push(...(await act(below(13))))
   for (const one of stores) one.plan = undefined
   await clock.advance(100_000)
   await Promise.all(calls)
   await settle()
+  const closing = all.close()
+  await clock.advance(60_000)
+  await closing
+  expect(clock.waiting).toBe(0)
 
-  async function act(what: number): Promise<readonly PromiseLike<unknown>[]> {
+  async function act(choice: number): Promise<readonly PromiseLike<unknown>[]> {
+    const what = choice >> 1
     const one = stores[below(stores.length)] as Store
     if (what === 0) one.plan = () => (below(2) === 0 ? { after: clock.wait(below(3_000)) } : undefined)
     if (what === 1) one.plan = () => (below(2) === 0 ? { fails: 'IO', performed: below(2) === 0 } : undefined)
@@ -69,7 +75,12 @@ async function history(seed: number): Promise<void> {
     if (what === 3)
       return [all.load('note', { until: below(2) === 0 ? 'usable' : 'settled', onPage: () => {} }).catch(() => {})]
     if (what === 4) await clock.advance(below(4_000))
-    return what === 5 ? [write().catch(() => {})] : []
+    if (what === 5) return [write().catch(() => {})]
+    return what === 6 ? [erase().catch(() => {})] : []
+  }
+
+  function alike(): boolean {
+    return new Set(stores.map(({ disk: on }) => dump(on.data))).size === 1
   }
 
   /** The one writer of a session goes on after what it wrote. */
@@ -85,13 +96,23 @@ async function history(seed: number): Promise<void> {
     sure.set(session, Math.max(sure.get(session) ?? 0, until))
   }
 
+  async function erase(): Promise<void> {
+    // Whatever becomes of the call, some layer may have done it.
+    erased = true
+    await all.erase('note', [1 + below(3), 'me'], { keep: ['a'] })
+  }
+
   async function settle(): Promise<void> {
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 3 && (round === 0 || !alike()); round++) {
       const loads = Promise.allSettled([all.load('note', { until: 'settled' }), all.sweep()])
       await clock.advance(700_000)
       await loads
     }
     const dumps = stores.map(({ disk: on }) => dump(on.data))
+    const erasures = stores.map(({ disk: on }) => on.data.knownStates(['note'])[0]?.erased)
+    for (const one of erasures) expect(one).toEqual(erasures[0])
+    // An erased document stores nothing: more tombstones, of a layer that was silent meanwhile, stay where they are.
+    if (erased && erasures[0] !== undefined) return
     for (const one of dumps) expect(one).toBe(dumps[0])
     const counts = new Map(
       held(stores[0] as Store)
@@ -105,10 +126,6 @@ async function history(seed: number): Promise<void> {
     await clock.advance(60_000)
     await again
     expect(stores.map(({ calls: made }) => [made.read, made.append])).toEqual(before)
-    const closing = all.close()
-    await clock.advance(60_000)
-    await closing
-    expect(clock.waiting).toBe(0)
   }
 }
 
