@@ -13,6 +13,7 @@ import {
   type StoredState,
   type SynchronousStorage,
   settle,
+  type Version,
 } from '@tidemark/storage'
 import { sizeOf } from './contents.ts'
 import type { Core } from './core.ts'
@@ -45,6 +46,17 @@ export function fillCaches(core: Core, contents: readonly Append[]): void {
     if (layer.isCache && contents.length > 0)
       settle<readonly AppendResult[]>(
         () => layer.storage.append(contents),
+        () => {},
+        () => {},
+      )
+}
+
+/** What is erased is not to stay in memory either. */
+export function eraseInCaches(core: Core, id: string, version: Version, keep: readonly string[]): void {
+  for (const layer of core.layers)
+    if (layer.isCache)
+      settle(
+        () => layer.storage.erase(id, version, { keep }),
         () => {},
         () => {},
       )

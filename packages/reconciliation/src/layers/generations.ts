@@ -1,29 +1,51 @@
 /**
  * Generations of the layers, each noted in all others: that is how a layer that was wiped or replaced is told from one that is new.
  *
- * The notes are marks. Not here: refilling (a sweep of that layer does it).
+ * The notes are marks. Marks are in no join, so a layer that was made anew is given those of another. Not here: its documents (a sweep of
+ * that layer refills them).
  */
 import { type Generation, isHonoured } from '@tidemark/storage'
 import { type Core, writers } from './core.ts'
 import { INTERNAL } from './dirty.ts'
 import type { Layer } from './layer.ts'
 
+const PAGE = 500
+
 const utf8 = new TextEncoder()
 const text = new TextDecoder()
 
-/** Compares what the others noted of a layer with what it is now, and notes that. Answers whether it was made anew. */
-export async function noteGeneration(core: Core, layer: Layer): Promise<boolean> {
+/** Whether a layer is not the one that others noted: it was made anew, or restored. */
+export async function isRecreated(core: Core, layer: Layer): Promise<boolean> {
   const { opened } = layer
   if (opened === undefined || !layer.keepsMarks) return false
-  const others = writers(core).filter((other) => other !== layer && other.keepsMarks && other.available)
-  const notes = await Promise.allSettled(others.map((other) => readNote(other, layer)))
-  const marks = new Map([[keyOf(layer), utf8.encode(JSON.stringify(opened.generation))]])
-  await Promise.allSettled(others.map((other) => other.call('append', (storage) => storage.append([], { marks }))))
+  const notes = await Promise.allSettled(keepers(core, layer).map((other) => readNote(other, layer)))
   const noted = notes.flatMap((note) => (note.status === 'fulfilled' && note.value !== undefined ? [note.value] : []))
   const history = opened.history ?? [opened.generation]
-  const recreated = noted.some((generation) => !isHonoured(generation, history, opened.generation.sequence))
-  if (recreated) core.events.emit({ kind: 'layer', layer: layer.name, condition: 'recreated' })
-  return recreated
+  return noted.some((generation) => !isHonoured(generation, history, opened.generation.sequence))
+}
+
+/** Notes in all others which layer this is now. */
+export async function noteGeneration(core: Core, layer: Layer): Promise<void> {
+  if (layer.opened === undefined || !layer.keepsMarks) return
+  const marks = new Map([[keyOf(layer), utf8.encode(JSON.stringify(layer.opened.generation))]])
+  const others = keepers(core, layer)
+  await Promise.allSettled(others.map((other) => other.call('append', (storage) => storage.append([], { marks }))))
+}
+
+/** Gives a layer the marks of the first other one that keeps them. */
+export async function refillMarks(core: Core, layer: Layer): Promise<void> {
+  const [source] = keepers(core, layer)
+  for (let after = ''; source !== undefined; ) {
+    const page = await source.call('look', (storage) => storage.marks({ prefix: '', after, limit: PAGE }))
+    const marks = new Map(page.filter(([key]) => !key.startsWith(INTERNAL)))
+    if (marks.size > 0) await layer.call('append', (storage) => storage.append([], { marks }))
+    if (page.length < PAGE) return
+    after = page.at(-1)?.[0] as string
+  }
+}
+
+function keepers(core: Core, about: Layer): readonly Layer[] {
+  return writers(core).filter((other) => other !== about && other.keepsMarks && other.available)
 }
 
 async function readNote(from: Layer, about: Layer): Promise<Generation | undefined> {

@@ -33,11 +33,10 @@ import {
 } from '@tidemark/storage/adapter'
 import { createBackground } from './background.ts'
 import type { Core } from './core.ts'
-import { readers, writers } from './core.ts'
+import { writers } from './core.ts'
 import { createDirty } from './dirty.ts'
 import { createEvents, type LayersEvent } from './events.ts'
 import { createForks } from './forks.ts'
-import { noteGeneration } from './generations.ts'
 import { Layer, type LayerHome } from './layer.ts'
 import * as lists from './lists.ts'
 import { type Loaded, type LoadOptions, load } from './load.ts'
@@ -49,6 +48,7 @@ import { repair } from './repair.ts'
 import { createSeen } from './seen.ts'
 import { healthOf, type LayerHealth, type LayersStatus, statusOf } from './status.ts'
 import { askUntilBack, sweepAll, sweepForever, sweepReturned } from './sweeps.ts'
+import { compare, readFlags, takeIn } from './taking-in.ts'
 import { createTurns } from './turns.ts'
 import { capabilitiesOf, checkNames, homeOf, noteCache, openedOf } from './whole.ts'
 import { append, erase } from './writes.ts'
@@ -275,7 +275,7 @@ class LayeredStorage implements Layers {
     // One that does not open is asked again until it does.
     await layer
       .open()
-      .then(() => this.#takeIn(layer, true))
+      .then(() => takeIn(this.#core, layer, true))
       .catch(() => {})
   }
 
@@ -325,7 +325,7 @@ class LayeredStorage implements Layers {
     for (const layer of core.layers)
       if (!awaited.has(layer))
         layer.open().then(
-          () => this.#takeIn(layer, false),
+          () => takeIn(this.#core, layer, false),
           () => {},
         )
     try {
@@ -339,30 +339,10 @@ class LayeredStorage implements Layers {
     this.#phase = 'open'
     core.home = homeOf(core)
     for (const layer of awaited) noteCache(core, layer)
-    await Promise.all([...awaited].map((layer) => this.#readFlags(layer)))
-    for (const layer of awaited) this.#compare(layer, false).catch(() => {})
+    await Promise.all([...awaited].map((layer) => readFlags(core, layer)))
+    await Promise.all([...awaited].map((layer) => compare(core, layer, false)))
     sweepForever(core).catch(() => {})
     return openedOf(core)
-  }
-
-  /** A layer is open: what it noted of others, what others noted of it, and what it lacks. */
-  async #takeIn(layer: Layer, isNew: boolean): Promise<void> {
-    noteCache(this.#core, layer)
-    await this.#readFlags(layer)
-    await this.#compare(layer, isNew)
-  }
-
-  /** Notes that cannot be read cost a sweep, not data. */
-  async #readFlags(from: Layer): Promise<void> {
-    if (!from.keepsMarks || from.isCache) return
-    const others = readers(this.#core).filter((layer) => layer !== from)
-    await Promise.all(others.map((layer) => this.#core.dirty.load(layer, from).catch(() => {})))
-  }
-
-  async #compare(layer: Layer, isNew: boolean): Promise<void> {
-    if (layer.isCache) return
-    const recreated = await noteGeneration(this.#core, layer)
-    if (recreated || isNew) sweepReturned(this.#core, layer).catch(() => {})
   }
 
   #returned(layer: Layer, absent: boolean): void {

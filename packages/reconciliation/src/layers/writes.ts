@@ -18,11 +18,11 @@ import {
   type StoredState,
   type Version,
 } from '@tidemark/storage'
-import { fillCaches } from './cache.ts'
+import { eraseInCaches, fillCaches } from './cache.ts'
 import { copyOf, endOf, sizeOf } from './contents.ts'
 import { type Core, voters, votesNeeded, writers } from './core.ts'
 import { setDirty } from './flags.ts'
-import type { Layer } from './layer.ts'
+import { codeOf, type Layer } from './layer.ts'
 import { answerOf, ask, isBehind, sightOf, silentLayers, stateOf, unknown } from './race.ts'
 import { repairLayer } from './repair.ts'
 
@@ -295,10 +295,10 @@ function agrees(a: Taken, b: Taken): boolean {
 
 function unfulfilled(core: Core, votes: readonly Vote[], stored: readonly Layer[]): StorageError {
   const lacking = voters(core).filter((layer) => !stored.includes(layer))
-  const cause = votes.find((vote) => vote.cause !== undefined)?.cause
-  const code = cause instanceof StorageError ? cause.code : 'IO'
+  const failed = votes.flatMap(({ results }) => [...results.values()]).find((result) => 'failed' in result)
+  const cause = votes.find((vote) => vote.cause !== undefined)?.cause ?? failed?.cause
   const names = lacking.map((layer) => layer.name).join(', ')
-  return new StorageError(code, `too few layers stored it: ${names} did not`, cause)
+  return new StorageError(codeOf(cause) ?? failed?.failed ?? 'IO', `too few layers stored it: ${names} did not`, cause)
 }
 
 /** Erases in all layers; those that cannot now are repaired to it later. */
@@ -314,6 +314,7 @@ export async function erase(
     return undefined
   }
   await lift(core, [id])
+  eraseInCaches(core, id, version, keep)
   const outcomes = await Promise.all(
     writers(core).map(async (layer) => {
       try {

@@ -91,10 +91,15 @@ test('a layer that was wiped is told and refilled, whether or not anybody asks f
   const clock = manualClock()
   const a = disk()
   const { all } = await over([a, disk()], { clock })
-  await all.append(['x', 'y', 'z'].map((id) => content(id, 'a:0-2')))
+  const marks = new Map([['outbox x', new Uint8Array(1)]])
+  await all.append(
+    ['x', 'y', 'z'].map((id) => content(id, 'a:0-2')),
+    { marks },
+  )
   await all.close()
   const fresh = disk()
   const { events } = await over([a, fresh], { clock })
+  expect(fresh.data.marks({ prefix: 'outbox', limit: 9 })).toHaveLength(1)
   await clock.advance(60_000)
   expect(of(events, 'layer').map(({ layer, condition }) => `${layer} ${condition}`)).toEqual(['B recreated'])
   expect(['x', 'y', 'z'].map((id) => held({ disk: fresh }, id))).toEqual(['a:2', 'a:2', 'a:2'])
