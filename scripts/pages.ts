@@ -28,6 +28,9 @@ export interface Pages {
 /** The global under which a page has its module. */
 const LOADED = 'tidemarkModule'
 
+/** Served, and not made up by the browser: a page from nowhere may not connect to servers on this machine. */
+const PAGE = '/page'
+
 export interface PagesOptions {
   /** Packages by their sources, so that nothing must be built before; or by what was built. */
   readonly packages: 'sources' | 'built'
@@ -52,11 +55,7 @@ export async function servePages({ packages }: PagesOptions): Promise<Pages | un
       const page = await browser.newPage()
       const failed = new Promise<never>((_, reject) => page.on('pageerror', reject))
       failed.catch(() => {})
-      const script = `import * as loaded from '/${module}'; globalThis.${LOADED} = loaded`
-      const body = `<!doctype html><script type="module">${script}</script>`
-      const address = `${server.address}/page.html`
-      await page.route(address, (route) => route.fulfill({ contentType: 'text/html', body }))
-      await page.goto(address)
+      await page.goto(`${server.address}${PAGE}?${module}`)
       await Promise.race([page.waitForFunction((name) => name in globalThis, LOADED), failed])
       return page
     },
@@ -90,6 +89,12 @@ async function serve(packages: PagesOptions['packages']) {
     // Dependencies are served as they are: bundling them would make pages start over.
     optimizeDeps: { noDiscovery: true },
     resolve: { alias: packages === 'sources' ? alias : [] },
+  })
+  server.middlewares.use(PAGE, (request, response) => {
+    const module = decodeURIComponent(request.url?.split('?')[1] ?? '')
+    const script = `import * as loaded from '/${module}'; globalThis.${LOADED} = loaded`
+    response.setHeader('content-type', 'text/html')
+    response.end(`<!doctype html><script type="module">${script}</script>`)
   })
   await server.listen()
   const address = server.httpServer?.address()

@@ -2,7 +2,7 @@
 import { defineConfig } from 'tsup'
 
 export default defineConfig({
-  entry: ['src/index.ts', 'src/remote.ts'],
+  entry: ['src/index.ts', 'src/browser.ts', 'src/remote.ts'],
   format: 'esm',
   target: 'es2022',
   sourcemap: true,

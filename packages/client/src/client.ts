@@ -80,14 +80,16 @@ export async function createClient(options: ClientOptions): Promise<Client> {
 }
 
 /** What is open, and who wants to hear of changes. */
-interface Documents {
+export interface Documents {
   readonly handles: Handles
   readonly watchers: Watchers
   readonly uploaded: Set<(id: string) => void>
   readonly events: HubEvents
+  /** The engine is another one, of the same storage. */
+  relinked(): void
 }
 
-function createDocuments(): Documents {
+export function createDocuments(): Documents {
   const handles = createHandles()
   const watchers = createWatchers()
   const uploaded = new Set<(id: string) => void>()
@@ -108,12 +110,16 @@ function createDocuments(): Documents {
       for (const listener of uploaded) queueMicrotask(() => uploaded.has(listener) && listener(id))
     },
   }
-  return { handles, watchers, uploaded, events }
+  function relinked(): void {
+    for (const handle of handles.all()) handle.relink()
+  }
+  return { handles, watchers, uploaded, events, relinked }
 }
 
 type Options = Pick<ClientOptions, 'kind' | 'limits'> & { readonly clock?: Clock }
 
-function clientOn(hub: Hub, { handles, watchers, uploaded }: Documents, options: Options): Client {
+/** A client over a hub. */
+export function clientOn(hub: Hub, { handles, watchers, uploaded }: Documents, options: Options): Client {
   const { kind: ownKind = 'bytes', clock = systemClock } = options
   const { closeMsMax } = { ...DEFAULT_CLIENT_LIMITS, ...options.limits }
   const aborts = new Map<Handle, () => void>()
@@ -201,7 +207,9 @@ function clientOn(hub: Hub, { handles, watchers, uploaded }: Documents, options:
     // Later, so that what a listener throws does not reach into the engine.
     listen: (listener) => hub.listen((report) => queueMicrotask(() => listener(report))),
     sizes: () => hub.sizes(),
-    opened: hub.opened,
+    get opened() {
+      return hub.opened
+    },
     close() {
       closing ??= shutDown({ hub, clock, handles, msMax: closeMsMax })
       return closing

@@ -8,13 +8,13 @@
 import { covers, EMPTY, type KnownState, knownState, union } from '@tidemark/known-state'
 import type { ContentMessage, ErrorMessage, KnownMessage, PayloadKind } from '@tidemark/protocol'
 import { checkId } from '@tidemark/storage'
-import type { Link, Port, Sent } from '@tidemark/sync/run'
+import type { Port, Sent } from '@tidemark/sync/run'
 import { asyncDispose } from './async-dispose.ts'
 import { appendWrite, creationWrite } from './check.ts'
 import { beyond, endOf } from './content.ts'
 import type { AppendOptions, Creation, Doc } from './doc.ts'
 import { ClientError, type ClientErrorCode, type ClientErrorFacts, type Failure } from './errors.ts'
-import type { Hub } from './hub.ts'
+import { type Hub, LOCAL_TRAITS } from './hub.ts'
 import { createInbox, type Received } from './inbox.ts'
 import { createStanding } from './standing.ts'
 import type { UploadStatus } from './uploads.ts'
@@ -43,7 +43,7 @@ export interface Handle extends Doc {
   isWriting(): boolean
   /** Resolves when what was written so far is settled. */
   written(signal?: AbortSignal): Promise<void>
-  /** What it stood on is gone, and something else of the same storage is there: goes on at that. */
+  /** Its link goes to another engine of the same storage now: says there again what was not answered. */
   relink(): void
   /** The status of an upload, or the connection, changed. */
   changed(): void
@@ -51,19 +51,6 @@ export interface Handle extends Doc {
   upstreamFailed(failure: Failure): void
   /** Closes at once; whether what is being written gets stored is unknown. */
   abandon(): void
-}
-
-// With digests, continuity needs no overlap: the engine asks for, and is asked for, exactly what is missing.
-const TRAITS: Port['traits'] = {
-  hello: false,
-  errors: true,
-  done: true,
-  digests: true,
-  claimsStreams: false,
-  knownFirst: false,
-  kinds: ['json', 'bytes'],
-  upstream: false,
-  local: true,
 }
 
 export function createHandle(context: HandleContext, id: string, options: HandleOptions): Handle {
@@ -105,7 +92,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     },
   })
   const port: Port = {
-    traits: TRAITS,
+    traits: LOCAL_TRAITS,
     send: receive,
     room: () => inbox.isEmpty(),
     // One chain of writes is in flight at a time, and the engine has no reason to close what only asks and writes.
@@ -113,7 +100,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     resume() {},
     close() {},
   }
-  let link: Link = hub.connect(port)
+  const link = hub.connect(id, port)
 
   function ask(claim: KnownState): void {
     link.receive([{ message: { action: 'load', id, known: claim }, bytes: 0 }])
@@ -272,7 +259,6 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     written: (signal) => writes.settled(signal),
     relink() {
       if (ended) return
-      link = hub.connect(port)
       expected = undefined
       // What is in flight may be stored or not: said again it is stored once, and it is no news to this handle.
       const sent = writes.sendAgain()

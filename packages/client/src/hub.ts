@@ -16,9 +16,25 @@ import { type ClientLimits, type ClientOptions, DEFAULT_CLIENT_LIMITS } from './
 import { loadOutbox, type Outbox } from './outbox.ts'
 import { type ClientUploadStatus, createUploads, type UploadOptions, type UploadStatus } from './uploads.ts'
 
+/** What a document handle tells the engine. */
+export type HandleLink = Pick<Link, 'receive' | 'drained' | 'closed'>
+
+// With digests, continuity needs no overlap: the engine asks for, and is asked for, exactly what is missing.
+export const LOCAL_TRAITS: Port['traits'] = {
+  hello: false,
+  errors: true,
+  done: true,
+  digests: true,
+  claimsStreams: false,
+  knownFirst: false,
+  kinds: ['json', 'bytes'],
+  upstream: false,
+  local: true,
+}
+
 export interface Hub {
-  /** A port of the engine for one document handle. */
-  connect(port: Port): Link
+  /** A port of the engine for one handle of a document; its traits are `LOCAL_TRAITS`. */
+  connect(id: string, port: Port): HandleLink
   /** Writes of a document were settled at such a port. */
   settled(id: string): void
   status(id: string): UploadStatus
@@ -190,7 +206,7 @@ function hubOn({ runner, outbox, comparison, clock, events, options }: Parts): I
   }
 
   return {
-    connect: (port) => runner.connect(port),
+    connect: (_, port) => runner.connect(port),
     settled: (id) => progressed(id, isConfirmed(id)),
     isConfirmed,
     uploaded(id) {

@@ -1,0 +1,271 @@
+/**
+ * The hub of a tab: its own if it leads, else that of the tab that does.
+ *
+ * One tab of an origin leads: it holds a lock, the storage and the socket. A leader that dies lets go of its lock, and the tab that has
+ * waited for it longest opens the storage and leads. What was promised is in the storage; what was not is said again by its writer,
+ * who has it, and is stored once: a transaction names its place. So nothing is lost and nothing comes twice. Decision 017.
+ * Not here: locks and channels (`platform.ts`), what a guest is told (`guests.ts`).
+ */
+import { type Clock, type Storage, systemClock } from '@tidemark/storage'
+import type { Report } from '@tidemark/sync'
+import type { Port } from '@tidemark/sync/run'
+import type { ClientError } from '../errors.ts'
+import { createHub, type HandleLink, type Hub, type HubEvents, type HubOptions } from '../hub.ts'
+import { createWaiters } from '../waiters.ts'
+import { createGuestHub, type GuestHub, MOVED } from './guest-hub.ts'
+import { createGuests, type Guests } from './guests.ts'
+import type { HallMessage, Showing, ToGuest, ToLeader, Visit } from './messages.ts'
+import type { TabPlatform } from './platform.ts'
+
+export interface TabHubOptions extends Omit<HubOptions, 'storage'> {
+  /** Of what the tabs share: their locks and channels have it in their names. */
+  readonly name: string
+  /** Opens the storage: called in the tab that leads. */
+  readonly storage: () => Storage
+  readonly platform: TabPlatform
+}
+
+export interface TabHubEvents extends HubEvents {
+  /** All links go to another engine of the same storage: handles are to say again what is not answered. */
+  relinked(): void
+}
+
+export interface TabHub extends Hub {
+  /** `electing`: the leader is gone, and the next does not lead yet; what is written meanwhile waits. */
+  readonly role: 'leader' | 'guest' | 'electing'
+}
+
+/** A link of a handle, for as long as the handle lives. */
+interface Entry {
+  readonly id: string
+  readonly port: Port
+  link: HandleLink | undefined
+}
+
+const RETRY_MS = 1_000
+
+/** @throws StorageError if this tab is to lead and the storage does not open. */
+export async function createTabHub(options: TabHubOptions, events: TabHubEvents): Promise<TabHub> {
+  const { platform, name, clock = systemClock } = options
+  const { tab } = platform
+  const nameOf = (of: string) => `${name} tab ${of}`
+  const ending = new AbortController()
+  const standing = createWaiters<void>()
+  const entries = new Set<Entry>()
+  const listeners = new Map<(report: Report) => void, () => void>()
+  let base: Hub | undefined
+  /** The latest there was, also while the next is elected. */
+  let last: Hub | undefined
+  let closing = false
+  let guests: Guests | undefined
+  let guest: GuestHub | undefined
+  let visits = 0
+  let staysOffline = false
+
+  const letGoOfTab = await platform.lock(nameOf(tab), ending.signal)
+  const hall = platform.channel(`${name} tabs`)
+  const own = platform.channel(nameOf(tab))
+  hall.hear((heard) => inTheHall(heard as HallMessage))
+  own.hear((heard) => told(heard as Visit<ToGuest>))
+  const toHall = (message: HallMessage) => hall.post(message)
+  const join = () => toHall({ type: 'join', tab, visit: ++visits })
+
+  function inTheHall(message: HallMessage): void {
+    if (closing) return
+    if (message.type === 'join') guests?.join(message.tab, message.visit)
+    else if (guests === undefined && message.tab !== guest?.leader) {
+      stand(undefined)
+      join()
+    }
+  }
+
+  function told(message: Visit<ToGuest>): void {
+    if (closing || message.to !== 'guest' || message.visit !== visits || guests !== undefined) return
+    if (message.type !== 'welcome') {
+      if (guest?.leader === message.leader) guest.take(message)
+    } else {
+      const { leader, visit } = message
+      const say = (said: ToLeader) => own.post({ ...said, leader, visit, to: 'leader' } satisfies Visit<ToLeader>)
+      guest?.end()
+      guest = createGuestHub(leader, message.showing, say, guestEvents)
+      stand(guest)
+    }
+    staysOffline = guest?.showing.staysOffline ?? staysOffline
+  }
+
+  const guestEvents: HubEvents = events
+  const leaderEvents: HubEvents = {
+    changed(id) {
+      events.changed(id)
+      guests?.events.changed(id)
+    },
+    online() {
+      events.online()
+      guests?.events.online()
+    },
+    failed(report) {
+      events.failed(report)
+      guests?.events.failed(report)
+    },
+    uploaded(id) {
+      events.uploaded(id)
+      guests?.events.uploaded(id)
+    },
+  }
+
+  /** Moves everything that stands on a hub to another one. */
+  function stand(on: Hub | undefined): void {
+    base = on
+    last = on ?? last
+    for (const entry of entries) entry.link = on?.connect(entry.id, entry.port)
+    for (const listener of listeners.keys()) listeners.set(listener, on?.listen(listener) ?? (() => {}))
+    if (on !== undefined) {
+      events.relinked()
+      standing.resolve()
+    }
+    events.changed()
+  }
+
+  async function lead(): Promise<void> {
+    const letGo = await platform.lock(`${name} leader`, ending.signal)
+    guest?.end()
+    guest = undefined
+    stand(undefined)
+    try {
+      const hub = await createHub({ ...options, storage: options.storage() }, leaderEvents)
+      if (staysOffline) hub.disconnect()
+      guests = createGuests({ hub, platform, leader: tab, nameOf, showing, command })
+      stand(leading(hub, letGo))
+      toHall({ type: 'leading', tab })
+    } catch (cause) {
+      letGo()
+      throw cause
+    }
+  }
+
+  /** A hub that ends with its guests, and lets the next tab lead. */
+  function leading(hub: Hub, letGo: () => void): Hub {
+    return Object.create(hub, {
+      close: {
+        async value(patiently: Parameters<Hub['close']>[0]) {
+          const served = guests
+          guests = undefined
+          served?.close()
+          await hub.close(patiently).finally(letGo)
+        },
+      },
+    })
+  }
+
+  function showing(): Showing {
+    const { opened, connection, disconnected } = base as Hub
+    return {
+      opened,
+      connection,
+      disconnected,
+      uploads: (base as Hub).statusOfAll(),
+      sizes: (base as Hub).sizes(),
+      staysOffline,
+    }
+  }
+
+  function command(what: 'reconnectNow' | 'disconnect'): void {
+    staysOffline = what === 'disconnect'
+    base?.[what]()
+    guests?.show()
+  }
+
+  /** Leads when it is this tab's turn; until then it is a guest. */
+  async function takeTurns(clock: Clock): Promise<void> {
+    for (;;) {
+      try {
+        return await lead()
+      } catch (cause) {
+        if (ending.signal.aborted) return
+        // Nobody waits for this tab if it could not even begin.
+        if (last === undefined) return standing.reject(cause)
+        join()
+        await clock.wait(RETRY_MS, ending.signal).catch(() => {})
+      }
+    }
+  }
+
+  function end(): void {
+    ending.abort(new Error('the tab was closed'))
+    guest?.end()
+    hall.close()
+    own.close()
+    letGoOfTab()
+  }
+
+  join()
+  void takeTurns(clock)
+  try {
+    await standing.add()
+  } catch (cause) {
+    end()
+    throw cause
+  }
+
+  async function whenUploaded(...[id, waiting = {}]: Parameters<Hub['whenUploaded']>): Promise<void> {
+    for (;;) {
+      if (base === undefined) await standing.add(waiting.signal)
+      try {
+        return await base?.whenUploaded(id, waiting)
+      } catch (cause) {
+        if (cause !== MOVED) throw cause
+      }
+    }
+  }
+
+  return {
+    get role() {
+      return base === undefined ? 'electing' : guests === undefined ? 'guest' : 'leader'
+    },
+    connect(id, port) {
+      const entry: Entry = { id, port, link: base?.connect(id, port) }
+      entries.add(entry)
+      return {
+        receive: (messages) => entry.link?.receive(messages),
+        drained: () => entry.link?.drained(),
+        closed() {
+          entries.delete(entry)
+          entry.link?.closed()
+        },
+      }
+    },
+    settled: (id) => base?.settled(id),
+    status: (id) => base?.status(id) ?? { uploaded: undefined },
+    statusOfAll: () => base?.statusOfAll() ?? { uploaded: undefined, pending: 0 },
+    whenUploaded,
+    get connection() {
+      return base?.connection ?? 'offline'
+    },
+    get disconnected() {
+      return base?.disconnected
+    },
+    reconnectNow: () => command('reconnectNow'),
+    disconnect: () => command('disconnect'),
+    listen(listener) {
+      listeners.set(listener, base?.listen(listener) ?? (() => {}))
+      return () => {
+        listeners.get(listener)?.()
+        listeners.delete(listener)
+      }
+    },
+    sizes: () => (last as Hub).sizes(),
+    get opened() {
+      return (last as Hub).opened
+    },
+    abandonWaiters(error: ClientError) {
+      standing.reject(error)
+      base?.abandonWaiters(error)
+    },
+    flushed: () => base?.flushed() ?? Promise.resolve(),
+    async close(patiently) {
+      closing = true
+      await base?.close(patiently)
+      end()
+    },
+  }
+}
