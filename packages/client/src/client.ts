@@ -121,12 +121,14 @@ type Options = Pick<ClientOptions, 'kind' | 'limits'> & { readonly clock?: Clock
 /** A client over a hub. */
 export function clientOn(hub: Hub, { handles, watchers, uploaded }: Documents, options: Options): Client {
   const { kind: ownKind = 'bytes', clock = systemClock } = options
-  const { closeMsMax } = { ...DEFAULT_CLIENT_LIMITS, ...options.limits }
+  const { closeMsMax, sessionMsMax } = { ...DEFAULT_CLIENT_LIMITS, ...options.limits }
   const aborts = new Map<Handle, () => void>()
   let closing: Promise<void> | undefined
 
   const context: HandleContext = {
     hub,
+    clock,
+    sessionMsMax,
     writers: createWriters(),
     status: statusOf,
     closed(handle) {

@@ -40,11 +40,15 @@ export interface Creation {
   readonly session?: string
   readonly transactions?: readonly Uint8Array[]
   readonly seal?: Uint8Array
+  /** Withdraws it while it waits for its turn, with its reason. */
+  readonly signal?: AbortSignal
 }
 
 export interface AppendOptions {
   /** Proof over the session up to the end of these transactions. They then travel and are stored as one. */
   readonly seal?: Uint8Array
+  /** Withdraws it while it waits for its turn, with its reason; what is being stored is stored. */
+  readonly signal?: AbortSignal
 }
 
 export interface DocStatus extends UploadStatus {
@@ -89,6 +93,11 @@ export interface Doc extends AsyncDisposable {
    * @throws ClientError `EXISTS`, `UNAVAILABLE`, `SESSION_TAKEN`, `CLOSED`, or why it was refused.
    */
   create(creation: Creation): Promise<void>
+  /**
+   * The session for this handle to append to: the same one every time. One of an earlier run of this client, if its lock is held and
+   * the upstream has confirmed where it ends; else a new one. Nobody else writes in it.
+   */
+  session(signal?: AbortSignal): Promise<string>
   /**
    * Appends to a session of this document: a new one, or one whose contents were read through this handle. Resolves when the transactions are durable here; they are sent on by themselves. If it
    * rejects, none of them was stored, and what was appended to that session after them is refused too. Appends of one handle

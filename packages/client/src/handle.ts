@@ -7,10 +7,11 @@
  */
 import { covers, EMPTY, type KnownState, knownState, union } from '@tidemark/known-state'
 import type { ContentMessage, ErrorMessage, KnownMessage, PayloadKind } from '@tidemark/protocol'
-import { checkId } from '@tidemark/storage'
+import { type Clock, checkId } from '@tidemark/storage'
 import type { Port, Sent } from '@tidemark/sync/run'
 import { asyncDispose } from './async-dispose.ts'
 import { appendWrite, creationWrite } from './check.ts'
+import { chooseSession } from './choose-session.ts'
 import { beyond, endOf } from './content.ts'
 import type { AppendOptions, Creation, Doc } from './doc.ts'
 import { ClientError, type ClientErrorCode, type ClientErrorFacts, type Failure } from './errors.ts'
@@ -23,7 +24,10 @@ import type { Writers } from './writers.ts'
 import { createWrites, type Write } from './writes.ts'
 
 export interface HandleContext {
-  readonly hub: Pick<Hub, 'connect' | 'settled' | 'whenUploaded'>
+  readonly hub: Pick<Hub, 'agreed' | 'connect' | 'sessions' | 'settled' | 'whenUploaded'>
+  readonly clock: Clock
+  /** Patience with an upstream that is to confirm a session. */
+  readonly sessionMsMax: number
   readonly writers: Writers
   /** Writes of all handles included. */
   status(id: string): UploadStatus
@@ -66,6 +70,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
   /** What is held after the stream that is under way. */
   let expected: KnownState | undefined
   let refused: Failure | undefined
+  let session: Promise<string> | undefined
   let closing: Promise<void> | undefined
   let ended = false
 
@@ -182,15 +187,29 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     return new ClientError(code, message, { id, ...facts })
   }
 
-  function write(what: Write): Promise<void> {
+  function write(what: Write, signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted) return Promise.reject(signal.reason)
     if (closing !== undefined) return Promise.reject(refusal('CLOSED', 'this handle is closed'))
     if (what.session !== undefined && !writers.claim(id, what.session, handle))
       return Promise.reject(
         refusal('SESSION_TAKEN', `another handle writes session ${what.session}`, { session: what.session }),
       )
-    const settled = writes.add(what)
+    const settled = writes.add(what, signal)
     watchers.notify()
     return settled
+  }
+
+  function choose(): Promise<string> {
+    return chooseSession({
+      sessions: hub.sessions,
+      clock: context.clock,
+      msMax: context.sessionMsMax,
+      settled: () => standing.settled(),
+      agreed: () => hub.agreed(id),
+      changed: watchers.add,
+      isRead: (of) => mayContinue(of) === 'now' || inbox.isRead(),
+      claim: (of) => writers.claim(id, of, handle),
+    })
   }
 
   function retry(): void {
@@ -240,11 +259,15 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     async create(creation: Creation) {
       const what = creationWrite(creation)
       if (standing.state !== 'present') kind = creation.kind ?? kind
-      await write(what)
+      await write(what, creation.signal)
+    },
+    session(signal) {
+      session ??= choose()
+      return signal === undefined ? session : Promise.race([session, abortOf(signal)])
     },
     async append(session: string, transactions: readonly Uint8Array[], given: AppendOptions = {}) {
       const what = appendWrite(session, transactions, given)
-      if (transactions.length > 0) await write(what)
+      if (transactions.length > 0) await write(what, given.signal)
     },
     async whenUploaded(options) {
       await writes.settled(options?.signal)
@@ -291,4 +314,12 @@ function subscribe(contents: AsyncIterableIterator<Received>, listener: (content
   }
   void deliver()
   return () => void contents.return?.()
+}
+
+/** Rejects when the signal aborts, with its reason. */
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
 }

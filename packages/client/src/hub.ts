@@ -15,6 +15,7 @@ import { randomToken } from './marks.ts'
 import { type ClientLimits, type ClientOptions, DEFAULT_CLIENT_LIMITS } from './options.ts'
 import { loadOutbox, type Outbox } from './outbox.ts'
 import { type ClientUploadStatus, createUploads, type UploadOptions, type UploadStatus } from './uploads.ts'
+import { foreignSessions, openSessions, type Sessions } from './write-sessions.ts'
 
 /** What a document handle tells the engine. */
 export type HandleLink = Pick<Link, 'receive' | 'drained' | 'closed'>
@@ -37,6 +38,9 @@ export interface Hub {
   connect(id: string, port: Port): HandleLink
   /** Writes of a document were settled at such a port. */
   settled(id: string): void
+  readonly sessions: Pick<Sessions, 'choose' | 'fresh'>
+  /** Whether everybody but the storage agrees on where its sessions of a document end; `waiting`: that is being asked. */
+  agreed(id: string): 'yes' | 'no' | 'waiting'
   status(id: string): UploadStatus
   statusOfAll(): ClientUploadStatus
   whenUploaded(id: string | undefined, options?: UploadOptions): Promise<void>
@@ -73,7 +77,8 @@ export type HubOptions = Omit<ClientOptions, 'kind'>
 export async function createHub(options: HubOptions, events: HubEvents): Promise<Hub> {
   const { storage, connect, clock = systemClock, hooks, soon, observe, engineLimits } = options
   const { peer = `client-${randomToken(clock)}` } = options
-  const opened = await storage.open()
+  options.signal?.throwIfAborted()
+  const opened = await storage.open(options.signal === undefined ? {} : { signal: options.signal })
   const late: { hub?: InnerHub } = {}
   const outbox = await loadOutbox(storage, clock, (id) => late.hub?.uploaded(id))
   const comparison = await loadComparison({
@@ -85,18 +90,23 @@ export async function createHub(options: HubOptions, events: HubEvents): Promise
     owe: (ids) => outbox.add(ids),
     changed: () => late.hub?.changed(),
   })
+  const { sessionLocks: locks } = options
+  const sessions = await openSessions({ clock, ...(locks !== undefined && { kept: { storage, locks } }) })
   const runner = await run({
     storage,
     clock,
     peer,
     upstreamExpected: connect !== undefined,
-    append: outbox.append,
+    append(batch, owed) {
+      sessions.retire(foreignSessions(batch, owed))
+      return outbox.append(batch, owed)
+    },
     ...(hooks !== undefined && { hooks }),
     ...(soon !== undefined && { soon }),
     ...(observe !== undefined && { observe }),
     ...(engineLimits !== undefined && { limits: engineLimits }),
   })
-  late.hub = hubOn({ runner, outbox, comparison, clock, events, options })
+  late.hub = hubOn({ runner, outbox, comparison, sessions, clock, events, options })
   return late.hub
 }
 
@@ -110,12 +120,13 @@ interface Parts {
   readonly runner: Runner
   readonly outbox: Outbox
   readonly comparison: Comparison
+  readonly sessions: Sessions
   readonly clock: Clock
   readonly events: HubEvents
   readonly options: HubOptions
 }
 
-function hubOn({ runner, outbox, comparison, clock, events, options }: Parts): InnerHub {
+function hubOn({ runner, outbox, comparison, sessions, clock, events, options }: Parts): InnerHub {
   const { storage, connect, hints } = options
   const limits: ClientLimits = { ...DEFAULT_CLIENT_LIMITS, ...options.limits }
   /** Documents that somebody waits for the upload of, and how many do. */
@@ -141,6 +152,7 @@ function hubOn({ runner, outbox, comparison, clock, events, options }: Parts): I
   runner.listen((report) => {
     if (report.kind === 'confirmed') progressed(report.id, report.uploaded)
     else if (report.kind === 'grew') progressed(report.id, false)
+    else if (report.kind === 'fork' && report.session !== undefined) sessions.retire([report.session])
     else if (report.kind === 'greeted') greeted(report.hello)
     else if (report.kind === 'error') upstreamFailed(report)
     else if (report.kind === 'storage' && report.operation === 'append') outbox.markAgain()
@@ -172,6 +184,11 @@ function hubOn({ runner, outbox, comparison, clock, events, options }: Parts): I
   }
 
   const isConfirmed = (id: string) => runner.status(id).uploaded === true
+
+  function agreed(id: string): 'yes' | 'no' | 'waiting' {
+    if (connection === undefined || runner.status(id).inStep) return 'yes'
+    return connection.state === 'online' ? 'waiting' : 'no'
+  }
 
   function greeted(hello: HelloMessage): void {
     if (attached !== undefined) comparison.begin(hello, attached)
@@ -207,6 +224,8 @@ function hubOn({ runner, outbox, comparison, clock, events, options }: Parts): I
 
   return {
     connect: (_, port) => runner.connect(port),
+    sessions,
+    agreed,
     settled: (id) => progressed(id, isConfirmed(id)),
     isConfirmed,
     uploaded(id) {
@@ -233,6 +252,7 @@ function hubOn({ runner, outbox, comparison, clock, events, options }: Parts): I
     async close(patiently) {
       comparison.interrupt()
       connection?.close()
+      sessions.close()
       await patiently(runner.close())
       await patiently(outbox.flushed())
       await patiently(Promise.resolve(storage.close()))

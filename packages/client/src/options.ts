@@ -6,6 +6,7 @@ import type { Clock, Storage } from '@tidemark/storage'
 import type { EngineLimits } from '@tidemark/sync'
 import type { ConnectionLimits, Hints } from '@tidemark/sync/reconnect'
 import type { Connect, Hooks, RunOptions } from '@tidemark/sync/run'
+import type { SessionLocks } from './write-sessions.ts'
 
 export interface ClientOptions {
   /** Where documents are kept. The client opens and closes it; one client per store. */
@@ -14,6 +15,13 @@ export interface ClientOptions {
   readonly connect?: Connect
   /** What the platform says of the network. In browsers: `browserHints()` of `@tidemark/client/browser`. */
   readonly hints?: Hints
+  /**
+   * Lets `Doc.session` go on with sessions of earlier runs: `storageLocks()` for a storage that one process has to itself. Default:
+   * every run writes new ones.
+   */
+  readonly sessionLocks?: SessionLocks
+  /** Gives up opening; once the client is open it means nothing. */
+  readonly signal?: AbortSignal
   /** Kind of the payloads of documents that are created here. Default `bytes`; Jazz documents are `json`. */
   readonly kind?: PayloadKind
   /** Who this client is to its peers. Default: made up anew. */
@@ -32,6 +40,8 @@ export interface ClientOptions {
 export interface ClientLimits extends ConnectionLimits {
   /** How long `close` waits for writes that the storage does not settle. */
   readonly closeMsMax: number
+  /** How long `Doc.session` waits for an upstream to confirm where an earlier run has left a session. */
+  readonly sessionMsMax: number
 }
 
 export const DEFAULT_CLIENT_LIMITS: ClientLimits = {
@@ -41,4 +51,5 @@ export const DEFAULT_CLIENT_LIMITS: ClientLimits = {
   silenceMsMax: 10_000,
   stableMs: 10_000,
   closeMsMax: 10_000,
+  sessionMsMax: 2_000,
 }

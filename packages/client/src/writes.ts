@@ -24,8 +24,11 @@ export interface Write {
 }
 
 export interface Writes {
-  /** Resolves when the write is durable; rejects if nothing of it is stored. */
-  add(write: Write): Promise<void>
+  /**
+   * Resolves when the write is durable; rejects if nothing of it is stored. While it waits for its turn a signal withdraws it, and what
+   * was to follow it in its session; afterwards it is done.
+   */
+  add(write: Write, signal?: AbortSignal): Promise<void>
   /** Sends what may be sent now. */
   flush(): void
   /** Sends what is in flight once more, to whoever may have it or not; answers what it brings. */
@@ -155,15 +158,28 @@ export function createWrites(port: WritesPort): Writes {
     for (const entry of lost) entry.reject(error)
   }
 
+  async function withdrawable(settled: Promise<void>, entry: Entry, signal: AbortSignal): Promise<void> {
+    const withdraw = () => {
+      if (queue.includes(entry)) refuse([entry], signal.reason)
+    }
+    signal.addEventListener('abort', withdraw, { once: true })
+    try {
+      await settled
+    } finally {
+      signal.removeEventListener('abort', withdraw)
+    }
+  }
+
   function refusal(code: 'FORK' | 'GAP', session: string | undefined, message: string): ClientError {
     return new ClientError(code, message, { id: port.id, session })
   }
 
   return {
-    add(write) {
+    add(write, signal) {
       const settled = new Promise<void>((resolve, reject) => queue.push({ write, resolve, reject }))
+      const entry = queue.at(-1) as Entry
       flush()
-      return settled
+      return signal === undefined ? settled : withdrawable(settled, entry, signal)
     },
     flush,
     sendAgain() {

@@ -26,6 +26,7 @@ export function createGuestHub(
   welcome: Showing,
   say: (message: ToLeader) => void,
   events: HubEvents,
+  sessions: Hub['sessions'],
 ): GuestHub {
   const ports = new Map<number, Port>()
   const statuses = new Map<string, UploadStatus>()
@@ -136,6 +137,9 @@ export function createGuestHub(
     },
     take,
     connect,
+    sessions,
+    // Sessions of guests are all new ones.
+    agreed: () => 'no',
     settled: (id) => say({ type: 'settled', id }),
     status: (id) => statuses.get(id) ?? { uploaded: undefined },
     statusOfAll: () => showing.uploads,

@@ -12,12 +12,13 @@ import type { Port } from '@tidemark/sync/run'
 import type { ClientError } from '../errors.ts'
 import { createHub, type HandleLink, type Hub, type HubEvents, type HubOptions } from '../hub.ts'
 import { createWaiters } from '../waiters.ts'
+import { freshSessions } from '../write-sessions.ts'
 import { createGuestHub, type GuestHub, MOVED } from './guest-hub.ts'
 import { createGuests, type Guests } from './guests.ts'
 import type { HallMessage, Showing, ToGuest, ToLeader, Visit } from './messages.ts'
 import type { TabPlatform } from './platform.ts'
 
-export interface TabHubOptions extends Omit<HubOptions, 'storage'> {
+export interface TabHubOptions extends Omit<HubOptions, 'storage' | 'sessionLocks'> {
   /** Of what the tabs share: their locks and channels have it in their names. */
   readonly name: string
   /** Opens the storage: called in the tab that leads. */
@@ -50,6 +51,8 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
   const { tab } = platform
   const nameOf = (of: string) => `${name} tab ${of}`
   const ending = new AbortController()
+  // A tab may be killed and another may lead: each tab has sessions of its own, for as long as it lives.
+  const sessions = freshSessions(clock)
   const standing = createWaiters<void>()
   const entries = new Set<Entry>()
   const listeners = new Map<(report: Report) => void, () => void>()
@@ -87,7 +90,7 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
       const { leader, visit } = message
       const say = (said: ToLeader) => own.post({ ...said, leader, visit, to: 'leader' } satisfies Visit<ToLeader>)
       guest?.end()
-      guest = createGuestHub(leader, message.showing, say, guestEvents)
+      guest = createGuestHub(leader, message.showing, say, guestEvents, sessions)
       stand(guest)
     }
     staysOffline = guest?.showing.staysOffline ?? staysOffline
@@ -201,7 +204,7 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
   join()
   void takeTurns(clock)
   try {
-    await standing.add()
+    await standing.add(options.signal)
   } catch (cause) {
     end()
     throw cause
@@ -234,6 +237,8 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
         },
       }
     },
+    sessions,
+    agreed: () => 'no',
     settled: (id) => base?.settled(id),
     status: (id) => base?.status(id) ?? { uploaded: undefined },
     statusOfAll: () => base?.statusOfAll() ?? { uploaded: undefined, pending: 0 },
