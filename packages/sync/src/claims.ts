@@ -71,12 +71,17 @@ export function told(
   known: KnownState,
 ): { readonly known: KnownState; readonly digests?: Digests } {
   const enough = holding.stored?.durable
-  return enough === undefined ? { known, ...digestsFor(connection, holding) } : { known: lower(known, enough) }
+  return enough === undefined ? { known, ...digestsFor(connection, holding, known) } : { known: lower(known, enough) }
 }
 
-function digestsFor(connection: Connection, holding: Holding): { digests?: Digests } {
-  const digests = holding.stored?.digests
-  return connection.traits.digests && digests !== undefined && digests.size > 0 ? { digests } : {}
+/** Digests of what `known` names, which is all or some of what is durable; of nothing else, whose counts would not be told. */
+function digestsFor(connection: Connection, holding: Holding, known: KnownState): { digests?: Digests } {
+  const all = holding.stored?.digests
+  if (!connection.traits.digests || all === undefined || all.size === 0) return {}
+  const durableSessions = durable(holding).sessions
+  const isNamed = (session: string) => known.sessions.get(session) === durableSessions.get(session)
+  const digests = known === durable(holding) ? all : new Map([...all].filter(([session]) => isNamed(session)))
+  return digests.size > 0 ? { digests } : {}
 }
 
 function oneRunShort(holding: Holding, claim: KnownState): KnownState {

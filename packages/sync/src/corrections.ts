@@ -14,7 +14,7 @@ import { type Connection, type Core, type Holding, IN_STEP, type Request, report
 import { durable, guard } from './holdings.ts'
 import { enter } from './lanes.ts'
 import { refuseContent } from './refusals.ts'
-import { subscribersOf } from './views.ts'
+import { createView, subscribe, subscribersOf } from './views.ts'
 
 /** Gaps remembered per document and connection: peers make up session names. */
 const GAPS_MAX = 1_000
@@ -100,7 +100,7 @@ export function refusedByStorage(
   ends: KnownState,
   code: StorageErrorCode | undefined,
 ): void {
-  const view = connection.views.get(id)
+  const view = connection.views.get(id) ?? pushed(core, connection, id, ends)
   const explicit = view === undefined || view === IN_STEP ? undefined : view
   const waitMs = backoff(core, explicit?.refusals ?? 0)
   if (connection.traits.errors)
@@ -121,6 +121,12 @@ export function refusedByStorage(
     explicit.lost = undefined
     enter(core, connection, id, { action: 'correct' })
   })
+}
+
+/** What nobody here wants, and its sender pushed with what depends on it, it believes us to hold: it is to be corrected, too. */
+function pushed(core: Core, connection: Connection, id: string, ends: KnownState): View | undefined {
+  if (connection.traits.local || !core.connections.has(connection.id)) return undefined
+  return subscribe(core, connection, id, createView(ends, ends))
 }
 
 /** Content of this peer became durable: if that is all that was refused, the store takes it again. */

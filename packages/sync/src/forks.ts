@@ -5,6 +5,7 @@
  * connection only: nothing of it is taken from or sent to that peer, its other sessions go on.
  * Not here: comparing bytes (the storage does when it appends).
  */
+import type { KnownState } from '@tidemark/known-state'
 import type { Digests } from '@tidemark/protocol'
 import { type Connection, type Core, emit, type Holding, report, type View } from './core.ts'
 import { durable } from './holdings.ts'
@@ -28,20 +29,23 @@ export function freeze(
   return true
 }
 
-/** Equal counts with different digests are a fork. Answers whether one was found. */
+/**
+ * Equal counts with different digests are a fork. Answers whether one was found. What counts is what this message says: the peer
+ * may have gone on since it said something else of a session.
+ */
 export function compareDigests(
   core: Core,
   connection: Connection,
   holding: Holding,
   view: View,
-  claimed: Digests | undefined,
+  { known, digests }: { readonly known: KnownState; readonly digests?: Digests },
 ): boolean {
   const own = holding.stored?.digests
-  if (claimed === undefined || own === undefined) return false
+  if (digests === undefined || own === undefined) return false
   let found = false
-  for (const [session, digest] of claimed) {
+  for (const [session, digest] of digests) {
     const ours = own.get(session)
-    const sameCount = view.confirmed.sessions.get(session) === durable(holding).sessions.get(session)
+    const sameCount = known.sessions.get(session) === durable(holding).sessions.get(session)
     if (ours !== undefined && sameCount && ours !== digest)
       found = freeze(core, connection, holding, view, session) || found
   }

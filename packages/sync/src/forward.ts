@@ -4,15 +4,15 @@
  * L11: found by document. The page that was just stored is kept, so that a live push need not read it back.
  * Not here: sending (`senders.ts`).
  */
-import { EMPTY, equals, union } from '@tidemark/known-state'
+import { covers, EMPTY, equals, union } from '@tidemark/known-state'
 import type { ContentMessage, Run } from '@tidemark/protocol'
 import { EMPTY_DIGEST, type StoredState } from '@tidemark/storage'
-import { type Connection, type Core, type Holding, type Pending, report } from './core.ts'
+import { type Connection, type Core, type Holding, IN_STEP, type Pending, report } from './core.ts'
 import { dependencyArrived } from './dependencies.ts'
-import { forget, remember } from './holdings.ts'
+import { durable, forget, remember } from './holdings.ts'
 import { replay } from './lanes.ts'
 import { mergeRuns } from './merge-runs.ts'
-import { endOf, markReady } from './senders.ts'
+import { endOf, markReady, wanted } from './senders.ts'
 import { createView, subscribe, subscribersOf, viewOf } from './views.ts'
 import { askPeer, outdate } from './window.ts'
 
@@ -29,11 +29,18 @@ export function forward(
       offerUpstream(core, upstream, holding, before === undefined)
   for (const connection of subscribersOf(core, holding.id)) {
     outdate(connection, holding.id)
-    const view = viewOf(connection, holding.id, before?.known ?? EMPTY)
+    const view = viewOf(connection, holding.id, durable(holding))
     if (view !== undefined) markReady(core, connection, holding, view)
   }
   dependencyArrived(core, holding.id)
   replay(core, holding, 'upstream')
+}
+
+/** Whoever sent what was stored already shows what it holds by that, and may lack the rest. */
+export function sendRest(core: Core, connection: Connection, holding: Holding): void {
+  const view = connection.views.get(holding.id)
+  if (view === undefined || view === IN_STEP || view.assumed === undefined) return
+  if (!covers(view.assumed, wanted(holding, view))) markReady(core, connection, holding, view)
 }
 
 /** What was created here nobody else has: it is sent without asking. Otherwise we ask what is there. */

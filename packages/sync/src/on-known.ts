@@ -38,7 +38,7 @@ export function onKnown(core: Core, request: Request, message: KnownMessage): vo
     ? replaceBelief(core, connection, holding, message.known)
     : believe(core, connection, holding, old, message, answersUs)
   if (view === undefined) return
-  if (compareDigests(core, connection, holding, view, message.digests)) sendKnown(core, connection, holding)
+  if (compareDigests(core, connection, holding, view, message)) sendKnown(core, connection, holding)
   reportConfirmed(core, connection, id)
   if (connection.traits.upstream) replay(core, holding, 'upstream')
   goOn(core, connection, holding, view)

@@ -13,7 +13,7 @@ import { askForClaim, sendKnown } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, type View } from './core.ts'
 import { compareDigests } from './forks.ts'
 import { durable, guard, isAbsent } from './holdings.ts'
-import { waitsForAppends } from './lanes.ts'
+import { park, waitsForAppends } from './lanes.ts'
 import { isProbed, probeClaim } from './probes.ts'
 import { OTHER_HEADER, otherKind, refuseLoad, tooManyDocuments } from './refusals.ts'
 import { markReady, wanted } from './senders.ts'
@@ -36,8 +36,10 @@ export function onLoad(core: Core, request: Request, message: LoadMessage): void
   // Only a LOAD asks for permission to read; whatever else a peer says leaves that as it is.
   view.readable = true
   view.gaps = undefined
+  // What the storage refused of it is in its claim, and asked for.
+  Object.assign(view, { refusals: 0, refused: false, lost: undefined })
   view.toProbe = isProbed(connection, holding) && !claimsNothing(message.known)
-  compareDigests(core, connection, holding, view, message.digests)
+  compareDigests(core, connection, holding, view, message)
   answer(core, connection, holding, view, message.known)
   if (!connection.traits.upstream) wantUpstream(core, id)
 }
@@ -45,6 +47,11 @@ export function onLoad(core: Core, request: Request, message: LoadMessage): void
 /** A claim that is not durable yet, but may be when the appends in flight are, is answered then; so is absence. */
 function mustWait(core: Core, holding: Holding, request: Request, claim: KnownState): boolean {
   if (holding.stored !== undefined && covers(durable(holding), claim)) return false
+  // L1: what is on its way to the disk is not absent, also if it came after this LOAD.
+  if (holding.stored === undefined && holding.pendings.size > 0) {
+    park(core, holding, request, 'append')
+    return true
+  }
   return waitsForAppends(core, holding, request)
 }
 
@@ -67,7 +74,7 @@ function answer(core: Core, connection: Connection, holding: Holding, view: View
   const lacks = !covers(view.assumed ?? EMPTY, wanted(holding, view))
   if (claimsMore) view.claims = claim
   if (lacks) {
-    if (connection.traits.knownFirst && !claimsNothing(claim)) tellFirst(core, connection, holding, view)
+    if (isToldFirst(connection, stored, claim)) tellFirst(core, connection, holding, view)
     view.loads = true
     markReady(core, connection, holding, view)
   } else if (claimsMore) {
@@ -81,7 +88,17 @@ function answer(core: Core, connection: Connection, holding: Holding, view: View
   }
 }
 
-/** Some clients take content for all we hold, unless they were told our state before. */
+/**
+ * A peer that hears nothing of a session takes it that we lack it, and sends it: whoever is sent content is told first of what the
+ * content leaves out because the peer has it. Some clients even take content for all we hold.
+ */
+function isToldFirst({ traits }: Connection, stored: KnownState, claim: KnownState): boolean {
+  if (traits.knownFirst) return !claimsNothing(claim)
+  if (traits.local) return false
+  if (!covers(stored, claim)) return true
+  return [...claim.sessions].some(([session, count]) => count === stored.sessions.get(session))
+}
+
 function tellFirst(core: Core, connection: Connection, holding: Holding, view: View): void {
   if (view.claims === undefined) sendKnown(core, connection, holding)
   else askForClaim(core, connection, holding, view)

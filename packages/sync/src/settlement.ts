@@ -15,13 +15,13 @@ import { clearRefusal, correctGaps, refusedByStorage, settleGaps } from './corre
 import { erase } from './erasures.ts'
 import type { Outcome } from './events.ts'
 import { freeze } from './forks.ts'
-import { forward, rememberPage } from './forward.ts'
+import { forward, rememberPage, sendRest } from './forward.ts'
 import { acknowledgeable, durable, forget, lookAgain, relax } from './holdings.ts'
 import { REQUEST_BYTES, replay } from './lanes.ts'
 import { discharge } from './pools.ts'
 import { OTHER_HEADER, refuseContent } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
-import { markExact, viewOf } from './views.ts'
+import { markExact, subscribersOf, takeBack, viewOf } from './views.ts'
 
 type Taken = Exclude<AppendResult, { failed: unknown }>
 
@@ -110,10 +110,15 @@ function settled(
   settleGaps(core, holding)
   const old = before?.known ?? EMPTY
   const grew = !covers(old, durable(holding))
+  // Who was in step was so with what was stored before. Once something is sent, there may be new markers, which mean what is stored now.
+  if (grew) for (const connection of subscribersOf(core, holding.id)) viewOf(connection, holding.id, old)
   if (grew && whole) rememberPage(core, holding, before, taken)
   else if (grew) forget(core, holding)
   return () => {
     if (grew) forward(core, holding, before, taken)
+    else
+      for (const connection of new Set(taken.map(({ request }) => request.connection)))
+        sendRest(core, connection, holding)
     erase(core, holding, taken)
   }
 }
@@ -186,6 +191,12 @@ function refusedContent(core: Core, pending: Pending, before: StoredState | unde
     else if (why === 'tooLarge')
       refuseContent(core, connection, holding.id, { code: 'tooLarge', message: tooLarge(session) })
   }
+  // Its application has nothing in that place, unless it is what is stored.
+  if (view !== undefined && connection.traits.local)
+    takeBack(view, {
+      ...pending.content,
+      runs: pending.content.runs.filter(({ session }) => result.refused.has(session)),
+    })
   if (gaps.size > 0 && view !== undefined) correctGaps(core, connection, holding, view, gaps)
 }
 
@@ -200,6 +211,8 @@ function failedContent(
 ): void {
   const { holding, request } = pending
   const view = viewOf(request.connection, holding.id, before?.known ?? EMPTY)
+  // A peer still has what we refused. The application here does not: its write failed.
+  if (view !== undefined && request.connection.traits.local) takeBack(view, pending.content)
   if (view !== undefined) markExact(view, durable(holding))
   refusedByStorage(core, request.connection, holding.id, pending.ends, code)
 }

@@ -7,6 +7,7 @@
  * Not here: what is sent because of a view (`senders.ts`).
  */
 import { covers, EMPTY, equals, type KnownState, union } from '@tidemark/known-state'
+import type { Content } from '@tidemark/protocol'
 import { type Belief, type Connection, type Core, type Holding, IN_STEP, type View } from './core.ts'
 import { durable } from './holdings.ts'
 
@@ -73,7 +74,7 @@ function hold(core: Core, connection: Connection, id: string, belief: Belief): b
   return true
 }
 
-/** Replaces what is believed of a peer by what it says it holds. */
+/** Replaces what is believed of a peer by what it says it holds. What it is still owed a correction for stays. */
 export function replaceBelief(
   core: Core,
   connection: Connection,
@@ -90,9 +91,6 @@ export function replaceBelief(
     exact: false,
     claims: undefined,
     corrected: undefined,
-    refusals: 0,
-    refused: false,
-    lost: undefined,
     probe: undefined,
   })
   return old
@@ -105,6 +103,18 @@ export function confirm(view: View, known: KnownState): void {
   view.assumed = assumed === undefined ? view.confirmed : union(assumed, known)
   // What it holds beyond what was sent may be more than what is stored.
   if (view.assumed !== assumed) view.exact = false
+}
+
+/** Believes no longer that a peer holds what it sent. */
+export function takeBack(view: View, content: Content): void {
+  const back = (known: KnownState): KnownState => {
+    const sessions = new Map(known.sessions)
+    for (const { session, after } of content.runs)
+      if ((sessions.get(session) ?? 0) > after) sessions.set(session, after)
+    return { header: known.header && content.header === undefined, sessions }
+  }
+  view.confirmed = back(view.confirmed)
+  if (view.assumed !== undefined) view.assumed = back(view.assumed)
 }
 
 /** Turns a view that says nothing beyond what is stored into the marker. */

@@ -93,9 +93,9 @@ test('5: when both sides lack something each transaction crosses once', async ()
   await settled()
   expect(world.trace.slice(0, 4)).toEqual([
     'client > server  LOAD note header a:3 b:1',
-    'server > client  CONTENT note c:0-2',
     'server > client  LOAD note header a:1 c:2',
     'server > client  KNOWN note header a:1 c:2',
+    'server > client  CONTENT note c:0-2',
   ])
   const sent = world.trace.filter((line) => line.includes('CONTENT'))
   expect(sent).toEqual(['server > client  CONTENT note c:0-2', 'client > server  CONTENT note a:1-3 b:0-1'])

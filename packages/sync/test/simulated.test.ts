@@ -1,0 +1,126 @@
+/**
+ * What the simulator found, each as the smallest exchange of messages that shows it; the seed that found it is named.
+ */
+import { StorageError } from '@tidemark/storage'
+import { expect, test } from 'vitest'
+import { append, content, createWorld, settled, spied, state } from './world.ts'
+
+test('an acknowledgement of some sessions is no fork of the others, on which its sender went on (calm, seed 25)', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-2 b:0-1', true, 'bytes')] })
+  const client = await world.node('client', { holds: [append('note', 'a:0-2', true, 'bytes')] })
+  const user = world.peer('user', client, { local: true })
+  world.connect(client, server).client.ask(['note'])
+  // While b is on its way to the client, its user goes on with a.
+  user.say(content('note', 'a:2-3', false, 'bytes'))
+  await settled()
+  expect(server.reports.filter(({ kind }) => kind === 'fork')).toEqual([])
+  expect((await server.spy.storage.knownStates(['note']))[0]?.known).toEqual(state('a:3 b:1'))
+})
+
+test('who is sent what others wrote is told first what is held of its own, and does not send it again (calm, seed 1)', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-3 b:0-1')] })
+  const client = await world.node('client', { holds: [append('note', 'a:0-3')] })
+  world.connect(client, server).client.ask(['note'])
+  await settled()
+  expect(world.trace).toEqual([
+    'client > server  LOAD note header a:3',
+    'server > client  KNOWN note header a:3 b:1',
+    'server > client  CONTENT note b:0-1',
+    'client > server  KNOWN note header b:1',
+  ])
+})
+
+test('what was refused is corrected also if the peer corrected us meanwhile (disks, seed 64)', async () => {
+  const world = createWorld()
+  const spy = spied()
+  const client = await world.node('client', { storage: spy.storage, holds: [append('note', 'a:0-1 b:0-1')] })
+  const server = world.peer('server', client, { upstream: true })
+  server.load('note', state('a:1'))
+  await settled()
+  spy.replace = {
+    append() {
+      throw new StorageError('IO', 'broken')
+    },
+  }
+  server.say(content('note', 'a:1-3', false))
+  await settled()
+  spy.replace = {}
+  server.say({ action: 'known', id: 'note', known: state('a:3'), correction: true })
+  await world.clock.advance(2_000)
+  expect(world.trace.filter((line) => line.includes('KNOWN!'))).toEqual([
+    'server > client  KNOWN! note header a:3',
+    'client > server  KNOWN! note header a:1 b:1',
+  ])
+})
+
+test('who sends what is stored already is sent the rest (storm, seed 60)', async () => {
+  const world = createWorld()
+  const client = await world.node('client', { holds: [append('note', 'a:0-3')] })
+  const server = world.peer('server', client)
+  server.say(content('note', 'a:0-1'))
+  await settled()
+  expect(world.trace.slice(1)).toEqual([
+    'client > server  KNOWN note header a:3',
+    'client > server  CONTENT note a:1-3',
+  ])
+})
+
+test('what is stored in one batch with a dependency does not come back to its writer (storm, seed 400050)', async () => {
+  const world = createWorld()
+  const dependenciesOf = (header: Uint8Array | undefined) =>
+    header !== undefined && new TextDecoder().decode(header).includes('note') ? ['group'] : []
+  const client = await world.node('client', { hooks: { dependenciesOf } })
+  const user = world.peer('user', client, { local: true })
+  const server = world.peer('server', client, { upstream: true })
+  server.say(content('note', 'b:0-1'))
+  await settled()
+  user.load('note')
+  // The forwarding of what its user writes waits for the group; more of it is stored in one batch with that.
+  user.say(content('note', 'a:0-1', false))
+  await settled()
+  server.say(content('group', 'b:0-1'))
+  user.say(content('note', 'a:1-2', false))
+  await settled()
+  const given = user.heard.flatMap((message) => (message.action === 'content' ? message.runs : []))
+  expect(given.map(({ session }) => session)).toEqual(['b'])
+})
+
+test('what was pushed unasked and refused is corrected, too (disks, seed 200039)', async () => {
+  const world = createWorld()
+  const spy = spied()
+  const client = await world.node('client', { storage: spy.storage, holds: [append('group', 'a:0-1')] })
+  const server = world.peer('server', client, { upstream: true })
+  spy.replace = { append: (batch) => batch.map(() => ({ failed: 'QUOTA' as const })) }
+  server.say(content('group', 'a:0-1 b:0-2'))
+  await settled()
+  spy.replace = {}
+  await world.clock.advance(2_000)
+  expect(world.trace.slice(1)).toEqual([
+    'client > server  ERROR group quota',
+    'client > server  KNOWN! group header a:1',
+  ])
+})
+
+test('an application whose write was refused is given what others wrote in that place (storm, seed 400147)', async () => {
+  const world = createWorld()
+  const spy = spied()
+  const client = await world.node('client', { storage: spy.storage, holds: [append('note', 'a:0-1')] })
+  const user = world.peer('user', client, { local: true })
+  const server = world.peer('server', client)
+  user.load('note')
+  await settled()
+  spy.replace = { append: (batch) => batch.map(() => ({ failed: 'QUOTA' as const })) }
+  user.say(content('note', 'a:1-2', false))
+  await settled()
+  spy.replace = {}
+  // Its disk came from a backup: the server has more of that session.
+  server.say(content('note', 'a:1-4', false))
+  await settled()
+  const given = user.heard.flatMap((message) => (message.action === 'content' ? message.runs : []))
+  expect(given.map(({ session, after, transactions }) => [session, after, transactions.length])).toEqual([
+    ['a', 0, 1],
+    ['a', 1, 3],
+  ])
+})
