@@ -1,0 +1,64 @@
+/**
+ * Convergence: once everything has healed, all who may have a document hold the same of it, to the byte.
+ *
+ * L7: also what a server lost and its clients still have. A forked session is
+ * for people to settle (`forks.ts`). Not asked of whoever holds nothing of a document: nobody need open it.
+ */
+import { Violation } from '../violation.ts'
+import type { MakeChecker } from './checker.ts'
+import { everywhere, forkedSessions, idsOf } from './forks.ts'
+import { mayRead, mayWrite } from './rights.ts'
+import type { Contents } from './stored.ts'
+
+export const convergence: MakeChecker = (world) => {
+  /** Document → sessions that were said to be forked: what a peer says freezes a session for that peer. */
+  const reported = new Map<string, Set<string>>()
+  return {
+    happened(happening) {
+      if (happening.type !== 'reported' || happening.report.kind !== 'fork') return
+      const { id, session = '' } = happening.report
+      reported.set(id, (reported.get(id) ?? new Set()).add(session))
+    },
+    async judge() {
+      for (const server of world.servers) {
+        for (const id of idsOf(world)) {
+          const all = await everywhere(world, id)
+          const forked = new Set([...forkedSessions(all.values()), ...(reported.get(id) ?? [])])
+          const there = all.get(server.name)
+          for (const client of world.clients) {
+            const here = all.get(client.name)
+            if (here === undefined || !mayRead(server, client.name, id)) continue
+            // Nobody else created it, and this client may not.
+            if (there === undefined && !mayWrite(server, client.name, id)) continue
+            // What a client may not write stays with it; what it has from others the server may have lost.
+            const difference = mayWrite(server, client.name, id)
+              ? compare(there, here, forked)
+              : compare(there, upTo(here, there ?? new Map()), forked)
+            if (difference !== undefined)
+              throw new Violation(
+                'convergence',
+                `${server.name} and ${client.name} hold different ${id}: ${difference}`,
+              )
+          }
+        }
+      }
+    },
+  }
+}
+
+/** As much of `contents` as `other` has. */
+function upTo(contents: Contents, other: Contents): Contents {
+  return new Map([...other].map(([session, texts]) => [session, (contents.get(session) ?? []).slice(0, texts.length)]))
+}
+
+function compare(there: Contents | undefined, here: Contents, forked: ReadonlySet<string>): string | undefined {
+  if (there === undefined) return 'nothing is there'
+  for (const session of new Set([...there.keys(), ...here.keys()])) {
+    if (forked.has(session)) continue
+    const [a, b] = [there.get(session) ?? [], here.get(session) ?? []]
+    if (a.length !== b.length) return `${session} has ${a.length} there and ${b.length} here`
+    const index = a.findIndex((text, at) => text !== b[at])
+    if (index >= 0) return `${session} at ${index} is ${a[index]} there and ${b[index]} here`
+  }
+  return undefined
+}

@@ -1,0 +1,48 @@
+/**
+ * Dependencies: who is sent a document has, or was sent before it, what it depends on and its sender holds (L9).
+ *
+ * Of what servers send: a server stores what a client sends in any order, and asks for what is missing. Not where the sender's disk failed with the dependency: what cannot be read does not hold up the rest.
+ */
+import { Violation } from '../violation.ts'
+import type { MakeChecker } from './checker.ts'
+import { mayRead } from './rights.ts'
+import { diskOf } from './stored.ts'
+
+export const dependencies: MakeChecker = (world) => {
+  /** Connection → node → documents of which that node has, or was sent, the header. */
+  const has = new Map<number, Map<string, Set<string>>>()
+  const failed = new Map<string, Set<string>>()
+
+  function hasOf(connection: number, node: string): Set<string> {
+    const nodes = has.get(connection) ?? new Map<string, Set<string>>()
+    has.set(connection, nodes)
+    const present = nodes.get(node) ?? new Set<string>()
+    nodes.set(node, present)
+    return present
+  }
+
+  return {
+    happened(happening) {
+      if (happening.type === 'disk failed') {
+        const ids = failed.get(happening.node) ?? new Set<string>()
+        failed.set(happening.node, ids)
+        for (const id of happening.ids) ids.add(id)
+      } else if (happening.type === 'heard') {
+        const { connection, from, message } = happening
+        const claims = (message.action === 'load' || message.action === 'known') && message.known.header
+        if (claims || message.action === 'content') hasOf(connection, from).add(message.id)
+      } else if (happening.type === 'said' && happening.message.action === 'content') {
+        const { connection, from, to, message } = happening
+        const server = world.servers.find(({ name }) => name === from)
+        if (server === undefined || message.header === undefined) return
+        const there = hasOf(connection, to)
+        for (const id of server.needs(message.header)) {
+          if (there.has(id) || !mayRead(server, to, id)) continue
+          if (failed.get(from)?.has(id) || diskOf(world, from)?.told(id)?.header !== true) continue
+          throw new Violation('dependencies', `${from} sends ${to} ${message.id} before ${id}, which it needs`)
+        }
+        there.add(message.id)
+      }
+    },
+  }
+}

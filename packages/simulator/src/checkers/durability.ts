@@ -1,0 +1,67 @@
+/**
+ * Durability: what anybody says it holds is on its disk, and so is what its application was told to be written.
+ *
+ * L3: store, then acknowledge, then send on. Also at the end: what a server acknowledged is there, unless its disk was lost.
+ */
+import { covers, EMPTY, type KnownState, knownState, union } from '@tidemark/known-state'
+import type { Message } from '@tidemark/protocol'
+import { describeState } from '../trace.ts'
+import { Violation } from '../violation.ts'
+import type { MakeChecker } from './checker.ts'
+import { contentsOf, diskOf } from './stored.ts'
+
+export const durability: MakeChecker = (world) => {
+  /** What each application was told to be written, since its disk was lost the last time. */
+  const written = new Map<string, Map<string, Set<string>>>()
+
+  function check(node: string, id: string, claim: KnownState, what: string): void {
+    const disk = diskOf(world, node)
+    if (disk === undefined || disk.state(id)?.erased !== undefined) return
+    const held = disk.known(id) ?? EMPTY
+    if (covers(held, claim)) return
+    const text = `${node} says ${what} of ${id} as ${describeState(claim)}; its disk holds ${describeState(held)}`
+    throw new Violation('durability', text)
+  }
+
+  return {
+    happened(happening) {
+      if (happening.type === 'said') {
+        const { from, message } = happening
+        const claim = claimOf(message)
+        if (claim !== undefined) check(from, claim.id, claim.known, message.action)
+      } else if (happening.type === 'resolved') {
+        const { node, id, texts } = happening
+        const documents = written.get(node) ?? new Map<string, Set<string>>()
+        written.set(node, documents)
+        const all = documents.get(id) ?? new Set<string>()
+        documents.set(id, all)
+        for (const text of texts) all.add(text)
+      } else if (happening.type === 'crashed' && happening.fate !== 'kept') written.delete(happening.node)
+    },
+    async judge() {
+      for (const [node, documents] of written) {
+        const disk = diskOf(world, node)
+        if (disk === undefined) continue
+        for (const [id, texts] of documents) {
+          if (disk.state(id)?.erased !== undefined) continue
+          const stored = new Set([...((await contentsOf(disk, id)) ?? new Map()).values()].flat())
+          for (const text of texts)
+            if (!stored.has(text))
+              throw new Violation(
+                'durability',
+                `${node} was told that ${text} of ${id} is written, and does not hold it`,
+              )
+        }
+      }
+    },
+  }
+}
+
+/** What a message says that its sender holds. */
+function claimOf(message: Message): { readonly id: string; readonly known: KnownState } | undefined {
+  if (message.action === 'known' || message.action === 'load') return { id: message.id, known: message.known }
+  if (message.action !== 'content') return undefined
+  const ends = message.runs.map(({ session, after, transactions }) => [session, after + transactions.length] as const)
+  const known = knownState(message.header !== undefined, ends)
+  return { id: message.id, known: union(known, message.expectUntil ?? EMPTY) }
+}

@@ -1,0 +1,75 @@
+/**
+ * Forks: two histories of one session are reported, and never merged (L13).
+ *
+ * Applications are expected to write no transaction twice. Every transaction stands behind the one that its writer had before it.
+ */
+import { Violation } from '../violation.ts'
+import type { World } from '../world.ts'
+import type { MakeChecker } from './checker.ts'
+import { type Contents, contentsOf } from './stored.ts'
+
+export const forks: MakeChecker = (world) => {
+  /** Text → the text that its writer wrote it behind. */
+  const behind = new Map<string, string | undefined>()
+  let reports = 0
+
+  function unmerged(node: string, id: string, session: string, texts: readonly string[]): void {
+    for (const [index, text] of texts.entries()) {
+      if (!behind.has(text) || behind.get(text) === texts[index - 1]) continue
+      const expected = behind.get(text) ?? 'nothing'
+      throw new Violation(
+        'forks',
+        `${node} holds ${text} of ${id} ${session} behind ${texts[index - 1] ?? 'nothing'}; it was written behind ${expected}`,
+      )
+    }
+  }
+
+  return {
+    happened(happening) {
+      if (happening.type === 'reported' && happening.report.kind === 'fork') reports += 1
+      else if (happening.type === 'rejected' && (happening.error as { code?: unknown }).code === 'FORK') reports += 1
+      else if (happening.type === 'resolved') {
+        let last = happening.behind
+        for (const text of happening.texts) {
+          behind.set(text, last)
+          last = text
+        }
+      }
+    },
+    async judge() {
+      for (const id of idsOf(world)) {
+        const all = await everywhere(world, id)
+        for (const [node, contents] of all) for (const [session, texts] of contents) unmerged(node, id, session, texts)
+        const [session] = forkedSessions(all.values())
+        if (session !== undefined && reports === 0)
+          throw new Violation('forks', `${id} has two histories of ${session}, and nobody said so`)
+      }
+    },
+  }
+}
+
+export function idsOf(world: World): ReadonlySet<string> {
+  return new Set([...world.servers, ...world.clients].flatMap(({ disk }) => disk.ids()))
+}
+
+export async function everywhere(world: World, id: string): Promise<Map<string, Contents>> {
+  const all = new Map<string, Contents>()
+  for (const { name, disk } of [...world.servers, ...world.clients]) {
+    const contents = await contentsOf(disk, id)
+    if (contents !== undefined) all.set(name, contents)
+  }
+  return all
+}
+
+/** Sessions that do not begin the same everywhere. */
+export function forkedSessions(all: Iterable<Contents>): ReadonlySet<string> {
+  const longest = new Map<string, readonly string[]>()
+  const forked = new Set<string>()
+  for (const contents of all)
+    for (const [session, texts] of contents) {
+      const other = longest.get(session) ?? []
+      if (other.some((text, index) => index < texts.length && texts[index] !== text)) forked.add(session)
+      if (texts.length > other.length) longest.set(session, texts)
+    }
+  return forked
+}

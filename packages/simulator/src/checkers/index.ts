@@ -1,0 +1,29 @@
+/**
+ * All checkers, one file each.
+ */
+import { absence } from './absence.ts'
+import { bounds } from './bounds.ts'
+import type { MakeChecker } from './checker.ts'
+import { convergence } from './convergence.ts'
+import { dependencies } from './dependencies.ts'
+import { durability } from './durability.ts'
+import { forks } from './forks.ts'
+import { once } from './once.ts'
+import { secrecy } from './secrecy.ts'
+import { shrinking } from './shrinking.ts'
+import { uploads } from './uploads.ts'
+
+export type { Checker, MakeChecker } from './checker.ts'
+
+export const checkers: readonly MakeChecker[] = [
+  forks,
+  convergence,
+  durability,
+  absence,
+  once,
+  dependencies,
+  shrinking,
+  secrecy,
+  bounds,
+  uploads,
+]

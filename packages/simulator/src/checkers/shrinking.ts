@@ -1,0 +1,40 @@
+/**
+ * Shrinking: what a node says it holds never becomes less, within one process and document, unless it is erased.
+ *
+ * An acknowledgement may name some sessions only; a LOAD and a correction name all. L2: who could not look may ask with nothing.
+ */
+import type { KnownState } from '@tidemark/known-state'
+import { describeState } from '../trace.ts'
+import { Violation } from '../violation.ts'
+import type { MakeChecker } from './checker.ts'
+import { diskOf } from './stored.ts'
+
+export const shrinking: MakeChecker = (world) => {
+  /** Node → document → the most it said of each session. */
+  const said = new Map<string, Map<string, Map<string, number>>>()
+
+  function check(node: string, id: string, known: KnownState, all: boolean): void {
+    const documents = said.get(node) ?? new Map<string, Map<string, number>>()
+    said.set(node, documents)
+    const most = documents.get(id) ?? new Map<string, number>()
+    documents.set(id, most)
+    if (diskOf(world, node)?.state(id)?.erased !== undefined) return documents.clear()
+    for (const [session, count] of most) {
+      const now = known.sessions.get(session)
+      if (now === undefined ? all : now < count)
+        throw new Violation('shrinking', `${node} held ${count} of ${session} and says ${id} ${describeState(known)}`)
+    }
+    for (const [session, count] of known.sessions) most.set(session, count)
+  }
+
+  return {
+    happened(happening) {
+      if (happening.type === 'started') said.delete(happening.node)
+      if (happening.type !== 'said') return
+      const { from, message } = happening
+      if (message.action === 'known') check(from, message.id, message.known, message.correction)
+      // Nothing at all is what is asked with where the storage fails.
+      else if (message.action === 'load' && message.known.header) check(from, message.id, message.known, true)
+    },
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * The scenario that the engine itself is tested with: a few clients of one server who write, read, come and go.
+ *
+ * A note and a list that depend on a group; who may read and write what is not the same for all. In the end everything heals, all
+ * open all documents, and the laws are judged. Not here: troubles.
+ */
+import type { Doc } from '@tidemark/client'
+import type { Chance } from './chance.ts'
+import type { Run } from './client-node.ts'
+import type { Scenario } from './simulate.ts'
+import { trouble } from './troubles.ts'
+import type { World } from './world.ts'
+
+export interface Households {
+  readonly clients: number
+  readonly operations: number
+}
+
+const utf8 = new TextEncoder()
+const text = new TextDecoder()
+
+/** Document → what it needs. */
+const DOCUMENTS: Readonly<Record<string, readonly string[]>> = { group: [], note: ['group'], list: ['group', 'note'] }
+const IDS = Object.keys(DOCUMENTS)
+const LASTS_MS = 30_000
+/** Together as long as the longest back-off, and some more. */
+const HEALS_MS = 200_000
+
+export const hooks = {
+  dependenciesOf(header: Uint8Array | undefined): readonly string[] {
+    return header === undefined ? [] : (JSON.parse(text.decode(header)).needs ?? [])
+  },
+}
+
+/** `c3` may not read the list, `c2` not write it. */
+function authorize(client: string, action: 'read' | 'write', id: string): boolean {
+  if (id !== 'list') return true
+  return client !== 'c3' && (client !== 'c2' || action === 'read')
+}
+
+export function households({ clients, operations }: Households): Scenario {
+  return async (world) => {
+    const users = new Map<string, User>()
+    let written = 0
+    const server = await world.server('server', { hooks: { ...hooks, authorize } })
+    for (let number = 1; number <= clients; number++)
+      await world.client(`c${number}`, {
+        server,
+        hooks,
+        application: (run) =>
+          users.set(
+            run.name,
+            createUser(run, world.chance(`user ${run.name} ${run.number}`), () => ++written),
+          ),
+      })
+    const userOf = (name: string) => {
+      const node = world.clients.find((client) => client.name === name)
+      return node?.client === undefined ? undefined : users.get(name)
+    }
+    plan(world, world.chance('operations'), operations, userOf)
+    trouble(world, LASTS_MS)
+    await world.pass(LASTS_MS)
+    await world.heal()
+    const everybodyOpensAll = () => {
+      for (const { name, client } of world.clients) {
+        client?.reconnectNow()
+        for (const id of IDS) userOf(name)?.open(id)
+      }
+    }
+    everybodyOpensAll()
+    await world.pass(HEALS_MS)
+    // Who was told that it failed asks again.
+    everybodyOpensAll()
+    await world.pass(HEALS_MS)
+    await world.judge()
+  }
+}
+
+function plan(world: World, chance: Chance, operations: number, userOf: (name: string) => User | undefined): void {
+  const { clients } = world
+  for (let left = operations; left > 0; left--) {
+    const { name } = chance.pick(clients)
+    const id = chance.pick(IDS)
+    const at = chance.next() * LASTS_MS
+    const count = 1 + chance.below(3)
+    const luck = chance.next()
+    const step = (what: string, act: (user: User) => void) =>
+      world.stepAfter(at, `${name} ${what}`, () => {
+        const user = userOf(name)
+        if (user !== undefined) act(user)
+      })
+    if (luck < 0.6) step(`writes ${count} to ${id}`, (user) => user.write(id, count))
+    else if (luck < 0.7) step(`opens ${id}`, (user) => user.open(id))
+    else if (luck < 0.78) step(`closes ${id}`, (user) => user.close(id))
+    else if (luck < 0.84) step(`waits for the upload of ${id}`, (user) => user.waitForUpload(id))
+    else if (luck < 0.9) step('goes offline', (user) => user.run.client.disconnect())
+    else if (luck < 0.96) step('goes online', (user) => user.run.client.reconnectNow())
+    else step('asks for what nobody has', (user) => user.open(`nothing-${left}`))
+  }
+}
+
+interface User {
+  readonly run: Run
+  open(id: string): Doc
+  close(id: string): void
+  write(id: string, count: number): void
+  waitForUpload(id: string): void
+}
+
+/** `count` gives every transaction a number of its own. */
+function createUser(run: Run, chance: Chance, count: () => number): User {
+  const docs = new Map<string, Doc>()
+  const session = `${run.name}.${run.number}`
+
+  function open(id: string): Doc {
+    const present = docs.get(id)
+    if (present !== undefined) {
+      present.retry()
+      return present
+    }
+    const doc = run.client.open(id)
+    docs.set(id, doc)
+    // Some take their time.
+    const pauseMs = chance.happens(0.2) ? 500 : 0
+    doc.subscribe(() => (pauseMs > 0 ? run.process.clock.wait(pauseMs) : undefined))
+    return doc
+  }
+
+  async function write(id: string, many: number): Promise<void> {
+    const doc = open(id)
+    const transactions = Array.from({ length: many }, () => utf8.encode(`${session}/${count()}`))
+    const state = await doc.settled()
+    if (state === 'present') return doc.append(session, transactions)
+    if (state === 'absent') return doc.create({ header: headerOf(id), session, transactions })
+  }
+
+  return {
+    run,
+    open,
+    close(id) {
+      void docs.get(id)?.close()
+      docs.delete(id)
+    },
+    write: (id, many) => quietly(write(id, many)),
+    waitForUpload: (id) => quietly(run.client.whenUploaded(id)),
+  }
+}
+
+export function headerOf(id: string): Uint8Array {
+  return utf8.encode(JSON.stringify({ id, needs: DOCUMENTS[id] ?? [] }))
+}
+
+/** What is refused is an outcome like any other; the checkers were told. */
+function quietly(work: Promise<unknown>): void {
+  work.catch(() => {})
+}

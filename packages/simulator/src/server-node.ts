@@ -1,0 +1,90 @@
+/**
+ * A server of a world: the real server policy and engine over a disk, started anew after every crash.
+ */
+import { createServer, type Server, type ServerHooks, type ServerLimits } from '@tidemark/server'
+import type { EngineLimits } from '@tidemark/sync'
+import type { Disk } from './disk.ts'
+import { createGauges } from './gauges.ts'
+import type { Fate, Observe } from './happenings.ts'
+import { type Process, persist } from './process.ts'
+
+export interface ServerNode {
+  readonly name: string
+  readonly disk: Disk
+  /** What its `authorize` says, at once. */
+  permits(client: string, action: 'read' | 'write', id: string): boolean
+  /** What its `dependenciesOf` says, at once. */
+  needs(header: Uint8Array): readonly string[]
+  /** The present process, or the last one. */
+  readonly process: Process
+  /** `undefined` while it is down or starting. */
+  readonly server: Server | undefined
+  start(): Promise<void>
+  crash(fate: Fate): void
+  /** Sizes of the tables of its engine by the names of its metrics. */
+  sizes(): Readonly<Record<string, number>>
+}
+
+export interface ServerNodeOptions {
+  readonly name: string
+  readonly disk: Disk
+  readonly hooks: ServerHooks
+  readonly limits: Partial<ServerLimits & EngineLimits>
+  readonly observe: Observe
+  permits(client: string, action: 'read' | 'write', id: string): boolean
+  needs(header: Uint8Array): readonly string[]
+  /** What every process needs. */
+  boot(): Process
+}
+
+export function createServerNode({
+  name,
+  disk,
+  hooks,
+  permits,
+  needs,
+  limits,
+  observe,
+  boot,
+}: ServerNodeOptions): ServerNode {
+  let process = boot()
+  let server: Server | undefined
+  let gauges = createGauges()
+  let fate: Fate = 'wiped'
+
+  function open(mine: Process): Promise<Server> {
+    const { clock, soon } = mine
+    gauges = createGauges()
+    observe({ type: 'started', node: name, fate })
+    return createServer({ storage: disk.mount(mine), peer: name, hooks, limits, clock, soon, meter: gauges.meter })
+  }
+
+  return {
+    name,
+    disk,
+    permits,
+    needs,
+    get process() {
+      return process
+    },
+    get server() {
+      return server
+    },
+    async start() {
+      if (!process.alive) process = boot()
+      const mine = process
+      const started = await persist(mine, () => open(mine))
+      if (!mine.alive) return
+      server = started
+      server.onReport((report) => observe({ type: 'reported', node: name, report }))
+    },
+    crash(given) {
+      observe({ type: 'crashed', node: name, fate: given })
+      fate = given
+      server = undefined
+      process.kill()
+      disk.suffer(given)
+    },
+    sizes: () => gauges.read(),
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * A dialect that is listened to: every message that is encoded or decoded is told. The bytes on the wire stay the dialect's.
+ */
+import { type Decoded, type Dialect, type Message, ProtocolError } from '@tidemark/protocol'
+
+export function tapped(dialect: Dialect, said: (message: Message) => void, heard: (message: Message) => void): Dialect {
+  function* listen(decoded: Iterable<Decoded>): Iterable<Decoded> {
+    for (const one of decoded) {
+      if (!(one instanceof ProtocolError)) heard(one.message)
+      yield one
+    }
+  }
+  return {
+    ...dialect,
+    createCodec(limits) {
+      const codec = dialect.createCodec(limits)
+      return {
+        decode: (frame) => listen(codec.decode(frame)),
+        encode(messages, frameBytes) {
+          for (const message of messages) said(message)
+          return codec.encode(messages, frameBytes)
+        },
+      }
+    },
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * A world: clients and servers on the real engine, in virtual time, with the luck that its seed gives them.
+ *
+ * The same seed, faults and steps make the same world, message by message. What happens in it is judged by the checkers as it
+ * happens; the first violation ends it. Not here: what its users do (a scenario), what can go wrong (`faults.ts`).
+ */
+import { type Dialect, type PayloadKind, tidemarkJson } from '@tidemark/protocol'
+import type { ServerHooks } from '@tidemark/server'
+import type { Storage } from '@tidemark/storage'
+import type { EngineLimits } from '@tidemark/sync'
+import type { Hooks } from '@tidemark/sync/run'
+import { type Chance, createChance } from './chance.ts'
+import { type Checker, checkers, type MakeChecker } from './checkers/index.ts'
+import { type Application, type ClientNode, createClientNode } from './client-node.ts'
+import { createDisk } from './disk.ts'
+import { type Faults, healed } from './faults.ts'
+import type { Happening } from './happenings.ts'
+import { createNetwork, type Network } from './network.ts'
+import { createProcess, type Process } from './process.ts'
+import { createSchedule } from './schedule.ts'
+import { createServerNode, type ServerNode } from './server-node.ts'
+import { describeHappening } from './trace.ts'
+
+export interface WorldOptions {
+  /** Steps that are left out, by number: what shrinking does. */
+  readonly without?: ReadonlySet<number>
+  /** Default: all of them. */
+  readonly checkers?: readonly MakeChecker[]
+  /** What servers and clients know of documents. */
+  readonly hooks?: Omit<Hooks, 'authorize'>
+}
+
+/** Answers at once: what is late is up to the world. */
+export interface ServerWorldHooks extends Omit<ServerHooks, 'authorize'> {
+  authorize?(client: string, action: 'read' | 'write', id: string): boolean
+}
+
+export interface ServerOptions {
+  readonly hooks?: ServerWorldHooks
+  readonly limits?: Partial<EngineLimits>
+  readonly makeStorage?: (generation: string) => Storage
+  readonly level?: 'stored' | 'durable'
+}
+
+export interface ClientOptions {
+  readonly server: ServerNode
+  /** Runs in every process of this client. */
+  readonly application?: Application
+  /** Default: our own dialect as JSON. */
+  readonly dialect?: Dialect
+  readonly kind?: PayloadKind
+  readonly hooks?: Omit<Hooks, 'authorize'>
+  readonly makeStorage?: (generation: string) => Storage
+}
+
+export interface World {
+  readonly seed: number
+  readonly faults: Faults
+  /** Milliseconds since it began. */
+  readonly now: number
+  readonly servers: readonly ServerNode[]
+  readonly clients: readonly ClientNode[]
+  readonly network: Network
+  /** Everything that happened, a line each. */
+  readonly trace: readonly string[]
+  /** The steps there were, in order, also those that were left out. */
+  readonly steps: readonly string[]
+  /** Luck of its own for a part of a scenario. */
+  chance(name: string): Chance
+  server(name: string, options?: ServerOptions): Promise<ServerNode>
+  client(name: string, options: ClientOptions): Promise<ClientNode>
+  /** Something that shrinking may leave out. */
+  step(text: string, act: () => void): void
+  /** As `step`, so many milliseconds from now. */
+  stepAfter(ms: number, text: string, act: () => void): void
+  /** Calls back so many milliseconds from now. */
+  after(ms: number, callback: () => void): void
+  /** Moves a node's clock. */
+  jump(node: string, ms: number): void
+  /** Adds a line to the trace. */
+  note(text: string): void
+  /** @throws Violation, and what an application or the code under test throws outside of promises. */
+  pass(ms: number): Promise<void>
+  /** From now on nothing goes wrong; who is down starts. */
+  heal(): Promise<void>
+  /** What has to hold at the end of a world that healed and came to rest; closes the clients. @throws Violation */
+  judge(): Promise<void>
+}
+
+export function createWorld(seed: number, profile: Faults, options: WorldOptions = {}): World {
+  const { without = new Set<number>() } = options
+  const chance = createChance(seed)
+  const schedule = createSchedule()
+  const happenings: { readonly at: number; readonly happening: Happening }[] = []
+  const servers: ServerNode[] = []
+  const clients: ClientNode[] = []
+  const wrongMs = new Map<string, number>()
+  const steps: string[] = []
+  let faults = profile
+  let handles = 0
+  let violation: unknown
+
+  function observe(happening: Happening): void {
+    happenings.push({ at: schedule.now, happening })
+    for (const checker of all) {
+      try {
+        checker.happened(happening)
+      } catch (cause) {
+        // Thrown into the middle of the engine it would be taken for a failure there.
+        violation ??= cause
+      }
+    }
+  }
+
+  const network = createNetwork({ schedule, chance: chance.branch('network'), observe, faults: () => faults.network })
+
+  function boot(node: string, number: number): Process {
+    return createProcess(schedule, chance.branch('process', node, number), () => wrongMs.get(node) ?? 0)
+  }
+
+  function diskOf(
+    node: string,
+    given: { makeStorage?: (generation: string) => Storage; level?: 'stored' | 'durable' },
+  ) {
+    return createDisk({
+      node,
+      schedule,
+      chance: chance.branch('disk', node),
+      faults: () => faults.disk,
+      observe,
+      make: given.makeStorage,
+      level: given.level,
+    })
+  }
+
+  /** An answer of the application that is given later, now and then. */
+  function late<T>(node: string, hooks: T): T {
+    const luck = chance.branch('hooks', node)
+    const entries = Object.entries(hooks as Record<string, (...args: unknown[]) => unknown>).map(([name, hook]) => [
+      name,
+      (...args: unknown[]) => {
+        if (!luck.happens(faults.hooks.late)) return hook(...args)
+        return new Promise((resolve) => schedule.after(luck.between(faults.hooks.lateMs), () => resolve(hook(...args))))
+      },
+    ])
+    return Object.fromEntries(entries) as T
+  }
+
+  /** Starts nodes, which takes them some time. */
+  async function up(nodes: readonly { start(): Promise<void> }[]): Promise<void> {
+    let left = nodes.length
+    for (const node of nodes)
+      void node.start().then(() => {
+        left -= 1
+      })
+    while (left > 0) await world.pass(1)
+    await world.pass(0)
+  }
+
+  const world: World = {
+    seed,
+    faults: profile,
+    get now() {
+      return schedule.now
+    },
+    servers,
+    clients,
+    network,
+    get trace() {
+      return happenings.map(({ at, happening }) => `${at.toFixed(1).padStart(9)}  ${describeHappening(happening)}`)
+    },
+    steps,
+    chance: (name) => chance.branch('scenario', name),
+    async server(name, given = {}) {
+      const hooks = { ...options.hooks, ...given.hooks }
+      let processes = 0
+      const node = createServerNode({
+        name,
+        disk: diskOf(name, given),
+        hooks: late(name, { authenticate: ({ url }) => url.slice(1), ...hooks }),
+        needs: (header) => needsOf(hooks, header),
+        permits: (client, action, id) => hooks.authorize?.(client, action, id) ?? true,
+        limits: given.limits ?? {},
+        observe,
+        boot: () => boot(name, ++processes),
+      })
+      servers.push(node)
+      await up([node])
+      return node
+    },
+    async client(name, given) {
+      const { server, application = () => {}, dialect = tidemarkJson, kind = 'bytes' } = given
+      let processes = 0
+      const node = createClientNode({
+        name,
+        disk: diskOf(name, given),
+        kind,
+        hooks: late(name, { ...options.hooks, ...given.hooks }),
+        observe,
+        application,
+        needs: (header) => needsOf({ ...options.hooks, ...given.hooks }, header),
+        boot: () => boot(name, ++processes),
+        connect: (process) => network.connect(name, process, server, dialect),
+        handles: () => ++handles,
+      })
+      clients.push(node)
+      await up([node])
+      return node
+    },
+    step(text, act) {
+      const number = steps.push(text) - 1
+      if (without.has(number)) return
+      observe({ type: 'step', text: `${number}: ${text}` })
+      act()
+    },
+    stepAfter(ms, text, act) {
+      const number = steps.push(text) - 1
+      if (without.has(number)) return
+      schedule.after(ms, () => {
+        observe({ type: 'trouble', text: `${number}: ${text}` })
+        act()
+      })
+    },
+    after: (ms, callback) => void schedule.after(ms, callback),
+    jump(node, ms) {
+      wrongMs.set(node, (wrongMs.get(node) ?? 0) + ms)
+    },
+    note: (text) => observe({ type: 'step', text }),
+    async pass(ms) {
+      if (violation !== undefined) throw violation
+      const end = schedule.now + ms
+      // In small portions, so that nothing goes on for long after a violation.
+      do {
+        await schedule.pass(Math.min(end - schedule.now, PORTION_MS))
+        if (violation !== undefined) throw violation
+      } while (schedule.now < end)
+    },
+    async heal() {
+      observe({ type: 'trouble', text: 'everything heals' })
+      faults = healed(profile)
+      network.heal()
+      for (const { disk } of [...servers, ...clients]) disk.outage = undefined
+      await up([...servers, ...clients].filter(({ process }) => !process.alive))
+    },
+    async judge() {
+      for (const checker of all) await checker.judge?.()
+      for (const { client } of clients) void client?.close()
+      await world.pass(ENDS_MS)
+      for (const checker of all) await checker.ended?.()
+    },
+  }
+  const all: readonly Checker[] = (options.checkers ?? checkers).map((make) => make(world))
+  return world
+}
+
+function needsOf({ dependenciesOf }: Pick<Hooks, 'dependenciesOf'>, header: Uint8Array): readonly string[] {
+  const answer = dependenciesOf?.(header, []) ?? []
+  return 'then' in answer ? [] : answer
+}
+
+const PORTION_MS = 5_000
+/** Until the last end of the last connection knows that it is over. */
+const ENDS_MS = 100_000

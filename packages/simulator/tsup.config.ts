@@ -1,0 +1,11 @@
+/** The JavaScript of this package; `tsc` adds the declarations. */
+import { defineConfig } from 'tsup'
+
+export default defineConfig({
+  entry: ['src/index.ts'],
+  format: 'esm',
+  target: 'es2022',
+  sourcemap: true,
+  clean: true,
+  silent: true,
+})
