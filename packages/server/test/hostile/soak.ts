@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Dialect, dialects } from '@tidemark/protocol'
+import { ConnectError } from '@tidemark/websocket'
 import { type Command, startCommand } from '../command-process.ts'
 import { metric, pause, until } from '../help.ts'
 import { anyClient, type Bystander, bystander } from './clients.ts'
@@ -37,14 +38,15 @@ const GROWTH_BYTES_MAX = 8 * 1024 * 1024
 interface Totals {
   written: number
   visits: number
-  /** Good clients that were told to come again later. */
+  /** How often a good client was told to come again later, and got no connection within 10 s: then it comes again too. */
   later: number
+  tooSlow: number
   badConnections: number
   badInputs: number
   failures: string[]
 }
 
-const totals: Totals = { written: 0, visits: 0, later: 0, badConnections: 0, badInputs: 0, failures: [] }
+const totals: Totals = { written: 0, visits: 0, later: 0, tooSlow: 0, badConnections: 0, badInputs: 0, failures: [] }
 
 /** Writes for the whole time, leaves and comes back; owed: every acknowledgement, and what the others wrote. */
 async function goodClient(url: string, dialect: Dialect, index: number): Promise<void> {
@@ -69,16 +71,18 @@ async function goodClient(url: string, dialect: Dialect, index: number): Promise
   }
 }
 
-/** As every client does: when the server is full it is asked again, when it said. */
+/** As every client does: it asks again, when the server said if that is full. */
 async function visit(open: () => Promise<Bystander>): Promise<Bystander | undefined> {
   while (!isOver()) {
     try {
       return await open()
     } catch (cause) {
-      const { status, retryAfterMs = 1_000 } = cause as { status?: number; retryAfterMs?: number }
-      if (status !== 503) throw cause
-      totals.later += 1
-      await pause(Math.min(retryAfterMs, endMs - Date.now()))
+      if (!(cause instanceof ConnectError)) throw cause
+      const { code, status, retryAfterMs = 1_000 } = cause
+      if (code === 'timeout') totals.tooSlow += 1
+      else if (status === 503) totals.later += 1
+      else throw cause
+      await pause(Math.max(0, Math.min(retryAfterMs, endMs - Date.now())))
     }
   }
   return undefined
