@@ -53,7 +53,9 @@ function shared<T>(bulk: (ids: readonly string[]) => Awaitable<readonly T[]>): L
       underWay.set(id, answer)
       return answer
     })
-    inBulk(unasked, bulk, ({ answer }, outcome) => answer(outcome))
+    inBulk(unasked, bulk, (answers) => {
+      for (const [{ answer }, outcome] of answers) answer(outcome)
+    })
     return answers
   }
 }

@@ -7,21 +7,25 @@
 import type { Awaitable } from './contract.ts'
 import { settle } from './settle.ts'
 
-/** Hands each of `asks` what `call` answers for its id, or why there is no answer; in the same tick if `call` answers values. */
+/** What was asked for, and what the store said; or why it said nothing. */
+export type Answer<Ask, T> = readonly [ask: Ask, outcome: { readonly value: T } | { readonly failed: unknown }]
+
+/**
+ * Hands over what `call` answers for the ids of `asks`: all of it at once, or one by one where the bulk failed. In the same tick if
+ * `call` answers values.
+ */
 export function inBulk<Ask extends { readonly id: string }, T>(
   asks: readonly Ask[],
   call: (ids: readonly string[]) => Awaitable<readonly T[]>,
-  answer: (ask: Ask, outcome: { readonly value: T } | { readonly failed: unknown }) => void,
+  answered: (answers: readonly Answer<Ask, T>[]) => void,
 ): void {
   if (asks.length === 0) return
   settle(
     () => call(asks.map(({ id }) => id)),
-    (values) => {
-      for (const [index, ask] of asks.entries()) answer(ask, { value: values[index] as T })
-    },
+    (values) => answered(asks.map((ask, index) => [ask, { value: values[index] as T }])),
     (failed) => {
-      if (asks.length === 1) for (const ask of asks) answer(ask, { failed })
-      else for (const ask of asks) inBulk([ask], call, answer)
+      if (asks.length === 1) answered(asks.map((ask) => [ask, { failed }]))
+      else for (const ask of asks) inBulk([ask], call, answered)
     },
   )
 }

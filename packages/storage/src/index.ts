@@ -9,7 +9,7 @@ export { digestFromBytes, digestToBytes, EMPTY_DIGEST, extendDigest, isDigest } 
 export { StorageError } from './errors.ts'
 export { isHonoured } from './generation.ts'
 export { checkId, compareIds, ID_BYTES_MAX } from './ids.ts'
-export { inBulk } from './in-bulk.ts'
+export { type Answer, inBulk } from './in-bulk.ts'
 export { jsonEqual } from './json-equal.ts'
 export { type MemoryStorageOptions, memoryStorage } from './memory/index.ts'
 export { andThen, settle } from './settle.ts'

@@ -13,13 +13,15 @@ test('many are asked for in one call, and answered in the same tick if the call 
       calls.push(ids)
       return ids.map((id) => id.toUpperCase())
     },
-    ({ id }, outcome) => answers.push([id, outcome]),
+    (answered) => answers.push(answered.map(([{ id }, outcome]) => [id, outcome])),
   )
   expect(calls).toEqual([['a', 'b', 'c']])
   expect(answers).toEqual([
-    ['a', { value: 'A' }],
-    ['b', { value: 'B' }],
-    ['c', { value: 'C' }],
+    [
+      ['a', { value: 'A' }],
+      ['b', { value: 'B' }],
+      ['c', { value: 'C' }],
+    ],
   ])
 })
 
@@ -32,7 +34,9 @@ test('L2: one bad document fails alone, and its failure is no absence', async ()
       if (ids.includes('b')) throw cause
       return ids.map(() => undefined)
     },
-    ({ id }, outcome) => answers.set(id, outcome),
+    (answered) => {
+      for (const [{ id }, outcome] of answered) answers.set(id, outcome)
+    },
   )
   await expect.poll(() => answers.size).toBe(3)
   expect(Object.fromEntries(answers)).toEqual({
@@ -43,5 +47,9 @@ test('L2: one bad document fails alone, and its failure is no absence', async ()
 })
 
 test('about nothing nobody is asked', () => {
-  inBulk([], () => expect.unreachable(), expect.unreachable)
+  inBulk(
+    [],
+    () => expect.unreachable(),
+    () => expect.unreachable(),
+  )
 })

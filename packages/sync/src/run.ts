@@ -11,7 +11,6 @@ import {
   type AppendResult,
   type Awaitable,
   type Clock,
-  inBulk,
   type Opened,
   type Storage,
   settle,
@@ -21,8 +20,9 @@ import {
 import { createEngine } from './engine.ts'
 import type { Check, ConnectionId, ConnectionTraits, Effect, Event, Report } from './events.ts'
 import type { EngineOptions } from './options.ts'
-import { answerCheck, type Hooks, needsHeader, type StoredDependencies } from './run-checks.ts'
+import { answerCheck, type Hooks, needsHeader } from './run-checks.ts'
 import { createInflow, type Inflow } from './run-inflow.ts'
+import { createLookUps } from './run-look-ups.ts'
 import { createTurns } from './run-turns.ts'
 import type { ConnectionSizes, EngineSizes, SyncStatus } from './status.ts'
 
@@ -116,9 +116,8 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
   const listeners = new Set<(report: Report) => void>()
   const waiting = new Set<() => void>()
   const closing = new AbortController()
+  const lookUps = createLookUps({ storage, tell, together, answer })
   let inbox: Event[] = []
-  let looks: Extract<Effect, { type: 'look' }>[] = []
-  let unread: { readonly id: string; readonly ticket: number; readonly check: StoredDependencies }[] = []
   let turning = false
   let alarm: { readonly at: number; readonly abort: AbortController } | undefined
   let connections = 0
@@ -129,13 +128,24 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     if (!turning) turn()
   }
 
+  /** What `work` tells is handled in one turn, so that what is said to a peer leaves as one batch. */
+  function together(work: () => void): void {
+    if (turning) return work()
+    turning = true
+    try {
+      work()
+    } finally {
+      turning = false
+    }
+    turn()
+  }
+
   function turn(): void {
     turning = true
     try {
-      while (inbox.length > 0 || looks.length > 0 || unread.length > 0 || outboxes.size > 0) {
+      while (inbox.length > 0 || lookUps.waiting || outboxes.size > 0) {
         handleInbox()
-        if (looks.length > 0) askStorage()
-        else if (unread.length > 0) askHeaders()
+        if (lookUps.waiting) lookUps.ask()
         else if (inbox.length === 0) sendOutboxes()
       }
     } finally {
@@ -167,8 +177,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
         return
       }
       case 'look':
-        looks.push(effect)
-        return
+        return lookUps.add(effect)
       case 'page':
         return readPage(effect)
       case 'gather':
@@ -186,9 +195,8 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
           (failed) => tell({ type: 'erased', id: effect.id, outcome: { failed } }),
         )
       case 'check':
-        if (needsHeader(effect.check)) unread.push({ id: effect.check.id, ticket: effect.ticket, check: effect.check })
-        else answer(effect.ticket, effect.check)
-        return
+        if (needsHeader(effect.check)) return lookUps.addHeader(effect.ticket, effect.check)
+        return answer(effect.ticket, effect.check)
       case 'report':
         for (const listener of listeners) listener(effect.report)
         return
@@ -220,31 +228,6 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
       () => storage.read(id, after, { bytesMax }),
       (value) => tell({ type: 'paged', connection, ticket, outcome: { value } }),
       (failed) => tell({ type: 'paged', connection, ticket, outcome: { failed } }),
-    )
-  }
-
-  /** All look-ups of a turn in one call. */
-  function askStorage(): void {
-    const asked = looks
-    looks = []
-    inBulk(
-      asked,
-      (ids) => storage.knownStates(ids),
-      ({ id, ticket }, outcome) => tell({ type: 'looked', id, ticket, outcome }),
-    )
-  }
-
-  /** So too the headers that say what documents depend on. */
-  function askHeaders(): void {
-    const asked = unread
-    unread = []
-    inBulk(
-      asked,
-      (ids) => storage.headers(ids),
-      ({ ticket, check }, outcome) => {
-        if ('failed' in outcome) tell({ type: 'checked', ticket, outcome })
-        else answer(ticket, { ...check, header: outcome.value })
-      },
     )
   }
 
