@@ -4,16 +4,15 @@
  * Policy only: it decides when to ask and when to connect; the engine does the rest, and storage, channel, clock and chance are
  * handed in. Not here: documents and their handles (`client.ts`), sockets, timers.
  */
+
 import type { HelloMessage } from '@tidemark/protocol'
-import { type Clock, type Opened, systemClock } from '@tidemark/storage'
+import { type Comparison, loadComparison, loadOutbox, type Outbox } from '@tidemark/reconciliation'
+import { type Clock, type Opened, randomToken, systemClock } from '@tidemark/storage'
 import type { EngineSizes, Report } from '@tidemark/sync'
 import { type Connection, type ConnectionState, createConnection, type Disconnect } from '@tidemark/sync/reconnect'
 import { type Attached, attach, type Link, type Port, type Runner, run } from '@tidemark/sync/run'
-import { type Comparison, loadComparison } from './comparison.ts'
 import type { ClientError } from './errors.ts'
-import { randomToken } from './marks.ts'
 import { type ClientLimits, type ClientOptions, DEFAULT_CLIENT_LIMITS } from './options.ts'
-import { loadOutbox, type Outbox } from './outbox.ts'
 import { type ClientUploadStatus, createUploads, type UploadOptions, type UploadStatus } from './uploads.ts'
 import { foreignSessions, openSessions, type Sessions } from './write-sessions.ts'
 

@@ -4,7 +4,7 @@
 import type { PayloadKind } from '@tidemark/protocol'
 import type { Clock, Storage } from '@tidemark/storage'
 import type { EngineLimits } from '@tidemark/sync'
-import type { ConnectionLimits, Hints } from '@tidemark/sync/reconnect'
+import { type ConnectionLimits, DEFAULT_CONNECTION_LIMITS, type Hints } from '@tidemark/sync/reconnect'
 import type { Connect, Hooks, RunOptions } from '@tidemark/sync/run'
 import type { SessionLocks } from './write-sessions.ts'
 
@@ -45,11 +45,7 @@ export interface ClientLimits extends ConnectionLimits {
 }
 
 export const DEFAULT_CLIENT_LIMITS: ClientLimits = {
-  reconnectMs: 1_000,
-  reconnectMsMax: 30_000,
-  connectMsMax: 10_000,
-  silenceMsMax: 10_000,
-  stableMs: 10_000,
+  ...DEFAULT_CONNECTION_LIMITS,
   closeMsMax: 10_000,
   sessionMsMax: 2_000,
 }

@@ -6,11 +6,10 @@
  * Not here: remembering it (`outbox.ts`, `comparison.ts`), sending anything (the engine).
  */
 import type { AckLevel } from '@tidemark/protocol'
+import type { Comparison, Outbox } from '@tidemark/reconciliation'
 import type { Storage } from '@tidemark/storage'
 import type { Runner } from '@tidemark/sync/run'
-import type { Comparison } from './comparison.ts'
 import { ClientError } from './errors.ts'
-import type { Outbox } from './outbox.ts'
 import { createWaiters, type Waiters } from './waiters.ts'
 
 export interface UploadStatus {

@@ -21,7 +21,10 @@ export const USAGE: string = `usage: tidemark-server [options]
                      leveldb: needs the package @tidemark/storage-leveldb;
                      several are kept in step, the first is read first; beside
                      others memory: is a cache
-  --upstream URL     another server to sync with (not available yet)
+  --upstream URL     be the client of another server, ws://HOST:PORT or wss://HOST: serve
+                     what is here, ask there for what is not, upload what clients write
+  --upstream-token-file FILE
+                     its first line is the token that the other server is given
   --token-file FILE  let in only clients with one of these tokens, one per line;
                      given as "Authorization: Bearer TOKEN" or as "?key=TOKEN";
                      read again when it changes, and on SIGHUP
@@ -46,6 +49,8 @@ export interface ServeCommand {
   readonly port: number
   /** Several are layers, the first being the preferred source. */
   readonly storages: readonly string[]
+  readonly upstream: string | undefined
+  readonly upstreamTokenFile: string | undefined
   readonly tokenFile: string | undefined
   readonly allowedOrigins: readonly string[] | undefined
   readonly memoryBytesMax: number | undefined
@@ -59,12 +64,12 @@ export function parseCommand(args: readonly string[]): Command {
   const values = parsed(args)
   if (values.help === true) return 'help'
   if (values.version === true) return 'version'
-  if (values.upstream !== undefined)
-    throw new CommandError('--upstream is not available yet: this version syncs with its own clients only')
   return {
     host: given('--host', values.host) ?? DEFAULT_HOST,
     port: portOf(values.port),
     storages: (values.storage ?? [DEFAULT_STORAGE]).map((text) => given('--storage', text) ?? DEFAULT_STORAGE),
+    upstream: upstreamOf(values.upstream),
+    upstreamTokenFile: given('--upstream-token-file', values['upstream-token-file']),
     tokenFile: given('--token-file', values['token-file']),
     allowedOrigins: originsOf(values['allow-origin']),
     memoryBytesMax: bytesOf(values['memory-budget']),
@@ -83,6 +88,7 @@ function parsed(args: readonly string[]) {
         port: text,
         storage: { type: 'string', multiple: true },
         upstream: text,
+        'upstream-token-file': text,
         'token-file': text,
         'allow-origin': { type: 'string', multiple: true },
         'memory-budget': text,
@@ -109,6 +115,13 @@ function portOf(text: string | undefined): number {
   if (!/^\d+$/.test(text) || port > PORT_MAX)
     throw new CommandError(`--port: expected a number from 0 to ${PORT_MAX}, got ${JSON.stringify(text)}`)
   return port
+}
+
+function upstreamOf(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const protocol = URL.canParse(text) ? new URL(text).protocol : ''
+  if (protocol === 'ws:' || protocol === 'wss:') return text
+  throw new CommandError('--upstream: expected an address like ws://HOST:PORT or wss://HOST')
 }
 
 function originsOf(list: readonly string[] | undefined): readonly string[] | undefined {

@@ -4,6 +4,7 @@
 import type { AckLevel } from '@tidemark/protocol'
 import type { LayerHealth } from '@tidemark/reconciliation/layers'
 import type { Generation } from '@tidemark/storage'
+import type { ConnectionState } from '@tidemark/sync/reconnect'
 
 export interface Health {
   /** `degraded`: it reads, but cannot store; `draining`: it is being closed; `failed`: the store does not answer. */
@@ -25,5 +26,7 @@ export interface Health {
   readonly subscriptions: number
   /** Contents accepted and not yet durable. */
   readonly queued: number
+  /** The server that this one is a client of, and documents that hold what it has not confirmed. */
+  readonly upstream?: { readonly state: ConnectionState; readonly owed: number }
   readonly uptimeMs: number
 }

@@ -10,3 +10,4 @@ export type { Attributes, Counter, InstrumentOptions, Meter, Observable, Observa
 export { DEFAULT_SERVER_LIMITS, type ServerHooks, type ServerLimits, type ServerOptions } from './options.ts'
 export { reconcileHash } from './reconcile-hash.ts'
 export { createServer, type Server } from './server.ts'
+export type { UpstreamOptions } from './upstream.ts'

@@ -8,11 +8,14 @@ import type { Hooks, RunOptions } from '@tidemark/sync/run'
 import type { UpgradeRequest } from '@tidemark/websocket'
 import type { Log } from './log.ts'
 import type { Meter } from './meter.ts'
+import type { UpstreamOptions } from './upstream.ts'
 
 export interface ServerOptions {
   /** The server opens it, and closes it when it is closed. One server per store. */
   readonly storage: Storage
   readonly hooks?: ServerHooks
+  /** The server that this one is a client of: it serves what it holds, asks there for what it lacks, and uploads what clients write. */
+  readonly upstream?: UpstreamOptions
   /** Of messages, of the engine, of the server; see `Limits`, `EngineLimits`, `ServerLimits` for the defaults. */
   readonly limits?: Partial<ServerLimits & Limits & EngineLimits>
   /** Makes the counters; an OpenTelemetry meter fits. Default: a registry of its own, which `Server.metrics` renders. */

@@ -6,6 +6,7 @@
  */
 import { jazzDependencies, jazzIsTombstone } from '@tidemark/protocol'
 import { type Storage, StorageError, systemClock } from '@tidemark/storage'
+import { nodeWebSocket } from '@tidemark/websocket/node'
 import { CommandError, type ServeCommand } from './command.ts'
 import { type Listening, listen } from './listen.ts'
 import type { Log } from './log.ts'
@@ -13,7 +14,8 @@ import { storagesFrom } from './open-storage.ts'
 import type { ServerHooks } from './options.ts'
 import { createServer, type Server } from './server.ts'
 import { messageOf } from './stderr-log.ts'
-import { openTokenFile, type TokenFile } from './token-file.ts'
+import { firstToken, openTokenFile, type TokenFile } from './token-file.ts'
+import type { UpstreamOptions } from './upstream.ts'
 
 export interface Serving extends Listening {
   /** Reads again what may have changed: the token file. */
@@ -28,7 +30,8 @@ export async function serve(command: ServeCommand, log: Log): Promise<Serving> {
     isTombstone: jazzIsTombstone,
     ...(tokens && { authenticate: (request) => tokens.authenticate(request) }),
   }
-  const server = await startServer(command, hooks, log)
+  const upstream = await upstreamOf(command)
+  const server = await startServer(command, hooks, upstream, log)
   try {
     const listening = await listen(server, { host: command.host, port: command.port, log })
     const { level, generation } = server.opened
@@ -48,7 +51,12 @@ export async function serve(command: ServeCommand, log: Log): Promise<Serving> {
 
 const OPEN_TO_ALL = 'anybody who can reach this address can read and write everything: there is no --token-file'
 
-async function startServer(command: ServeCommand, hooks: ServerHooks, log: Log): Promise<Server> {
+async function startServer(
+  command: ServeCommand,
+  hooks: ServerHooks,
+  upstream: UpstreamOptions | undefined,
+  log: Log,
+): Promise<Server> {
   const { storages, allowedOrigins, memoryBytesMax } = command
   const text = storages.join(' --storage ')
   const limits = memoryBytesMax === undefined ? {} : { memoryBytesMax }
@@ -56,7 +64,14 @@ async function startServer(command: ServeCommand, hooks: ServerHooks, log: Log):
   let server: Server
   try {
     storage = await storagesFrom(storages, log)
-    server = await createServer({ storage, hooks, log, limits, ...(allowedOrigins && { allowedOrigins }) })
+    server = await createServer({
+      storage,
+      hooks,
+      log,
+      limits,
+      ...(allowedOrigins && { allowedOrigins }),
+      ...(upstream && { upstream }),
+    })
   } catch (cause) {
     if (!(cause instanceof StorageError)) throw cause
     throw new CommandError(`--storage ${text}: ${messageOf(cause)}`, { cause })
@@ -64,6 +79,22 @@ async function startServer(command: ServeCommand, hooks: ServerHooks, log: Log):
   if (server.opened.writable) return server
   await server.close()
   throw new CommandError(`--storage ${text}: it can be read, but not written`)
+}
+
+/** The token is read at every attempt, so that it may change; what is wrong with it at the start is said at the start. */
+async function upstreamOf({ upstream, upstreamTokenFile }: ServeCommand): Promise<UpstreamOptions | undefined> {
+  if (upstream === undefined) {
+    if (upstreamTokenFile === undefined) return undefined
+    throw new CommandError('--upstream-token-file: there is no --upstream to give it to')
+  }
+  const headers = async (): Promise<Record<string, string>> =>
+    upstreamTokenFile === undefined ? {} : { authorization: `Bearer ${await firstToken(upstreamTokenFile)}` }
+  try {
+    await headers()
+  } catch (cause) {
+    throw new CommandError(`--upstream-token-file: ${messageOf(cause)}`, { cause })
+  }
+  return { connect: async (signal) => nodeWebSocket(upstream, { headers: await headers() })(signal) }
 }
 
 async function tokensOf(file: string | undefined, log: Log): Promise<TokenFile | undefined> {

@@ -28,6 +28,7 @@ import { reconcileHash } from './reconcile-hash.ts'
 import { createRegistry } from './registry.ts'
 import { createStoreWatch } from './store-watch.ts'
 import { createTurnstile } from './turnstile.ts'
+import { openUpstream } from './upstream.ts'
 import { createWriteWatch } from './write-watch.ts'
 
 export interface Server {
@@ -72,6 +73,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     counters.observe(step)
     writes.observe(step)
   }
+  const upstream = options.upstream && (await openUpstream(options.upstream, { storage, clock, log }))
   const runner = await run({
     storage,
     peer,
@@ -82,6 +84,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     observe,
     proveContinuity,
     ...(soon && { soon }),
+    ...upstream?.runOptions,
   })
   const keepAlive = createKeepAlive(clock, createPing(peer))
   const rates = createRates(limits, clock)
@@ -110,6 +113,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   })
   runner.listen(createReportLog(log, clock))
   const forgetSizes = observeSizes(meter, () => runner.sizes())
+  upstream?.start(runner)
   let closing: Promise<void> | undefined
 
   function obstacle(): string | undefined {
@@ -129,6 +133,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   async function close(): Promise<void> {
     // What arrives from now on stays with its senders; they were told nothing of it, so they send it again elsewhere.
     connections.pauseAll()
+    upstream?.stop()
     const settled = await inTime(runner.flushed(), limits.drainMsMax, clock)
     connections.closeAll(1001, 'the server is going away')
     watch.stop()
@@ -137,6 +142,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     forgetSizes()
     // Without settling the runner cannot close; the storage is closed nevertheless, and with it the lock of its file.
     if (settled) await runner.close()
+    if (upstream !== undefined) await inTime(upstream.flushed(), limits.drainMsMax, clock)
     await inTime(Promise.resolve(storage.close()), limits.drainMsMax, clock)
     if (!settled) throw new Error(`the storage did not settle what was accepted within ${limits.drainMsMax} ms`)
   }
@@ -172,6 +178,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
         documents,
         subscriptions,
         queued,
+        ...(upstream && { upstream: { state: upstream.state, owed: upstream.owed } }),
         uptimeMs: clock.now() - startedMs,
       }
     },

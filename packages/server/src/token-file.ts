@@ -73,6 +73,16 @@ export async function openTokenFile(path: string, log: Log, clock: Clock): Promi
   }
 }
 
+/**
+ * The first token of a file: to be given to somebody, not to be compared with.
+ *
+ * @throws Error if the file cannot be read or has no token.
+ */
+export async function firstToken(path: string): Promise<string> {
+  const { tokens } = await read(path)
+  return tokens[0] as string
+}
+
 async function read(path: string): Promise<Version> {
   const mark = await markOf(path)
   const { size, mode } = await stat(path)

@@ -118,11 +118,6 @@ describe('what cannot be done is one clear line on stderr and exit code 2', { ti
     expect(await refused(['--nope'])).toContain('--nope')
   })
 
-  test('--upstream, which is not available yet', async () => {
-    expect(await refused(['--upstream', 'ws://example.org'])).toContain('not available yet')
-  })
-
-  // One whose package is not installed: scripts/pack-check.mjs.
   test('an unknown kind of storage, and one without its path', async () => {
     expect(await refused([...anyPort, '--storage', 'redis:x'])).toContain('sqlite:PATH, leveldb:PATH')
     expect(await refused([...anyPort, '--storage', 'leveldb:'])).toContain('leveldb:PATH')

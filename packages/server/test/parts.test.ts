@@ -99,7 +99,7 @@ describe('the command line', () => {
     [['--port', ''], /^--port: /],
     [['--host='], /^--host: expected a value/],
     [['--log-level', 'loud'], /^--log-level: expected one of error, warn, info, debug, got "loud"$/],
-    [['--upstream', 'ws://x'], /^--upstream is not available yet/],
+    [['--upstream', 'http://x'], /^--upstream: expected an address like ws:/],
     [['--help=yes'], /--help/],
   ]
   for (const [args, line] of wrong)

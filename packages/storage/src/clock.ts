@@ -51,3 +51,8 @@ function timer(ms: number, keepsAlive: boolean, signal: AbortSignal | undefined)
     signal?.addEventListener('abort', aborted, { once: true })
   })
 }
+
+/** Sixteen hexadecimal digits, made up. */
+export function randomToken(clock: Clock): string {
+  return Array.from({ length: 16 }, () => Math.floor(clock.random() * 16).toString(16)).join('')
+}

@@ -3,7 +3,7 @@
  *
  * `@tidemark/storage/adapter` has the rules for authors of adapters, `@tidemark/storage/conformance` the kit.
  */
-export { backgroundClock, type Clock, systemClock } from './clock.ts'
+export { backgroundClock, type Clock, randomToken, systemClock } from './clock.ts'
 export * from './contract.ts'
 export { digestFromBytes, digestToBytes, EMPTY_DIGEST, extendDigest, isDigest } from './digest.ts'
 export { StorageError } from './errors.ts'

@@ -31,6 +31,14 @@ export interface ConnectionLimits extends BackoffOptions {
   readonly stableMs: number
 }
 
+export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
+  reconnectMs: 1_000,
+  reconnectMsMax: 30_000,
+  connectMsMax: 10_000,
+  silenceMsMax: 10_000,
+  stableMs: 10_000,
+}
+
 export interface Connection {
   readonly state: ConnectionState
   readonly ended: Disconnect | undefined

@@ -5,6 +5,7 @@
  * (`reconnect.ts`), keep-alives (the shells).
  */
 import type { Dialect, Frame, Limits } from '@tidemark/protocol'
+import type { ConnectionId } from './events.ts'
 import type { Port, Runner, Sent } from './run.ts'
 import type { ConnectionSizes } from './status.ts'
 
@@ -50,6 +51,8 @@ export interface AttachOptions {
 }
 
 export interface Attached {
+  /** As reports name the connection. */
+  readonly id: ConnectionId
   /** Asks this peer for documents that nobody here has open, with what the storage holds of them. */
   ask(ids: readonly string[]): void
   /** Takes back `ask`: what nobody else wants and is in step needs no subscription. */
@@ -105,6 +108,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
     })
   })
   return {
+    id: link.id,
     ask: (ids) => link.ask(ids),
     leave: (ids) => link.leave(ids),
     sizes: () => link.sizes(),

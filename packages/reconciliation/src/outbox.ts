@@ -7,8 +7,8 @@
  * Not here: asking upstreams (`comparison.ts`, the engine), whether a document is uploaded (the engine).
  */
 import type { Append, AppendResult, Awaitable, Clock, Storage } from '@tidemark/storage'
-import { andThen } from '@tidemark/storage'
-import { fromBytes, randomToken, readMarks, toBytes } from './marks.ts'
+import { andThen, randomToken } from '@tidemark/storage'
+import { fromBytes, readMarks, toBytes } from './marks.ts'
 
 export interface Outbox {
   readonly size: number

@@ -1,9 +1,9 @@
 /**
- * Marks: small facts of this client that the storage keeps beside documents. Values are JSON.
+ * Marks: small facts of this node that its storage keeps beside documents. Values are JSON.
  *
  * A document id may be as long as a key, so keys do not contain ids. Not here: what is marked.
  */
-import type { Clock, Storage } from '@tidemark/storage'
+import type { Storage } from '@tidemark/storage'
 
 const utf8 = new TextEncoder()
 const text = new TextDecoder()
@@ -11,11 +11,6 @@ const PAGE = 1_000
 
 export const toBytes = (value: unknown): Uint8Array => utf8.encode(JSON.stringify(value))
 export const fromBytes = (bytes: Uint8Array): unknown => JSON.parse(text.decode(bytes))
-
-/** Sixteen digits, made up. */
-export function randomToken(clock: Clock): string {
-  return Array.from({ length: 16 }, () => Math.floor(clock.random() * 16).toString(16)).join('')
-}
 
 /** All marks under a prefix, in pages. */
 export async function* readMarks(storage: Storage, prefix: string): AsyncGenerator<readonly [string, Uint8Array]> {

@@ -1,0 +1,147 @@
+/**
+ * Upstream: a server that is itself the client of another one, an edge of a core.
+ *
+ * What the edge holds it answers at once; what it lacks it asks the core for before it says that it is absent (L1, in the engine).
+ * What clients wrote is owed to the core until that has confirmed it, and marked so in the commit that stored it: neither a core that
+ * is away nor a restart of the edge loses an upload. To a core that it does not know, or that was restored from a backup, the edge
+ * offers all that it holds. It speaks to the core with credentials of its own: those of `connect`.
+ * Not here: who may read what (the hooks, at each server for its own clients), channels (`@tidemark/websocket`).
+ */
+import { type Comparison, loadComparison, loadOutbox, type Outbox } from '@tidemark/reconciliation'
+import type { Clock, Storage } from '@tidemark/storage'
+import type { Report } from '@tidemark/sync'
+import {
+  type Connection,
+  type ConnectionLimits,
+  type ConnectionState,
+  createConnection,
+  DEFAULT_CONNECTION_LIMITS,
+} from '@tidemark/sync/reconnect'
+import { type Attached, attach, type Connect, type Runner, type RunOptions } from '@tidemark/sync/run'
+import type { Log } from './log.ts'
+
+export interface UpstreamOptions {
+  /** Opens a channel to the core, in the dialect that it is to be spoken to. */
+  readonly connect: Connect
+  readonly limits?: Partial<ConnectionLimits>
+}
+
+export interface Upstream {
+  readonly state: ConnectionState
+  /** Documents that hold what the core has not confirmed. */
+  readonly owed: number
+  /** What the runner is to be told at its creation. */
+  readonly runOptions: Pick<RunOptions, 'append' | 'upstreamExpected'>
+  /** Begins to connect, and goes on until it is closed. */
+  start(runner: Runner): void
+  /** Goes offline. */
+  stop(): void
+  /** Resolves when nothing that is known of the core is being stored. */
+  flushed(): Promise<void>
+}
+
+export interface UpstreamContext {
+  readonly storage: Storage
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/**
+ * Opens the storage, and reads what an earlier run has left.
+ *
+ * @throws StorageError if that cannot be done.
+ */
+export async function openUpstream(options: UpstreamOptions, context: UpstreamContext): Promise<Upstream> {
+  const { storage, clock } = context
+  const { capabilities } = await storage.open()
+  const late: { session?: Session } = {}
+  const outbox = await loadOutbox(storage, clock, (id) => late.session?.leave(id))
+  const comparison = await loadComparison({
+    storage,
+    canList: capabilities.list,
+    clock,
+    isOwed: outbox.has,
+    isConfirmed: (id) => late.session?.isConfirmed(id) === true,
+    owe: (ids) => outbox.add(ids),
+    changed() {},
+  })
+  return {
+    get state() {
+      return late.session?.connection.state ?? 'offline'
+    },
+    get owed() {
+      return outbox.size
+    },
+    runOptions: { append: outbox.append, upstreamExpected: true },
+    start(runner) {
+      late.session = connectTo({ ...options, ...context, runner, outbox, comparison })
+    },
+    stop() {
+      comparison.interrupt()
+      late.session?.connection.close()
+    },
+    flushed: () => outbox.flushed(),
+  }
+}
+
+interface Session {
+  readonly connection: Connection
+  isConfirmed(id: string): boolean
+  leave(id: string): void
+}
+
+interface SessionContext extends UpstreamOptions, UpstreamContext {
+  readonly runner: Runner
+  readonly outbox: Outbox
+  readonly comparison: Comparison
+}
+
+function connectTo({ connect, limits, clock, log, runner, outbox, comparison }: SessionContext): Session {
+  let attached: Attached | undefined
+  const connection = createConnection({
+    connect,
+    clock,
+    limits: { ...DEFAULT_CONNECTION_LIMITS, ...limits },
+    attach(channel) {
+      attached = attach(runner, channel, { upstream: true })
+      // What somebody here is subscribed to is asked for by the engine.
+      attached.ask(outbox.ids())
+      return attached
+    },
+    changed,
+  })
+  runner.listen((report) => {
+    if (report.kind === 'confirmed' && report.uploaded) {
+      outbox.remove(report.id)
+      comparison.answered(report.id, 'confirmed')
+    } else if (report.kind === 'storage' && report.operation === 'append') outbox.markAgain()
+    else if ((report.kind === 'greeted' || report.kind === 'error') && report.connection === attached?.id) said(report)
+  })
+
+  function said(report: Extract<Report, { kind: 'greeted' | 'error' }>): void {
+    if (report.kind === 'greeted') {
+      if (attached !== undefined) comparison.begin(report.hello, attached)
+      connection.greeted()
+    } else if (report.id !== undefined) comparison.answered(report.id, 'refused')
+    else if (report.retryAfterMs !== undefined) connection.retryAfter(report.retryAfterMs)
+  }
+
+  function changed(): void {
+    const { state, ended } = connection
+    if (state === 'offline') {
+      attached = undefined
+      comparison.interrupt()
+      log('warn', 'no connection to the upstream; trying again', { code: ended?.code, reason: ended?.reason })
+    } else if (state === 'online') {
+      // Without a `hello` the first word of the peer is all the introduction there is.
+      if (!comparison.isConnected && attached !== undefined) comparison.begin(undefined, attached)
+      log('info', 'connected to the upstream', { owed: outbox.size })
+    }
+  }
+
+  return {
+    connection,
+    isConfirmed: (id) => runner.status(id).uploaded === true,
+    leave: (id) => attached?.leave([id]),
+  }
+}
