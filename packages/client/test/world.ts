@@ -99,7 +99,7 @@ async function createServerNode(dialect: Dialect, options: RunOptions): Promise<
   return node
 }
 
-function createTrace(): { trace: string[]; observe: (step: Event | Effect) => void } {
+export function createTrace(): { trace: string[]; observe: (step: Event | Effect) => void } {
   const trace: string[] = []
   const upstreams = new Set<number>()
   return {
