@@ -76,7 +76,7 @@ export const DEFAULT_ENGINE_LIMITS: EngineLimits = {
   accountSubscriptionsMax: 2_000_000,
   reconcileBatchesMax: 16,
   malformedMax: 20,
-  loadsInFlightMax: 1_000,
+  loadsInFlightMax: 2_000,
   loadTimeoutMs: 30_000,
   askAgainMs: 5_000,
   lookTriesMs: 10_000,

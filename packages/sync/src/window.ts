@@ -23,8 +23,10 @@ const LEAST_URGENT = URGENCIES.length - 1
 export function askPeer(core: Core, connection: Connection, id: string, urgency: Urgency): void {
   if (connection.asked.has(id)) return
   const rank = URGENCIES.indexOf(urgency)
-  if (connection.toAsk.slice(0, rank + 1).some((queue) => queue.has(id))) return
-  for (const queue of connection.toAsk) queue.delete(id)
+  for (const [other, queue] of connection.toAsk.entries()) {
+    if (other <= rank && queue.has(id)) return
+    queue.delete(id)
+  }
   connection.toAsk[rank]?.add(id)
   fillWindow(core, connection)
 }
