@@ -159,7 +159,9 @@ async function reconnect(dialect: Dialect, count: number, made: Made): Promise<M
   return { wallMs, cpuMs, threadMs, rawMs, up, down, calls: called }
 }
 
-const milliseconds = ({ user, system }: NodeJS.CpuUsage): number => (user + system) / 1_000
+function milliseconds({ user, system }: NodeJS.CpuUsage): number {
+  return (user + system) / 1_000
+}
 
 async function raw(dialect: Dialect, frames: readonly Frame[], ends: readonly Storage[]): Promise<number> {
   const begin = performance.now()
