@@ -474,15 +474,22 @@ test('L5, L10: a peer that leaves a gap in a new session with every message cost
   const world = createWorld()
   const server = await world.node('server', { holds: [append('note', 'a:0-1')] })
   const peer = world.peer('peer', server)
-  const cost = (from: number, until: number) => {
-    const start = performance.now()
+  const say = (from: number, until: number) => {
     for (let index = from; index < until; index++) peer.say(content('note', `s${index}:1-2`, false))
-    return performance.now() - start
   }
-  cost(0, 500)
-  const early = cost(500, 1_000)
-  cost(1_000, 7_500)
-  expect(cost(7_500, 8_000)).toBeLessThan(early * 5 + 20)
+  // The best of five: what else the machine does only makes it slower.
+  const cost = (from: number) => {
+    const parts = Array.from({ length: 5 }, (_, part) => {
+      const start = performance.now()
+      say(from + part * 100, from + part * 100 + 100)
+      return performance.now() - start
+    })
+    return Math.min(...parts)
+  }
+  say(0, 500)
+  const early = cost(500)
+  say(1_000, 7_500)
+  expect(cost(7_500)).toBeLessThan(early * 5 + 2)
 })
 
 test('everything accepted so far counts as not flushed, also behind a content that is still looked up', async () => {
