@@ -8,8 +8,8 @@
 
 /** What a connection may do in one turn of the event loop. */
 export const PORTION_BYTES: number = 128 * 1024
-/** What a message, or a frame, costs beside its bytes: a known state looked up and answered takes as long as so much content. */
-export const STEP_BYTES = 256
+/** What a message, or a frame, costs beside its bytes: a LOAD looked up and answered takes as long as 250 bytes of content. */
+export const STEP_BYTES = 128
 /** Portions of one round. */
 const ROUND_PORTIONS_MAX = 4
 

@@ -65,7 +65,7 @@ describe('turns', () => {
 
   test('floods of many connections are served in order of waiting, each as much as the others', async () => {
     const { world, hand, server } = await serverByHand()
-    const floods = Array.from({ length: 10 }, (_, index) => flood(`f${index}-`, 5_000))
+    const floods = Array.from({ length: 10 }, (_, index) => flood(`f${index}-`, 20 * PORTION_MESSAGES))
     for (const [index, { frame }] of floods.entries()) world.peer(`sender${index}`, server).link.receive(frame)
     for (let turn = 0; turn < 50; turn++) {
       world.trace.length = 0
