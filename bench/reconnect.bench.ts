@@ -24,7 +24,7 @@ const ROUNDS = QUICK ? 3 : 7
 const ROUNDS_LARGE = 3
 const MEMORY_DOCUMENTS = QUICK ? 20_000 : 100_000
 const BULK = 1_000
-const LIST = 10_000
+const LIST = 25_000
 const FRAME_BYTES = 128 * 1024
 
 const stores: Record<string, (path: string) => Storage> = {

@@ -5,7 +5,7 @@
  * Not here: the same in manual time (`packages/sync/test/upstream.test.ts`).
  */
 import { join } from 'node:path'
-import { type Message, tidemarkJson } from '@tidemark/protocol'
+import { type Codec, type Frame, type Message, ProtocolError } from '@tidemark/protocol'
 import { sqliteStorage } from '@tidemark/storage-sqlite'
 import type { Channel, Connect } from '@tidemark/sync/run'
 import { nodeWebSocket } from '@tidemark/websocket/node'
@@ -49,10 +49,9 @@ function edgeOf(url: string, trace: string[] = [], headers: Record<string, strin
 }
 
 function traced(channel: Channel, trace: string[]): Channel {
-  const codec = { out: tidemarkJson.createCodec(), in: tidemarkJson.createCodec() }
+  const codec = { out: channel.dialect.createCodec(), in: channel.dialect.createCodec() }
   const note = (way: string, frame: string | Uint8Array, which: 'in' | 'out') => {
-    for (const one of codec[which].decode(frame))
-      if ('message' in one) trace.push(...inWords(way, one.message as Message))
+    for (const message of messagesIn(codec[which], frame)) trace.push(...inWords(way, message))
   }
   return {
     ...channel,
@@ -70,6 +69,13 @@ function traced(channel: Channel, trace: string[]): Channel {
       })
     },
   }
+}
+
+function messagesIn(codec: Codec, frame: Frame): Message[] {
+  return [...codec.decode(frame)].map((one) => {
+    if (one instanceof ProtocolError) throw one
+    return one.message
+  })
 }
 
 function inWords(way: string, message: Message): string[] {
@@ -177,18 +183,16 @@ test('35b: a core that cannot be reached makes it unavailable, never absent; wha
     const jazz = await jazzClient(edge.url)
     const own: Message[] = []
     const channel = await nodeWebSocket(edge.url)(new AbortController().signal)
-    const codec = tidemarkJson.createCodec()
+    const codec = channel.dialect.createCodec()
     channel.open({
-      frame(frame) {
-        for (const one of codec.decode(frame)) if ('message' in one) own.push(one.message as Message)
-      },
+      frame: (frame) => void own.push(...messagesIn(codec, frame)),
       drained() {},
       closed() {},
     })
     const asking: Message = { action: 'load', id: doc('note'), known: { header: false, sessions: new Map() } }
     const begin = performance.now()
     jazz.say(load('note'))
-    for (const frame of tidemarkJson.createCodec().encode([asking], 1_000)) channel.send(frame)
+    for (const frame of channel.dialect.createCodec().encode([asking], 1_000)) channel.send(frame)
     await jazz.hears(1)
     await until('the edge answered', () => own.length >= 2)
     expect(performance.now() - begin).toBeGreaterThan(290)
