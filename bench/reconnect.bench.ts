@@ -112,17 +112,17 @@ async function reconnecting(store: string, dialect: Dialect, count: number, made
 interface Traffic {
   bytes: number
   messages: number
+  readonly frames: Frame[]
 }
 
 async function reconnect(dialect: Dialect, count: number, made: Made): Promise<Measured> {
   const calls: Record<string, number> = {}
   const [server, client] = [counted(made.server(), calls), counted(made.client(), calls)]
-  const up = { bytes: 0, messages: 0 }
-  const down = { bytes: 0, messages: 0 }
+  const up: Traffic = { bytes: 0, messages: 0, frames: [] }
+  const down: Traffic = { bytes: 0, messages: 0, frames: [] }
   const serving = await run({ storage: server, peer: 'server' })
   const asking = await run({ storage: client, peer: 'client', upstreamExpected: true })
   const [near, far] = createPipe(dialect)
-  const frames: Frame[] = []
   let answered = 0
   const done = new Promise<void>((resolve) => {
     asking.listen((report) => {
@@ -134,8 +134,8 @@ async function reconnect(dialect: Dialect, count: number, made: Made): Promise<M
   const cpu = process.cpuUsage()
   const thread = process.threadCpuUsage()
   const begin = performance.now()
-  attach(serving, tapped(far, down, frames))
-  const upstream = attach(asking, tapped(near, up, frames), { upstream: true })
+  attach(serving, tapped(far, down))
+  const upstream = attach(asking, tapped(near, up), { upstream: true })
   for (let after: string | undefined; ; ) {
     const ids = await client.list({ limit: LIST, ...(after !== undefined && { after }) })
     upstream.ask(ids)
@@ -148,11 +148,8 @@ async function reconnect(dialect: Dialect, count: number, made: Made): Promise<M
   const threadMs = milliseconds(process.threadCpuUsage(thread))
 
   const called = { ...calls }
-  for (const { action } of decoded(dialect, frames)) {
-    if (action === 'load') up.messages += 1
-    else if (action === 'known') down.messages += 1
-  }
-  const rawMs = await raw(dialect, frames, [server, client])
+  for (const way of [up, down]) way.messages = decoded(dialect, way.frames).length
+  const rawMs = await raw(dialect, [up, down], [server, client])
   near.close(1000, 'done')
   await Promise.all([serving.close(), asking.close()])
   await Promise.all([server.close(), client.close()])
@@ -163,14 +160,13 @@ function milliseconds({ user, system }: NodeJS.CpuUsage): number {
   return (user + system) / 1_000
 }
 
-async function raw(dialect: Dialect, frames: readonly Frame[], ends: readonly Storage[]): Promise<number> {
+async function raw(dialect: Dialect, ways: readonly Traffic[], ends: readonly Storage[]): Promise<number> {
   const begin = performance.now()
-  const codec = dialect.createCodec()
   const ids: string[] = []
-  for (const frame of frames) {
-    const messages = decoded(dialect, [frame])
+  for (const { frames } of ways) {
+    const messages = decoded(dialect, frames)
+    dialect.createCodec().encode(messages, FRAME_BYTES)
     for (const message of messages) if (message.action === 'load') ids.push(message.id)
-    codec.encode(messages, FRAME_BYTES)
   }
   for (const end of ends)
     for (let first = 0; first < ids.length; first += BULK) await end.knownStates(ids.slice(first, first + BULK))
@@ -183,12 +179,12 @@ function decoded(dialect: Dialect, frames: readonly Frame[]): Message[] {
   return all.flatMap((one) => (one instanceof ProtocolError ? [] : [one.message]))
 }
 
-function tapped(channel: Channel, traffic: Traffic, frames: Frame[]): Channel {
+function tapped(channel: Channel, traffic: Traffic): Channel {
   return {
     ...channel,
     send(frame) {
       traffic.bytes += frame.length
-      frames.push(frame)
+      traffic.frames.push(frame)
       channel.send(frame)
     },
   }
