@@ -87,6 +87,30 @@ test('a required layer that is behind is lifted before a write, so that it can j
   expect([held({ disk: a }), held({ disk: b })]).toEqual(['a:6', 'a:6'])
 })
 
+test('what a look-up says that was asked before a write is older than that write', async () => {
+  const clock = manualClock()
+  const a = disk()
+  a.data.append([content('note', 'a:0-3')])
+  const { all, stores, events } = await over([a], { clock })
+  const [one] = stores
+  const look = one?.knownStates
+  if (one !== undefined && look !== undefined)
+    one.knownStates = async (ids, options) => {
+      const states = await look(ids, options)
+      await clock.wait(100)
+      return states
+    }
+  const first = all.knownStates(['note'])
+  await clock.advance(100)
+  await first
+  const second = all.knownStates(['note'])
+  await settled()
+  await all.append([content('note', 'a:3-4', { header: false })])
+  await clock.advance(100)
+  expect(counts((await second)[0]?.known)).toBe('a:4')
+  expect(of(events, 'regressed')).toEqual([])
+})
+
 test('a layer that was wiped is told and refilled, whether or not anybody asks for its documents', async () => {
   const clock = manualClock()
   const a = disk()
