@@ -48,7 +48,10 @@ export function settleGaps(core: Core, holding: Holding): void {
 
 function sendCorrection(core: Core, connection: Connection, holding: Holding, view: View): void {
   // L2: a layer of the storage did not answer, so there may be no gap. The storage says when it is known (`on-changed.ts`).
-  if (holding.stored?.partial === true) return
+  if (holding.stored?.partial === true) {
+    view.gaps ??= new Map()
+    return
+  }
   noteCorrected(core, view, view.gaps ?? [])
   view.gaps = undefined
   report(core, { kind: 'corrected', connection: connection.id, id: holding.id })

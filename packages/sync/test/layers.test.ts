@@ -182,3 +182,67 @@ test('L3: what one of two required layers did not store is not acknowledged, and
   await world.clock.advance(100)
   expect(acknowledged()).toContain('server > peer  KNOWN note header a:4')
 })
+
+declare const process: { readonly env: Readonly<Record<string, string | undefined>> }
+
+const WORLDS = Number(process.env.TIDEMARK_WORLDS ?? 100)
+const FIRST_SEED = Number(process.env.TIDEMARK_SEED ?? Math.floor(Math.random() * 1_000_000))
+
+test(`in ${WORLDS} random worlds with failing and slow layers two clients, the server and every layer end alike`, async () => {
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + WORLDS; seed++)
+    await randomWorld(seed).catch((cause) => {
+      throw new Error(`TIDEMARK_SEED=${seed} TIDEMARK_WORLDS=1: ${(cause as Error).message}`, { cause })
+    })
+}, 120_000)
+
+async function randomWorld(seed: number): Promise<void> {
+  const random = chance(seed)
+  const below = (count: number) => Math.floor(random() * count)
+  const part = () => (below(3) === 0 ? undefined : append('note', `old:0-${1 + below(4)}`))
+  const held = { a: part(), b: part() }
+  const { world, server, a, b } = await node(
+    { ...(held.a && { a: held.a }), ...(held.b && { b: held.b }) },
+    { policy: below(2) === 0 ? 'all-required' : 'any-durable' },
+  )
+  const names = ['one', 'two']
+  const clients = await Promise.all(names.map((name) => world.node(name)))
+  const apps = clients.map((client, index) => world.peer(`app of ${names[index]}`, client, { local: true }))
+  for (const client of clients) world.connect(client, server)
+  for (const app of apps) app.load('note')
+  const written = [0, 0]
+  for (let step = 3 + below(10); step > 0; step--) {
+    const who = below(2)
+    const what = below(5)
+    if (what <= 1) {
+      const until = (written[who] as number) + 1 + below(2)
+      apps[who]?.say(content('note', `${names[who]}:${written[who]}-${until}`))
+      written[who] = until
+    }
+    const layer = below(2) === 0 ? a : b
+    if (what === 2) layer.plan = () => (below(2) === 0 ? { after: world.clock.wait(below(4_000)) } : undefined)
+    if (what === 3) layer.plan = () => (below(2) === 0 ? { fails: 'IO', performed: below(2) === 0 } : undefined)
+    if (what === 4) for (const one of [a, b]) one.plan = undefined
+    await settled()
+    await world.clock.advance(below(3_000))
+  }
+  for (const one of [a, b]) one.plan = undefined
+  await world.clock.advance(1_800_000)
+  const stored = async (storage: Storage) => {
+    const known = (await storage.knownStates(['note']))[0]?.known
+    return [...(known?.sessions ?? [])]
+      .sort()
+      .map((entry) => entry.join(':'))
+      .join(' ')
+  }
+  const ends = await Promise.all([a, b, ...clients.map(({ spy }) => spy.real)].map(stored))
+  expect(new Set(ends).size, ends.join(' | ')).toBe(1)
+  for (const [who, until] of written.entries()) if (until > 0) expect(ends[0]).toContain(`${names[who]}:${until}`)
+}
+
+function chance(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return (state >>> 8) / 2 ** 24
+  }
+}

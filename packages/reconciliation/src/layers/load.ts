@@ -10,7 +10,7 @@ import type { Page, StoredState } from '@tidemark/storage'
 import { endOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
 import type { Layer } from './layer.ts'
-import { answerOf, askLayer, completed, isTimeout, silentLayers, stateOf } from './race.ts'
+import { answerOf, askLayer, completed, isTimeout, silentLayers, stateOf, tellGrowth } from './race.ts'
 import { readPage } from './read.ts'
 
 export interface LoadOptions {
@@ -98,6 +98,7 @@ async function merge(loading: Loading): Promise<void> {
   // What could not be read from one layer may be there in another that answered later.
   if (loading.usable || stateOf(core, id) !== undefined)
     await handOver(loading).catch((cause) => noteUnread(loading, cause))
+  tellGrowth(core, id)
   completed(core, id)
   const { answered, absent, failed, timedOut } = loading
   if (failed.length + timedOut.length > 0) core.seen.noteUnsure(id, stateOf(core, id)?.known ?? EMPTY)

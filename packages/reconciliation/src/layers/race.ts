@@ -25,7 +25,17 @@ export async function ask(core: Core, ids: readonly string[], patient = false): 
   const have = () => ids.map((id) => stateOf(core, id)?.known)
   const remote = asked.filter((layer) => layer.remote)
   silences.push(...(await Promise.all(remote.map((layer) => askLayer(core, layer, ids, patient, have())))))
+  for (const id of ids) tellGrowth(core, id)
   return silences.filter((silence) => silence !== undefined)
+}
+
+/** More is known of a document than was answered, and not by a write: whoever watches learns of it before it is answered. */
+export function tellGrowth(core: Core, id: string): void {
+  const told = core.seen.of(id)?.told ?? core.seen.unsure.get(id)
+  const known = stateOf(core, id)?.known ?? EMPTY
+  if (told === undefined || covers(told, known)) return
+  core.seen.tell(id, known)
+  core.changed(id, told)
 }
 
 /** Asks one layer and notes what it says; what comes back is why it said nothing. */
@@ -141,6 +151,8 @@ export async function lookUp(core: Core, ids: readonly string[]): Promise<readon
   return ids.map((id) => {
     const state = answerOf(core, id)
     const silent = silentLayers(core, id)
+    core.seen.tell(id, state?.known ?? EMPTY)
+    if (silent.length === 0) completed(core, id)
     if (silent.length > 0) core.seen.noteUnsure(id, state?.known ?? EMPTY)
     // Also a layer that was detached meanwhile did not answer this question.
     if (state === undefined && silences.length + silent.length > 0) throw unknown(id, silences)

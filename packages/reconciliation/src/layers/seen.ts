@@ -15,6 +15,8 @@ export interface Sight {
   readonly doubtful: Set<Layer>
   /** The tick of the last write. */
   written: number
+  /** What whoever asked or wrote knows of the join; what is more is told to watchers before it is answered. */
+  told: KnownState | undefined
 }
 
 export interface Seen {
@@ -25,6 +27,8 @@ export interface Seen {
   /** It was asked and did not answer; `answered` is what the others say. */
   silent(id: string, layer: Layer): void
   noteUnsure(id: string, answered: KnownState): void
+  /** This was answered. */
+  tell(id: string, answered: KnownState): void
   wrote(id: string, layer: Layer, state: StoredState | undefined): void
   /** A write failed: it is unknown whether it holds more than it did. */
   doubt(id: string, layer: Layer): void
@@ -44,7 +48,7 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
   function sight(id: string): Sight {
     const known = sights.get(id)
     if (known !== undefined) return known
-    const fresh: Sight = { states: new Map(), doubtful: new Set(), written: 0 }
+    const fresh: Sight = { states: new Map(), doubtful: new Set(), written: 0, told: undefined }
     sights.set(id, fresh)
     return fresh
   }
@@ -78,6 +82,9 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
         if (unsure.size <= UNSURE_MAX) return
         unsure.delete(longest)
       }
+    },
+    tell(id, answered) {
+      sight(id).told = answered
     },
     wrote(id, layer, state) {
       const seen = sight(id)

@@ -82,7 +82,7 @@ export async function sweepReturned(core: Core, layer: Layer): Promise<void> {
     await ask(core, ids, true)
     for (const id of ids) {
       core.background.consider(id, 'sweep')
-      if (silentLayers(core, id).length === 0) tellGrowth(core, id, others())
+      if (silentLayers(core, id).length === 0) tellAdded(core, id, others())
     }
     await core.background.settled()
     if (ids.length < sliceOf(core) || core.closing.signal.aborted) return
@@ -91,7 +91,7 @@ export async function sweepReturned(core: Core, layer: Layer): Promise<void> {
 }
 
 /** Whoever was answered by the others has something to learn if the join is more than theirs. */
-function tellGrowth(core: Core, id: string, others: readonly Layer[]): void {
+function tellAdded(core: Core, id: string, others: readonly Layer[]): void {
   const sight = core.seen.of(id)
   const states = others.flatMap((layer) => sight?.states.get(layer) ?? [])
   const before: KnownState = joinOf(states, core.forks.of(id))?.known ?? EMPTY

@@ -136,7 +136,6 @@ async function collect(core: Core, plans: readonly Plan[], marks: Marks | undefi
   for (const { layer, indexes: taken } of given) {
     const missed = indexes.filter((index) => !taken.includes(index)).map((index) => plans[index]?.content.id as string)
     for (const [key, value] of core.dirty.add(layer, missed)) flags.set(key, value)
-    for (const id of missed) core.background.want(id, 'write')
   }
   const votes: Vote[] = []
   const cast = given
@@ -153,8 +152,18 @@ async function collect(core: Core, plans: readonly Plan[], marks: Marks | undefi
       waited.map(({ vote }) => vote),
       votes,
     )
+  const busy = cast.map(({ layer }) => layer).filter((layer) => votes.every((vote) => vote.layer !== layer))
+  const ids = new Set(indexes.map((index) => (plans[index] as Plan).content.id))
+  for (const layer of all) if (!busy.includes(layer)) await noteMissed(core, layer, ids)
   // In order of preference, whoever answered first.
   return all.flatMap((layer) => votes.filter((vote) => vote.layer === layer))
+}
+
+/** A repair that ran while others were still writing saw nothing of this, and may have taken a flag back. */
+async function noteMissed(core: Core, layer: Layer, ids: Iterable<string>): Promise<void> {
+  const missed = [...ids].filter((id) => !isInStep(core, id, layer))
+  await setDirty(core, layer, missed)
+  for (const id of missed) core.background.want(id, 'write')
 }
 
 /** Which contents a layer gets: those of documents in which it is in step, if it can be called at all. */
@@ -264,12 +273,14 @@ function resultOf(core: Core, plan: Plan, index: number, votes: readonly Vote[])
 }
 
 /** What a layer in step answered is the join; a batch may have gone on with the same document since. */
-function stateAfter(core: Core, id: string, state: StoredState | undefined): StoredState | undefined {
+function stateAfter(core: Core, id: string, stored: StoredState | undefined): StoredState | undefined {
   const now = answerOf(core, id)
-  if (state === undefined || now === undefined || core.forks.of(id) !== undefined) return now
-  const { partial, durable } = now
-  if (partial === undefined && durable === undefined) return state
-  return { ...state, ...(partial && { partial }), ...(durable !== undefined && { durable }) }
+  const isJoin = stored !== undefined && now !== undefined && core.forks.of(id) === undefined
+  const { partial, durable } = now ?? {}
+  const state = isJoin ? { ...stored, ...(partial && { partial }), ...(durable !== undefined && { durable }) } : now
+  const told = core.seen.of(id)?.told
+  if (told !== undefined && state !== undefined) core.seen.tell(id, union(told, state.known))
+  return state
 }
 
 /** One layer took what another calls a fork: they hold different things. */
@@ -329,6 +340,7 @@ export async function erase(
       }
     }),
   )
+  for (const { layer, cause } of outcomes) if (cause !== undefined) await noteMissed(core, layer, [id])
   const voting = voters(core)
   const stored = outcomes.filter(({ layer, cause }) => cause === undefined && voting.includes(layer))
   if (stored.length < votesNeeded(core, voting.length))
