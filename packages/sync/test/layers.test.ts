@@ -186,7 +186,7 @@ test('L3: what one of two required layers did not store is not acknowledged, and
 declare const process: { readonly env: Readonly<Record<string, string | undefined>> }
 
 const WORLDS = Number(process.env.TIDEMARK_WORLDS ?? 100)
-const FIRST_SEED = Number(process.env.TIDEMARK_SEED ?? Math.floor(Math.random() * 1_000_000))
+const FIRST_SEED = Number(process.env.TIDEMARK_SEED ?? 1)
 
 test(`in ${WORLDS} random worlds with failing and slow layers two clients, the server and every layer end alike`, async () => {
   for (let seed = FIRST_SEED; seed < FIRST_SEED + WORLDS; seed++)

@@ -153,7 +153,7 @@ function noteUnread(loading: Loading, cause: unknown): void {
 async function handOver(loading: Loading): Promise<void> {
   const { core, id, options } = loading
   if (options.onPage === undefined) return
-  for (;;) {
+  while (!covers(loading.cursor, stateOf(core, id)?.known ?? EMPTY)) {
     const page = await readPage(core, id, loading.cursor, core.limits.pageBytes)
     if (page === undefined || options.signal?.aborted || (page.runs.length === 0 && page.header === undefined)) return
     loading.cursor = union(loading.cursor, { ...endOf(page), header: true })

@@ -175,7 +175,7 @@ export function unknown(id: string, silences: readonly Silence[]): StorageError 
   const code = codeOf(cause) ?? 'IO'
   return new StorageError(
     code,
-    `${JSON.stringify(id)} is held by no layer that answered; ${names || 'a layer'} did not`,
+    `${JSON.stringify(id)} has nothing more in any layer that answered; ${names || 'a layer'} did not`,
     cause,
   )
 }

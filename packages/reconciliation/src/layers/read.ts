@@ -27,6 +27,8 @@ export async function readPage(core: Core, id: string, after: KnownState, bytesM
     if (source === undefined) {
       const [cause] = failed.values()
       if (cause !== undefined && !covers(after, joined.known)) throw cause
+      // L2: what a silent layer may hold beyond that is not denied.
+      if (silentLayers(core, id).length > 0) throw unknown(id, silences)
       return asPage(joined, id, after, undefined)
     }
     const page = await readFrom(core, source, id, after, bytesMax, failed)

@@ -368,6 +368,7 @@ class LayeredStorage implements Layers {
 
 function needsRepair(core: Core, id: string): boolean {
   return (
+    core.seen.unsure.has(id) ||
     silentLayers(core, id).length > 0 ||
     writers(core).some((layer) => isBehind(core, id, layer) || core.dirty.has(layer, id))
   )
