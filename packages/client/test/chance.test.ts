@@ -3,7 +3,7 @@
  *
  * What was resolved is everywhere, what was rejected is nowhere, and every handle was given everything once.
  */
-import { type Dialect, jazz, tidemarkJson } from '@tidemark/protocol'
+import { type Dialect, jazz, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
 import { type AppendResult, memoryStorage, type Storage, StorageError } from '@tidemark/storage'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -211,7 +211,7 @@ async function play(dialect: Dialect, all: readonly Step[]): Promise<void> {
   for (const { client } of nodes) expect(client.sizes()).toMatchObject({ connections: 0, subscriptions: 0, queued: 0 })
 }
 
-for (const dialect of [tidemarkJson, jazz])
+for (const dialect of [tidemarkBinary, tidemarkJson, jazz])
   test(`in the dialect ${dialect.name}: resolved is everywhere, rejected nowhere, given once`, {
     timeout: 60_000,
   }, async () => {
