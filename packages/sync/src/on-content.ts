@@ -16,7 +16,7 @@ import { type Connection, type Core, type Holding, type Request, ticket, type Vi
 import { correctGaps } from './corrections.ts'
 import { needDependencies } from './dependencies.ts'
 import { guard, isAbsent } from './holdings.ts'
-import { otherKind, type Refusal, refuseContent, tooManyDocuments } from './refusals.ts'
+import { otherKind, type Refusal, refuseContent, tooManyDocuments, tooManySessions } from './refusals.ts'
 import { endOf } from './senders.ts'
 import { ahead, isVerified, verified, withoutHeader } from './verification.ts'
 import { confirm, createView, isWanted, subscribedView } from './views.ts'
@@ -32,7 +32,7 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   if (holding.stored !== undefined && holding.stored.kind !== message.kind)
     return refuseContent(core, connection, id, otherKind(holding.stored.kind))
   const counts = countsOf(core, holding, connection)
-  const { continuing, gaps } = split(holding, counts, connection.views.get(id), message)
+  const { continuing, gaps, crowded } = split(core, holding, counts, connection.views.get(id), message)
   const { proven, unproven } = partByProof(core, connection, holding, continuing)
   const judged = verified(core, request, holding, proven)
   if (judged === undefined) return
@@ -44,6 +44,7 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   view.readable = mayRead
   notePage(core, connection, id, union(view.confirmed, endOf(message)), message.expectUntil)
   if (refusal !== undefined) refuseContent(core, connection, id, refusal)
+  if (crowded) refuseContent(core, connection, id, tooManySessions(core))
   if (!connection.traits.digests) noteProven(core, view, content.runs)
   take(core, request, holding, view, content, facts, basisOf(core, counts, content))
   askForProof(core, connection, holding, view, unproven)
@@ -57,30 +58,39 @@ function countsOf(core: Core, holding: Holding, connection: Connection): Counts 
   return isVerified(core, connection) ? ahead(holding, connection).counts : holding.accepted.sessions
 }
 
-/** The part that continues what we hold, and the gaps: session → what we hold of it. */
+/** The part that continues what we hold; the gaps: session → what we hold of it; whether sessions were one too many. */
 function split(
+  core: Core,
   holding: Holding,
   counts: Counts,
   belief: View | 'in step' | undefined,
   message: ContentMessage,
-): { continuing: ContentMessage; gaps: Map<string, number> } {
+): { continuing: ContentMessage; gaps: Map<string, number>; crowded: boolean } {
   const gaps = new Map<string, number>()
+  let room = core.limits.sessionsMax - counts.size
+  let crowded = false
   const { frozen, rival = false } = typeof belief === 'object' ? belief : {}
-  if (rival) return { continuing: withoutHeader({ ...message, runs: [] }), gaps }
+  if (rival) return { continuing: withoutHeader({ ...message, runs: [] }), gaps, crowded }
   // Headerless content for a document that nobody has: a gap with nothing held. The empty id stands for the header.
   if (isAbsent(holding) && message.header === undefined) {
     for (const { session } of message.runs) gaps.set(session, 0)
     if (gaps.size === 0) gaps.set('', 0)
-    return { continuing: { ...message, runs: [] }, gaps }
+    return { continuing: { ...message, runs: [] }, gaps, crowded }
   }
   const runs = message.runs.filter((run) => {
     if (frozen?.has(run.session)) return false
-    const have = counts.get(run.session) ?? 0
-    if (run.after <= have || holding.stored?.erased !== undefined) return true
-    gaps.set(run.session, have)
+    if (holding.stored?.erased !== undefined) return true
+    const have = counts.get(run.session)
+    // A new session is refused where there are too many, never the document.
+    if (have === undefined && hasTransactions(run) && --room < 0) {
+      crowded = true
+      return false
+    }
+    if (run.after <= (have ?? 0)) return true
+    gaps.set(run.session, have ?? 0)
     return false
   })
-  return { continuing: runs.length === message.runs.length ? message : { ...message, runs }, gaps }
+  return { continuing: runs.length === message.runs.length ? message : { ...message, runs }, gaps, crowded }
 }
 
 /** Content of an upstream that was told DONE meanwhile is stored and acknowledged, and subscribes to nothing. */

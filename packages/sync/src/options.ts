@@ -41,6 +41,8 @@ export interface EngineLimits {
   readonly allPendingBytesMax: number
   /** Documents of one connection, and of all connections of one account together. */
   readonly subscriptionsMax: number
+  /** Sessions of one document; more are refused, and so is not the document. */
+  readonly sessionsMax: number
   readonly accountSubscriptionsMax: number
   readonly reconcileBatchesMax: number
   /** Malformed messages after which a connection is closed. */
@@ -73,6 +75,8 @@ export const DEFAULT_ENGINE_LIMITS: EngineLimits = {
   accountPendingBytesMax: 32 * 1024 * 1024,
   allPendingBytesMax: 256 * 1024 * 1024,
   subscriptionsMax: 1_000_000,
+  // As many as one known state may name on the wire.
+  sessionsMax: 100_000,
   accountSubscriptionsMax: 2_000_000,
   reconcileBatchesMax: 16,
   malformedMax: 20,

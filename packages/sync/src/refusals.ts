@@ -42,6 +42,11 @@ export const tooManyDocuments = (core: Core): Refusal => ({
   message: `too many documents: at most ${core.limits.subscriptionsMax} per connection and ${core.limits.accountSubscriptionsMax} per user`,
 })
 
+export const tooManySessions = (core: Core): Refusal => ({
+  code: 'limit',
+  message: `too many sessions: at most ${core.limits.sessionsMax} of a document; go on in one of them`,
+})
+
 export const OTHER_HEADER: Refusal = { code: 'fork', message: 'another header is stored for this document' }
 
 const UNREADABLE: Refusal = { code: 'failed', message: 'the storage could not be read' }
