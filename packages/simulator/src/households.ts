@@ -69,7 +69,8 @@ export function households({ clients, operations }: Households): Scenario {
     }
     everybodyOpensAll()
     await world.pass(HEALS_MS)
-    // Who was told that it failed asks again.
+    // What was refused, or failed for long, is asked for again by the application, and sent again on the next connection.
+    for (const { name } of world.clients) world.network.cut(name)
     everybodyOpensAll()
     await world.pass(HEALS_MS)
     await world.judge()

@@ -8,9 +8,14 @@ import type { MakeChecker } from './checker.ts'
 import { mayRead } from './rights.ts'
 import { diskOf } from './stored.ts'
 
+/** A page that was read is sent by then, also on a slow disk. */
+const UNDER_WAY_MS = 10_000
+
 export const dependencies: MakeChecker = (world) => {
   /** Connection → node → documents of which that node has, or was sent, the header. */
   const has = new Map<number, Map<string, Set<string>>>()
+  /** Server and document → when it came. */
+  const came = new Map<string, number>()
   const failed = new Map<string, Set<string>>()
 
   function hasOf(connection: number, node: string): Set<string> {
@@ -27,6 +32,9 @@ export const dependencies: MakeChecker = (world) => {
         const ids = failed.get(happening.node) ?? new Set<string>()
         failed.set(happening.node, ids)
         for (const id of happening.ids) ids.add(id)
+      } else if (happening.type === 'stored') {
+        const key = JSON.stringify([happening.node, happening.id])
+        if (!came.has(key)) came.set(key, world.now)
       } else if (happening.type === 'heard') {
         const { connection, from, message } = happening
         const claims = (message.action === 'load' || message.action === 'known') && message.known.header
@@ -39,6 +47,8 @@ export const dependencies: MakeChecker = (world) => {
         for (const id of server.needs(message.header)) {
           if (there.has(id) || !mayRead(server, to, id)) continue
           if (failed.get(from)?.has(id) || diskOf(world, from)?.told(id)?.header !== true) continue
+          // What was not there when its dependent was read is not waited for.
+          if (world.now - (came.get(JSON.stringify([from, id])) ?? 0) < UNDER_WAY_MS) continue
           throw new Violation('dependencies', `${from} sends ${to} ${message.id} before ${id}, which it needs`)
         }
         there.add(message.id)

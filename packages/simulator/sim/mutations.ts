@@ -1,0 +1,146 @@
+/**
+ * Mutations: laws broken on purpose, each as one change to one source file, and the seed whose checker catches it.
+ *
+ * The text that is replaced has to be there exactly once, so a mutation that no longer fits its source says so. `node
+ * sim/search.ts` finds the seeds; `test/mutations.test.ts` plays those that are recorded. A law whose breaking is
+ * not caught within 2,000 worlds has a checker that is not good enough.
+ */
+export interface Mutation {
+  readonly name: string
+  /** The law that it breaks. */
+  readonly law: string
+  /** Below `packages/`. */
+  readonly file: string
+  readonly from: string
+  readonly to: string
+  readonly caught: Caught
+}
+
+export interface Caught {
+  readonly profile: string
+  readonly seed: number
+  readonly checker: string
+}
+
+export const mutations: readonly Mutation[] = [
+  {
+    name: 'acknowledge before it is stored',
+    law: 'L3',
+    file: 'sync/src/on-content.ts',
+    from: '  confirm(view, union(ends, isAbsent(holding)',
+    to: '  if (!connection.traits.local) sendKnown(core, connection, holding, ends)\n  confirm(view, union(ends, isAbsent(holding)',
+    caught: { profile: 'calm', seed: 1, checker: 'durability' },
+  },
+  {
+    name: 'take a failed look-up for absence',
+    law: 'L2',
+    file: 'sync/src/on-looked.ts',
+    from: "  if ('failed' in outcome) return lookFailed(core, holding, outcome.failed)",
+    to: "  if ('failed' in outcome) outcome = { value: undefined }",
+    caught: { profile: 'disks', seed: 1, checker: 'absence' },
+  },
+  {
+    name: 'drop what is parked when the storage has answered',
+    law: 'L1',
+    file: 'sync/src/on-looked.ts',
+    from: "    settleChanged(core, holding, before)\n    replay(core, holding, 'look')",
+    to: '    settleChanged(core, holding, before)',
+    caught: { profile: 'calm', seed: 1, checker: 'bounds' },
+  },
+  {
+    name: 'answer before the storage',
+    law: 'L1',
+    file: 'sync/src/holdings.ts',
+    from: '  if (holding.looked) return holding\n',
+    to: "  if (holding.looked || request.work.action === 'load') return holding\n",
+    caught: { profile: 'calm', seed: 872, checker: 'absence' },
+  },
+  {
+    name: 'correct with less than is held',
+    law: 'L5',
+    file: 'sync/src/corrections.ts',
+    from: '    ...told(connection, holding, durable(holding)),\n    correction: true,',
+    to: '    known: EMPTY,\n    correction: true,',
+    caught: { profile: 'disks', seed: 1, checker: 'absence' },
+  },
+  {
+    name: 'believe across reconnects',
+    law: 'L6',
+    file: 'sync/src/on-connection.ts',
+    from: '    views: new Map(),',
+    to: '    views: ((core as any).remembered ??= new Map()),',
+    caught: { profile: 'flaky', seed: 1, checker: 'uploads' },
+  },
+  {
+    name: 'do not ask who claims more than we hold',
+    law: 'L7',
+    file: 'sync/src/on-load.ts',
+    from: '  if (claimsMore) view.claims = claim\n',
+    to: '',
+    caught: { profile: 'losses', seed: 3, checker: 'convergence' },
+  },
+  {
+    name: 'send dependents before their dependencies',
+    law: 'L9',
+    file: 'sync/src/senders.ts',
+    from: '  if (page.header !== undefined && !dependenciesFirst(core, connection, holding, view, page)) return\n',
+    to: '',
+    caught: { profile: 'calm', seed: 8, checker: 'dependencies' },
+  },
+  {
+    name: 'keep the subscriptions of who has gone',
+    law: 'L10',
+    file: 'sync/src/on-connection.ts',
+    from: '    else unsubscribe(core, connection, id)',
+    to: '    else if (upstreams) unsubscribe(core, connection, id)',
+    caught: { profile: 'calm', seed: 1, checker: 'bounds' },
+  },
+  {
+    name: 'let everybody read and write',
+    law: 'L14',
+    file: 'sync/src/checks.ts',
+    from: '  if (core.options.asks?.authorize !== true || connection',
+    to: '  if (core.options.asks !== undefined || connection',
+    caught: { profile: 'calm', seed: 1, checker: 'secrecy' },
+  },
+  {
+    name: 'merge two histories of a session',
+    law: 'L13',
+    file: 'storage/src/judge.ts',
+    from: "  if (!continues(run, kind, held, overlap)) return refuse('fork', held)\n",
+    to: '',
+    caught: { profile: 'losses', seed: 74, checker: 'forks' },
+  },
+  {
+    name: 'say nothing of a fork',
+    law: 'L13',
+    file: 'sync/src/forks.ts',
+    from: "  report(core, { kind: 'fork', connection: connection.id, id: holding.id, session })\n  if (!connection.traits.errors) return true",
+    to: '  if (connection !== undefined) return true',
+    caught: { profile: 'losses', seed: 74, checker: 'forks' },
+  },
+  {
+    name: 'tell the application that it is written when it is sent',
+    law: 'L3',
+    file: 'client/src/writes.ts',
+    from: '    port.send(\n      asMessage(port, entries, after),',
+    to: '    for (const entry of entries) entry.resolve()\n    port.send(\n      asMessage(port, entries, after),',
+    caught: { profile: 'disks', seed: 2, checker: 'forks' },
+  },
+  {
+    name: 'give an application what it has',
+    law: 'once',
+    file: 'client/src/handle.ts',
+    from: '    const content = beyond(given, message)\n',
+    to: '    const content = message\n',
+    caught: { profile: 'calm', seed: 3, checker: 'once' },
+  },
+  {
+    name: 'say "uploaded" before it is confirmed',
+    law: 'L3',
+    file: 'sync/src/status.ts',
+    from: "  if (belief.exact) return covers(belief.confirmed, belief.assumed) ? 'in step' : 'behind'",
+    to: "  if (belief !== undefined) return 'in step'",
+    caught: { profile: 'calm', seed: 1, checker: 'uploads' },
+  },
+]
