@@ -23,6 +23,7 @@ afterEach(async () => {
 })
 
 const header = jsonPayload({ root: true })
+const until = (look: () => unknown) => expect.poll(look, { interval: 10, timeout: 50_000 })
 
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'tidemark-client-'))
@@ -164,7 +165,7 @@ test('13: a server that was restored from a backup gets the missing part, of doc
   await serve(restored, port)
   const sent: string[] = []
   client = await start(mine, port, sent)
-  await expect.poll(() => client.connection).toBe('online')
+  await until(() => client.connection).toBe('online')
   await client.whenUploaded()
   expect(await counts(restored)).toEqual(
     new Map([
@@ -184,19 +185,19 @@ test('12: a server that was made anew gets everything, and one that was only sta
   for (const id of ['x', 'y']) await (await client.create(id, { header, session: 'a', transactions: [header] })).close()
   await client.whenUploaded()
   await server.close()
-  await expect.poll(() => client.connection).not.toBe('online')
+  await until(() => client.connection).not.toBe('online')
 
   sent.length = 0
   server = await serve(theirs, port)
-  await expect.poll(() => client.connection).toBe('online')
+  await until(() => client.connection).toBe('online')
   await client.whenUploaded()
   expect(sent.sort()).toEqual(['done', 'done', 'hello', 'load', 'load'])
   await server.close()
-  await expect.poll(() => client.connection).not.toBe('online')
+  await until(() => client.connection).not.toBe('online')
 
   const anew = join(folder(), 'server.db')
   await serve(anew, port)
-  await expect.poll(() => client.connection).toBe('online')
+  await until(() => client.connection).toBe('online')
   await client.whenUploaded()
   expect(await counts(anew)).toEqual(
     new Map([

@@ -14,7 +14,7 @@ type Tab = typeof import('./tab.ts')
 type Page = Awaited<ReturnType<Pages['open']>>
 
 const MODULE = 'packages/client/test/tab.ts'
-const TIMEOUT_MS = 90_000
+const TIMEOUT_MS = 180_000
 
 const pages = await servePages({ packages: 'sources' })
 
@@ -60,7 +60,7 @@ describe.runIf(pages !== undefined)('in real tabs', { timeout: TIMEOUT_MS }, () 
     return progress
   }
 
-  const until = (done: () => unknown) => expect.poll(done, { timeout: 30_000, interval: 20 })
+  const until = (done: () => unknown) => expect.poll(done, { timeout: 60_000, interval: 20 })
   const count = async (storage: Storage, session: string) =>
     (await storage.knownStates(['note']))[0]?.known.sessions.get(session) ?? 0
 
