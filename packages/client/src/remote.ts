@@ -6,7 +6,7 @@
  * server has acknowledged.
  * Not here: the connection (`remote-link.ts`), keeping layers in step (`@tidemark/reconciliation/layers`).
  */
-import { EMPTY, type KnownState, union } from '@tidemark/known-state'
+import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { ContentMessage, HelloMessage, KnownMessage, Message } from '@tidemark/protocol'
 import type {
   Append,
@@ -202,7 +202,8 @@ function stateOf({ known, digests = new Map() }: KnownMessage): StoredState {
 async function readPage(link: RemoteLink, id: string, after: KnownState): Promise<Page | undefined> {
   const answer = await link.talk(id, [{ action: 'load', id, known: after }], (message) => {
     failIfError(message)
-    if (message.action === 'known') return message
+    // Whoever holds more than we have says so first, and then sends it.
+    if (message.action === 'known') return covers(after, message.known) ? message : undefined
     // What was on its way of an earlier stream may come first.
     return message.action === 'content' && continues(message, after) ? message : undefined
   })
