@@ -99,6 +99,7 @@ export function group(name: string, scenarios: readonly Scenario[]): readonly St
 async function runCase(make: MakeStorage, needs: readonly Need[], body: Body): Promise<Outcome> {
   const open: Storage[] = []
   const subjects: Subject[] = []
+  let outcome: Outcome = 'passed'
   const fresh = async () => {
     const made = await make()
     const subject = 'storage' in made ? made : { storage: made }
@@ -110,15 +111,15 @@ async function runCase(make: MakeStorage, needs: readonly Need[], body: Body): P
     const subject = await fresh()
     const opened = await subject.storage.open()
     const lacking = needs.find((need) => !has(need, subject, opened))
-    if (lacking !== undefined) return `skipped: needs ${lacking}`
-    await body(givenOf(subject, opened, fresh, open))
+    if (lacking !== undefined) outcome = `skipped: needs ${lacking}`
+    else await body(givenOf(subject, opened, fresh, open))
   } catch (cause) {
     // What went wrong first is what is to be told, not what closing says about it.
     await cleanUp(open, subjects).catch(() => {})
     throw cause
   }
   await cleanUp(open, subjects)
-  return 'passed'
+  return outcome
 }
 
 function givenOf(subject: Subject, opened: Opened, fresh: () => Promise<Subject>, open: Storage[]): Given {
