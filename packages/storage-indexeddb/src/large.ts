@@ -20,11 +20,11 @@ export interface Large {
 const REMEMBERED = 2
 
 export class LargeDocuments {
-  readonly #byId = new Remembered<string, Large | undefined>(REMEMBERED)
+  readonly #byId = new Remembered<string, Large>(REMEMBERED)
 
   take(id: string, at: number): Large | undefined {
     const found = this.#byId.get(id)
-    if (found !== undefined) this.#byId.set(id, undefined)
+    this.#byId.delete(id)
     return found?.at === at ? found : undefined
   }
 

@@ -147,10 +147,11 @@ class Source {
 
   /** Some of the pieces of a session from the one that count `at` lies in, in order; at least that one. */
   async piecesFrom(entry: Entry, at: number): Promise<readonly Packed[]> {
-    const remembered = this.#remembered(entry, at)
-    if (remembered !== undefined) return remembered
+    // Asked for at the start of the session: true of no other count, also if another page has left what is wanted now.
     const expected = this.#expected.get(entry.session)
     this.#expected.delete(entry.session)
+    const remembered = this.#remembered(entry, at)
+    if (remembered !== undefined) return remembered
     const segments = await (expected ?? this.#segments(entry, at))
     if (segments.length > 0) return segments
     const unfolded = (await this.#readUnfolded()).pieces.get(entry.session)?.filter(({ until }) => until > at) ?? []

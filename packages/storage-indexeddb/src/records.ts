@@ -63,15 +63,19 @@ export function decodeSegment(bytes: Uint8Array): Packed {
 }
 
 /**
- * `pieces` from the one that count `from` lies in.
+ * Of `pieces` those from the one that count `from` lies in to the one that has the count before `until`. What comes behind them is
+ * not looked at: between two segments and a tail there may be others that nobody asked for.
  *
  * @throws DamagedBlob where one does not follow the one before it, or they end before `until`.
  */
 export function continuous(pieces: readonly Packed[], from: number, until: number): readonly Packed[] {
-  const found = pieces.filter((piece) => piece.until > from)
+  const found: Packed[] = []
   let at = from
-  for (const piece of found) {
-    if (at === from ? piece.after > from : piece.after !== at) throw new DamagedBlob('a piece of it is missing')
+  for (const piece of pieces) {
+    if (piece.until <= from) continue
+    if (found.length > 0 && at >= until) break
+    if (found.length === 0 ? piece.after > from : piece.after !== at) throw new DamagedBlob('a piece of it is missing')
+    found.push(piece)
     at = piece.until
   }
   if (at < until) throw new DamagedBlob('the end of a session is missing')

@@ -15,7 +15,7 @@ const PAGE_BYTES = 5_000
 const run = fc.record({
   session: fc.nat({ max: 40 }).map((index) => `session ${index % 7 === 0 ? index : index % 5}`),
   /** Relative to what is held: overlapping, continuing or a gap. */
-  offset: fc.constantFrom(0, 0, 0, 0, 0, 0, -1, -3, 1),
+  offset: fc.constantFrom(0, 0, 0, 0, 0, 0, -1, -3, -20, -60, 1),
   count: fc.nat({ max: 12 }),
   size: fc.constantFrom(5, 40, 300, 300, 9_000),
   seal: fc.option(fc.nat({ max: 9 }), { freq: 2 }),

@@ -57,6 +57,31 @@ export const disk: readonly StorageCase[] = group('disk', [
   ),
 
   scenario(
+    'a failing write to one of several documents with many sessions leaves its known state what is stored',
+    ['failNext', 'reopen'],
+    async ({ storage, subject, reopened }) => {
+      const names = Array.from({ length: 40 }, (_, index) => `s${index}`)
+      const ids = ['x', 'y', 'z']
+      const first = (id: string) =>
+        bytes.content(
+          id,
+          names.map((name) => bytes.run(name, 0, 1)),
+        )
+      for (const id of ids) accepted((await storage.append([first(id)]))[0])
+      const more = (id: string) => bytes.content(id, [bytes.run('s7', 1, 2)], { header: false })
+      for (const id of ids) {
+        await subject.failNext?.('write', 'QUOTA')
+        await notAcknowledged(storage, [more(id)], 'QUOTA')
+        const [state] = await storage.knownStates([id])
+        await readsBack(storage, state?.known.sessions.get('s7') === 2 ? [first(id), more(id)] : [first(id)], [1000])
+      }
+      for (const id of ids) accepted((await storage.append([more(id)]))[0])
+      const again = await reopened()
+      for (const id of ids) await readsBack(again.storage, [first(id), more(id)], [1000])
+    },
+  ),
+
+  scenario(
     'marks of a failing batch are set with its content or not at all',
     ['failNext'],
     async ({ storage, subject }) => {

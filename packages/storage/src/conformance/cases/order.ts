@@ -79,6 +79,22 @@ export const order: readonly StorageCase[] = group('order', [
     await readsBack(storage, contents)
   }),
 
+  scenario('reads of one document at the same time answer what each alone would', ['reopen'], async (given) => {
+    const contents = [
+      bytes.content('x', [bytes.run('a', 0, 12, { size: 20_000 }), bytes.run('b', 0, 3, { size: 20_000 })]),
+      bytes.content('x', [bytes.run('a', 12, 14), bytes.run('c', 0, 3)], { header: false }),
+    ]
+    for (const content of contents) accepted((await given.storage.append([content]))[0])
+    // What a store keeps of one reading for the next is not there yet.
+    const { storage } = await given.reopened()
+    const read = (bytesMax: number, header: boolean) =>
+      started(() => storage.read('x', { header, sessions: new Map() }, { bytesMax }))
+    const together = await Promise.all([read(100, true), read(10_000_000, false)])
+    for (const page of together) holds(page !== undefined, 'a page of what is stored')
+    same(together[1]?.runs, (await read(10_000_000, false))?.runs, 'what was read together and alone')
+    await readsBack(storage, contents)
+  }),
+
   scenario('what an append answered is there for the next call', async ({ storage }) => {
     for (let at = 0; at < 10; at++) {
       accepted((await storage.append([bytes.content('x', [bytes.run('a', at, at + 1)])]))[0])

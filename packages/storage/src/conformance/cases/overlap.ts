@@ -112,6 +112,30 @@ export const overlap: readonly StorageCase[] = group('overlap', [
     same(result.refused, new Map([['a', { why: 'fork', have: 1 }]]), 'refused')
   }),
 
+  scenario(
+    'of the beginning of a long session that goes on in small runs is compared and sliced off',
+    async ({ storage }) => {
+      const contents = [
+        bytes.content('x', [bytes.run('a', 0, 3, { size: 40_000 })]),
+        bytes.content('x', [bytes.run('a', 3, 4)], { header: false }),
+      ]
+      for (const content of contents) accepted((await storage.append([content]))[0])
+      for (const [after, until] of [
+        [0, 1],
+        [1, 2],
+        [0, 3],
+        [2, 3],
+      ] as const) {
+        const again = bytes.run('a', after, until, { size: 40_000 })
+        accepted((await storage.append([bytes.content('x', [again], { header: false })]))[0])
+        const other = bytes.run('a', after, until, { size: 40_000, salt: 'other' })
+        const result = judged((await storage.append([bytes.content('x', [other], { header: false })]))[0])
+        same(result.refused, new Map([['a', { why: 'fork', have: 4 }]]), `refused of ${after} to ${until}`)
+      }
+      await readsBack(storage, contents, [1_000_000])
+    },
+  ),
+
   scenario('a digest that differs from that of what is held is a fork', async ({ storage }) => {
     const first = bytes.content('x', [bytes.run('a', 0, 5)])
     await storage.append([first])
