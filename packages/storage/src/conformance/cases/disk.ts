@@ -71,7 +71,8 @@ export const disk: readonly StorageCase[] = group('disk', [
       const more = (id: string) => bytes.content(id, [bytes.run('s7', 1, 2)], { header: false })
       for (const id of ids) {
         await subject.failNext?.('write', 'QUOTA')
-        await notAcknowledged(storage, [more(id)], 'QUOTA')
+        // It may have been stored all the same, by a second attempt.
+        await started(() => storage.append([more(id)])).catch(() => {})
         const [state] = await storage.knownStates([id])
         await readsBack(storage, state?.known.sessions.get('s7') === 2 ? [first(id), more(id)] : [first(id)], [1000])
       }
