@@ -124,3 +124,27 @@ test('an application whose write was refused is given what others wrote in that 
     ['a', 1, 3],
   ])
 })
+
+test('what is on its way to the disk is not absent, however long that takes (storm, seed 1000312)', async () => {
+  const world = createWorld()
+  const spy = spied()
+  const client = await world.node('client', { storage: spy.storage, upstreamExpected: true })
+  const user = world.peer('user', client, { local: true })
+  const server = world.peer('server', client, { upstream: true })
+  user.load('note')
+  await settled()
+  let store = () => {}
+  spy.replace = {
+    append: (batch) =>
+      new Promise((resolve) => {
+        store = () => resolve(spy.real.append(batch))
+      }),
+  }
+  server.say(content('note', 'a:0-1'))
+  await settled()
+  await world.clock.advance(4_000)
+  expect(user.heard).toEqual([])
+  store()
+  await settled()
+  expect(user.heard.map(({ action }) => action)).toEqual(['content'])
+})
