@@ -16,7 +16,7 @@ export type LevelDatabase = AbstractLevel<unknown, unknown, unknown>
 /** One change of a batch; made by `put` and `remove`, with the encodings, so that abstract-level has nothing to add. */
 export type Operation = Put | Removal
 
-interface Put extends Encoded {
+export interface Put extends Encoded {
   readonly type: 'put'
   readonly key: Key
   readonly value: Uint8Array
@@ -32,7 +32,7 @@ interface Encoded {
   readonly valueEncoding: 'view'
 }
 
-export function put(key: Key, value: Uint8Array): Operation {
+export function put(key: Key, value: Uint8Array): Put {
   return { type: 'put', key, value, keyEncoding: 'view', valueEncoding: 'view' }
 }
 
@@ -98,6 +98,11 @@ export class Database {
   async entries(range: KeyRange, listing: Listing = {}): Promise<[key: Key, value: Uint8Array][]> {
     await this.#ready()
     return this.#level.iterator<Uint8Array, Uint8Array>(listed(range, listing)).all()
+  }
+
+  async values(range: KeyRange): Promise<Uint8Array[]> {
+    await this.#ready()
+    return this.#level.values<Uint8Array, Uint8Array>(listed(range, {})).all()
   }
 
   async keys(range: KeyRange, listing: Listing = {}): Promise<Key[]> {

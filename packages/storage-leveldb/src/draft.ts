@@ -6,11 +6,12 @@
  * (`Moments`).
  * Not here: what is accepted (work.ts).
  */
-import type { StoredState } from '@tidemark/storage'
+import type { Refused } from '@tidemark/storage'
 import {
   EMPTY_DIGEST,
   extendDigest,
   growParts,
+  JudgedAt,
   Moments,
   type Overlap,
   type Part,
@@ -67,10 +68,9 @@ export class Draft {
       this.#sessions.set(source.names[index] as string, { entry, parts: undefined })
   }
 
-  /** What is held after all that was taken so far, to be asked for at any time. */
-  now(): () => StoredState {
-    const after = this.#moments.now
-    return () => this.#moments.state(after)
+  /** Answers with what is held after all that was taken so far. */
+  answer(refused: ReadonlyMap<string, Refused>): JudgedAt {
+    return new JudgedAt(this.#moments, this.#moments.now, refused)
   }
 
   session(name: string): Entry | undefined {
@@ -124,32 +124,46 @@ export class Draft {
    * A promise where a tail must be read to be folded; if that fails nothing was added.
    */
   write(operations: Operation[], numbers: Numbers): undefined | Promise<void> {
-    const folding = this.#folding()
-    if (folding === undefined) return this.#write(operations, numbers)
-    return Promise.all(folding).then((folded) => {
-      for (const some of folded) for (const operation of some) operations.push(operation)
+    const folded: Operation[] = []
+    const reading = this.#fold(folded)
+    const writeAll = (): undefined => {
+      for (const operation of folded) operations.push(operation)
       this.#write(operations, numbers)
-    })
+    }
+    return reading === undefined ? writeAll() : Promise.all(reading).then(writeAll)
   }
 
-  /** Of each session whose tail has become too long. */
-  #folding(): Promise<Operation[]>[] | undefined {
-    let folding: Promise<Operation[]>[] | undefined
+  /** Adds to `folded` what folds each session whose tail has become too long; answers those that must be read first. */
+  #fold(folded: Operation[]): Promise<void>[] | undefined {
+    let reading: Promise<void>[] | undefined
+    const add = (operations: readonly Operation[]) => {
+      for (const operation of operations) folded.push(operation)
+    }
     for (const session of this.#sessions.values()) {
       const { entry, parts } = session
       if (parts === undefined || !mustFold(entry, parts)) continue
-      folding ??= []
-      folding.push(foldParts(this.#store, this.#placeOf(entry), entry, parts))
       session.parts = undefined
+      try {
+        const folding = foldParts(this.#store, this.#placeOf(entry), entry, parts)
+        if (folding instanceof Promise) {
+          reading ??= []
+          reading.push(folding.then(add))
+        } else add(folding as readonly Operation[])
+      } catch (cause) {
+        if (reading === undefined) throw cause
+        // What is being read is waited for, or its failure would be nobody's.
+        reading.push(Promise.reject(cause))
+        return reading
+      }
     }
-    return folding
+    return reading
   }
 
   #write(operations: Operation[], numbers: Numbers): undefined {
     const { document } = this.row
     if (this.#isNew) operations.push(put(headerKey(document), sealed(this.#store, this.header as Uint8Array)))
     for (const { entry, parts } of this.#sessions.values())
-      if (parts !== undefined) appendParts(operations, this.#store, this.#placeOf(entry), entry, parts)
+      if (parts !== undefined) appendParts(operations, this.#store, this.#placeOf(entry), entry, parts, !this.#isNew)
     for (const [session, state] of this.#verifiers ?? [])
       operations.push(put(verifierKey(document, session), sealed(this.#store, state)))
     this.#entries.write(operations, this.#store)
@@ -164,7 +178,7 @@ export class Draft {
   large(): Large | undefined {
     if (this.row.chunks.length === 0) return undefined
     const { all: entries, names } = this.#entries
-    return { sequence: this.row.sequence, entries, names, state: this.now()() }
+    return { sequence: this.row.sequence, entries, names, state: this.#moments.state(this.#moments.now) }
   }
 
   #sessionToGrow(name: string, reference: number): Session & { readonly parts: Part[] } {

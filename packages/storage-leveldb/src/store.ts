@@ -3,7 +3,7 @@
  *
  * Not here: how it is opened (open.ts), what can be done with it (storage.ts).
  */
-import { BlobReader, BlobWriter, type Packed, RememberedWithin } from '@tidemark/storage/adapter'
+import { BlobReader, BlobWriter, type Packed, RememberedTails, RememberedWithin } from '@tidemark/storage/adapter'
 import type { Database, Operation } from './database.ts'
 import { CHANGES, GENERATIONS, HEADERS, type KeyRange, numberIn, REFERENCES } from './keys.ts'
 import { type LargeDocuments, largeDocuments } from './large.ts'
@@ -31,6 +31,8 @@ export interface Store {
   readonly writer: BlobWriter
   /** Pieces in which a page ended: the next page begins there. See pieces.ts. */
   readonly lastPieces: RememberedWithin<string, Packed>
+  /** Of sessions that are appended to: what the next fold will need. See tail.ts. */
+  readonly tails: RememberedTails
   readonly large: LargeDocuments
   numbers: Numbers
   /** A write failed, and what is stored was not looked at since: `numbers` may not be so. */
@@ -38,6 +40,7 @@ export interface Store {
 }
 
 const LAST_PIECES_BYTES_MAX = 2 * 1024 * 1024
+const TAILS_BYTES_MAX = 8 * 1024 * 1024
 
 export async function storeOf(database: Database, limits: StoreLimits): Promise<Store> {
   return {
@@ -46,6 +49,7 @@ export async function storeOf(database: Database, limits: StoreLimits): Promise<
     limits,
     writer: new BlobWriter(),
     lastPieces: new RememberedWithin(LAST_PIECES_BYTES_MAX, (piece) => piece.bytes),
+    tails: new RememberedTails(TAILS_BYTES_MAX),
     large: largeDocuments(limits.sessionsRememberedMax),
     numbers: await readNumbers(database),
     uncertain: false,
@@ -80,6 +84,7 @@ export async function write(store: Store, operations: readonly Operation[]): Pro
 export async function recover(store: Store): Promise<void> {
   store.names.forget()
   store.lastPieces.clear()
+  store.tails.clear()
   store.large.clear()
   await store.database.reopen()
   store.numbers = await readNumbers(store.database)

@@ -6,8 +6,9 @@
  * taken along. A session is always full segments, then at most one small one, then pieces; where the last two begin is noted in
  * its entry, so that folding reads them and nothing else. L8: folding keeps every seal.
  */
-import { DamagedBlob, foldPieces, type Packable, type Part, writePacked } from '@tidemark/storage/adapter'
-import { type Operation, put, remove } from './database.ts'
+import type { Awaitable } from '@tidemark/storage'
+import { DamagedBlob, foldPieces, type Packable, type Packed, type Part, writePacked } from '@tidemark/storage/adapter'
+import { type Operation, type Put, put, remove, type Value } from './database.ts'
 import { pieceKey, piecesFrom } from './keys.ts'
 import { type Place, unpack } from './pieces.ts'
 import type { Entry } from './rows.ts'
@@ -27,18 +28,24 @@ export function mustFold(entry: Entry, parts: readonly Part[]): boolean {
   return entry.tail + weightOf(parts) > TAIL_WEIGHT_MAX
 }
 
-/** Adds to `operations` what puts `parts` behind what is stored of a session, and accounts for it in `entry`. */
+/**
+ * Adds to `operations` what puts `parts` behind what is stored of a session, and accounts for it in `entry`. `growing`: more is
+ * expected, so that what was put is remembered.
+ */
 export function appendParts(
   operations: Operation[],
   store: Store,
   place: Place,
   entry: Entry,
   parts: readonly Part[],
+  growing: boolean,
 ): void {
   entry.tail += weightOf(parts)
   for (const part of parts) {
     entry.open += part.sizes.length
-    operations.push(putPiece(store, place, part))
+    const operation = putPiece(store, place, part)
+    operations.push(operation)
+    if (growing) store.tails.add(nameOf(place), part.after, part.after + part.sizes.length, operation.value)
   }
 }
 
@@ -49,18 +56,28 @@ function weightOf(parts: readonly Part[]): number {
 }
 
 /**
- * What puts `parts` behind what is stored of a session, folded; accounts for it in `entry`.
+ * What puts `parts` behind what is stored of a session, folded; accounts for it in `entry`. At once, if what is to be folded is
+ * remembered: what many sessions are folded from is then never in memory together.
  *
  * @throws DamagedBlob if what is to be folded cannot be read.
  */
-export async function foldParts(
+export function foldParts(store: Store, place: Place, entry: Entry, parts: readonly Part[]): Awaitable<Operation[]> {
+  const { after } = parts[0] as Part
+  const records = entry.open === 0 ? [] : openRecords(store, place, after - entry.open, after)
+  if (records instanceof Promise) return records.then((read) => foldRecords(store, place, entry, read, parts))
+  return foldRecords(store, place, entry, records as readonly Uint8Array[], parts)
+}
+
+function foldRecords(
   store: Store,
   place: Place,
   entry: Entry,
+  records: readonly Uint8Array[],
   parts: readonly Part[],
-): Promise<Operation[]> {
+): Operation[] {
+  const open = records.map(unpack)
   const start = (parts[0] as Part).after - entry.open
-  const open = entry.open === 0 ? [] : await readOpen(store, place, start, entry.open)
+  if (follow(open, start) !== start + entry.open) throw new DamagedBlob('the end of a session is missing')
   const folded = foldPieces([...open, ...parts], SEGMENT_BYTES)
   const last = folded.at(-1) as Packable
   const closed = bytesOf(last) >= SEGMENT_GROWS_BYTES
@@ -75,19 +92,38 @@ export async function foldParts(
   ]
 }
 
-async function readOpen({ database }: Store, place: Place, start: number, count: number): Promise<Packable[]> {
-  const entries = await database.entries(piecesFrom(place.document, place.session, start))
-  const open = entries.map(([, value]) => unpack(value))
+/** Where pieces end that begin at `start`. @throws DamagedBlob if one does not follow the one before it. */
+function follow(pieces: readonly Packed[], start: number): number {
   let at = start
-  for (const { after, until } of open) {
+  for (const { after, until } of pieces) {
     if (after !== at) throw new DamagedBlob('a piece of it is missing')
     at = until
   }
-  if (at !== start + count) throw new DamagedBlob('the end of a session is missing')
-  return open
+  return at
 }
 
-function putPiece({ writer }: Store, { document, session }: Place, piece: Packable): Operation {
+/** What is stored of a session from count `start` on, up to its end at `until`. */
+function openRecords(store: Store, place: Place, start: number, until: number): Awaitable<readonly Uint8Array[]> {
+  const tail = store.tails.take(nameOf(place), until)
+  if (tail?.after === start) return tail.records
+  const { database } = store
+  const { document, session } = place
+  // A small segment, and behind it what is remembered.
+  const segment =
+    tail !== undefined && database.answersAtOnce
+      ? (database.get(pieceKey(document, session, start)) as Value)
+      : undefined
+  if (tail !== undefined && segment !== undefined && unpack(segment).until === tail.after)
+    return [segment, ...tail.records]
+  return database.values(piecesFrom(document, session, start))
+}
+
+/** Both are numbers. */
+function nameOf({ document, session }: Place): string {
+  return `${document}/${session}`
+}
+
+function putPiece({ writer }: Store, { document, session }: Place, piece: Packable): Put {
   writePacked(writer.begin(), piece)
   return put(pieceKey(document, session, piece.after), writer.keep())
 }

@@ -51,6 +51,8 @@ export class Work {
   #references: Map<string, number> = new Map()
   /** Documents that will be written, in the order of their last change: so they will stand among the changes. */
   readonly #changed = new Set<Draft>()
+  /** The last of those. */
+  #last: Draft | undefined
   /** By id; a failure where a document could not be read. */
   #drafts: Map<string, Draft | StorageError> = new Map()
 
@@ -162,13 +164,18 @@ export class Work {
     }
     // Nothing may fail from here on: a content is taken completely or not at all.
     const draft = held ?? this.#create(content)
-    if (held === undefined || accepted.length > 0) {
-      this.#changed.delete(draft)
-      this.#changed.add(draft)
-    }
+    if (held === undefined || accepted.length > 0) this.#moveLast(draft)
     for (const [session, run] of accepted)
       draft.take(session, this.#reference(session), run, content.verifier?.get(session))
     return answerOf(draft, refused ?? NOTHING_REFUSED)
+  }
+
+  #moveLast(draft: Draft): void {
+    // Most often it was the last already.
+    if (draft === this.#last) return
+    this.#changed.delete(draft)
+    this.#changed.add(draft)
+    this.#last = draft
   }
 
   #create({ id, kind, priority, header }: Append): Draft {
@@ -193,18 +200,8 @@ export class Work {
 }
 
 function answerOf(draft: Draft | undefined, refused: Judged['refused'], headerRefused?: RefusedWhy): Taken {
-  const stateNow = draft?.now()
-  const result: Judged = {
-    get state() {
-      return stateNow?.()
-    },
-    refused,
-  }
-  return { draft, result: headerRefused === undefined ? result : withHeaderRefused(result, headerRefused) }
-}
-
-function withHeaderRefused({ state, refused }: Judged, headerRefused: RefusedWhy): Judged {
-  return { state, refused, headerRefused }
+  const result: Judged = draft === undefined ? { state: undefined, refused } : draft.answer(refused)
+  return { draft, result: headerRefused === undefined ? result : { ...result, headerRefused } }
 }
 
 function overlapping(run: Run, { kind }: Append, draft: Draft): boolean {

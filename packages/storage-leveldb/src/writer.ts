@@ -104,14 +104,15 @@ export class Writer {
     await work.take(calls.flatMap((call) => call.batch))
     const operations = await work.operations()
     const answers = shares(work.results(), calls)
-    for (const [index, { options }] of calls.entries()) {
+    for (let index = 0; index < calls.length; index++) {
+      const marks = calls[index]?.options?.marks
       // A content that failed takes the marks of its call with it.
-      const whole = !answers[index]?.some((result) => 'failed' in result)
-      if (whole && options?.marks !== undefined) operations.push(...work.marks(options.marks))
+      if (marks === undefined || answers[index]?.some((result) => 'failed' in result)) continue
+      operations.push(...work.marks(marks))
     }
     await write(store, operations)
     work.committed()
-    for (const [index, { resolve }] of calls.entries()) resolve(answers[index] as AppendResult[])
+    for (let index = 0; index < calls.length; index++) calls[index]?.resolve(answers[index] as AppendResult[])
   }
 }
 

@@ -6,6 +6,7 @@
  * L10: bounded by the sessions of all states together; the longest unused goes first.
  */
 import type { StoredState } from '@tidemark/storage'
+import { RememberedWithin } from '@tidemark/storage/adapter'
 
 /** A session of a document, by its id and by its reference. */
 export interface Named {
@@ -21,36 +22,19 @@ export interface Heavy {
 }
 
 export class HeavyDocuments {
-  readonly #sessionsMax: number
-  readonly #heavy = new Map<string, Heavy>()
-  #sessions = 0
+  readonly #heavy: RememberedWithin<string, Heavy>
 
   constructor(sessionsMax: number) {
-    this.#sessionsMax = sessionsMax
+    this.#heavy = new RememberedWithin(sessionsMax, ({ state }) => state.known.sessions.size)
   }
 
   get(id: string, sequence: number): Heavy | undefined {
     const heavy = this.#heavy.get(id)
-    if (heavy?.sequence !== sequence) return undefined
-    // Behind all others: a map keeps the order in which it was filled.
-    this.#heavy.delete(id)
-    this.#heavy.set(id, heavy)
-    return heavy
+    return heavy?.sequence === sequence ? heavy : undefined
   }
 
   /** Only what is committed. */
   set(id: string, heavy: Heavy): void {
-    this.#forget(id)
     this.#heavy.set(id, heavy)
-    this.#sessions += heavy.state.known.sessions.size
-    for (const [oldest] of this.#heavy) {
-      if (this.#sessions <= this.#sessionsMax) return
-      this.#forget(oldest)
-    }
-  }
-
-  #forget(id: string): void {
-    this.#sessions -= this.#heavy.get(id)?.state.known.sessions.size ?? 0
-    this.#heavy.delete(id)
   }
 }

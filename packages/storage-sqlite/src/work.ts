@@ -16,6 +16,7 @@ import {
 import {
   EMPTY_DIGEST,
   type HeldSession,
+  JudgedAt,
   judgeDocument,
   judgeRun,
   type Overlap,
@@ -44,6 +45,8 @@ export class Work {
   readonly #store: Store
   readonly #sessions: Map<string, number>
   readonly #drafts = new Map<string, Draft | undefined>()
+  /** The one that was moved last; those behind it have not changed. */
+  #last: Draft | undefined
   readonly #taken: Taken[] = []
   /** Sessions that are stored for the first time: by name, with their references. */
   readonly #newSessions = new Map<string, number>()
@@ -79,13 +82,8 @@ export class Work {
       if ('failed' in taken) return taken
       const { at, answer } = taken
       if (at?.draft.moments === undefined) return { ...answer, state: at && this.#stateAt(at, names) }
-      const { moments } = at.draft
-      return {
-        ...answer,
-        get state() {
-          return moments.state(at.after)
-        },
-      }
+      const judged = new JudgedAt(at.draft.moments, at.after, answer.refused)
+      return answer.headerRefused === undefined ? judged : { ...judged, headerRefused: answer.headerRefused }
     })
   }
 
@@ -192,6 +190,9 @@ export class Work {
 
   /** Drafts are numbered in the order of their latest change, as if each content were a commit. */
   #moveLast(draft: Draft): void {
+    // Most often it was the last already.
+    if (draft === this.#last) return
+    this.#last = draft
     this.#drafts.delete(draft.id)
     this.#drafts.set(draft.id, draft)
   }

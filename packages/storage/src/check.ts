@@ -20,14 +20,15 @@ export function checkIds(ids: readonly string[], what = 'document id'): void {
 export function checkBatch(batch: readonly Append[], marks: Marks | undefined): void {
   for (const content of batch) {
     checkId(content.id, 'document id')
-    const sessions = new Set<string>()
+    // Most often there is one run.
+    const sessions = content.runs.length > 1 ? new Set<string>() : undefined
     for (const run of content.runs) {
       checkId(run.session, 'session id')
       checkCount(run.after, 'after')
       checkCount(run.after + run.transactions.length, 'after + transactions')
-      if (sessions.has(run.session))
+      if (sessions?.has(run.session))
         throw new TypeError(`runs: expected one run per session, got two of ${JSON.stringify(run.session)}`)
-      sessions.add(run.session)
+      sessions?.add(run.session)
     }
   }
   if (marks !== undefined) for (const key of marks.keys()) checkId(key, 'mark key')

@@ -50,6 +50,7 @@ export class RememberedWithin<K, V> {
   readonly #weightMax: number
   readonly #weigh: (value: V) => number
   readonly #entries = new Map<K, V>()
+  #newest: K | undefined
   #weight = 0
 
   constructor(weightMax: number, weigh: (value: V) => number) {
@@ -59,17 +60,15 @@ export class RememberedWithin<K, V> {
 
   get(key: K): V | undefined {
     const value = this.#entries.get(key)
-    if (value === undefined) return undefined
-    // Behind all others: a map keeps the order in which it was filled.
-    this.#entries.delete(key)
-    this.#entries.set(key, value)
+    if (value !== undefined) this.#put(key, value)
     return value
   }
 
   set(key: K, value: V): void {
-    this.delete(key)
-    this.#entries.set(key, value)
+    const before = this.#entries.get(key)
+    if (before !== undefined) this.#weight -= this.#weigh(before)
     this.#weight += this.#weigh(value)
+    this.#put(key, value)
     for (const [longestUnused] of this.#entries) {
       if (this.#weight <= this.#weightMax || longestUnused === key) return
       this.delete(longestUnused)
@@ -86,5 +85,15 @@ export class RememberedWithin<K, V> {
   clear(): void {
     this.#entries.clear()
     this.#weight = 0
+  }
+
+  /**
+   * Behind all others: a map keeps the order in which it was filled. Where it is there already it stays, since every few removals
+   * make V8 a new table to which the old one leads: an old one that was not collected yet keeps all that come after it.
+   */
+  #put(key: K, value: V): void {
+    if (key !== this.#newest) this.#entries.delete(key)
+    this.#entries.set(key, value)
+    this.#newest = key
   }
 }

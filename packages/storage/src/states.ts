@@ -3,7 +3,7 @@
  *
  * For adapters that keep a row of each document and an entry of each session. Not here: how rows and entries are kept.
  */
-import type { StoredState } from './contract.ts'
+import type { AppendResult, Refused, StoredState } from './contract.ts'
 
 /** What is held of one session. */
 export interface SessionEntry {
@@ -92,6 +92,32 @@ export class Moments {
     const state = grownState(from.state, this.#changes.slice(from.after, after))
     this.#made = { after, state }
     return state
+  }
+}
+
+type Judged = Exclude<AppendResult, { readonly failed: unknown }>
+
+/** The answer to a content that was judged, with the state after it, which is made when somebody looks at it. */
+export class JudgedAt implements Judged {
+  /** As a property of its own, so that a copy of the answer has it; an accessor written in a literal is four times as dear. */
+  static readonly #STATE: PropertyDescriptor & ThisType<JudgedAt> = {
+    get() {
+      return this.#moments.state(this.#after)
+    },
+    enumerable: true,
+  }
+
+  declare readonly state: StoredState
+  readonly refused: ReadonlyMap<string, Refused>
+  readonly #moments: Moments
+  readonly #after: number
+
+  /** `after`: how many changes there were, see `Moments.now`. */
+  constructor(moments: Moments, after: number, refused: ReadonlyMap<string, Refused>) {
+    this.refused = refused
+    this.#moments = moments
+    this.#after = after
+    Object.defineProperty(this, 'state', JudgedAt.#STATE)
   }
 }
 

@@ -2,7 +2,7 @@
  * States as adapters make them: of rows and entries, and after each content of a commit.
  */
 import { expect, test } from 'vitest'
-import { Moments, stateOf } from '../src/adapter.ts'
+import { JudgedAt, Moments, stateOf } from '../src/adapter.ts'
 import type { StoredState } from '../src/index.ts'
 
 const row = { kind: 'json', priority: 3, bytes: 100, erased: undefined } as const
@@ -45,4 +45,15 @@ test('each moment of a commit has its own state, in whatever order they are aske
   const countsAfter = (after: number) => Object.fromEntries(moments.state(after).known.sessions)
   expect([third, first, second, third].map(countsAfter)).toEqual([{ a: 2, b: 5 }, { a: 1 }, { a: 2 }, { a: 2, b: 5 }])
   expect([first, second, third].map((after) => moments.state(after).paged)).toEqual([false, false, true])
+})
+
+test('an answer is made with the state after its own content, also in a copy and after later ones', () => {
+  const moments = new Moments(stored(entry(1)) as StoredState)
+  const refused = new Map()
+  const first = new JudgedAt(moments, moments.now, refused)
+  moments.changed('a', entry(2), false)
+  const second = new JudgedAt(moments, moments.now, refused)
+  const countOf = ({ state }: { readonly state: StoredState }) => state.known.sessions.get('a')
+  expect([second, first, { ...second }, { ...first }].map(countOf)).toEqual([2, 1, 2, 1])
+  expect(Object.keys(first).sort()).toEqual(['refused', 'state'])
 })
