@@ -115,6 +115,8 @@ export type Work =
   | { readonly action: 'repeat'; readonly session: string; readonly have: number }
   /** Correct the peer after a refusal by the storage. */
   | { readonly action: 'correct' }
+  /** Go on sending a document that could not be read. */
+  | { readonly action: 'resend' }
 
 /** Content accepted and on its way to the disk. */
 export interface Pending {

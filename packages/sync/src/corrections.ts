@@ -13,8 +13,8 @@ import { told } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, report, send, type View } from './core.ts'
 import { durable, guard } from './holdings.ts'
 import { enter } from './lanes.ts'
-import { refuseContent } from './refusals.ts'
-import { createView, subscribe, subscribersOf } from './views.ts'
+import { refuseContent, UNREADABLE } from './refusals.ts'
+import { createView, subscribe, subscribersOf, viewOf } from './views.ts'
 
 /** Gaps remembered per document and connection: peers make up session names. */
 const GAPS_MAX = 1_000
@@ -101,35 +101,55 @@ export function refusedByStorage(
   connection: Connection,
   id: string,
   ends: KnownState,
+  readable: boolean,
   code: StorageErrorCode | undefined,
 ): void {
-  const view = connection.views.get(id) ?? pushed(core, connection, id, ends)
-  const explicit = view === undefined || view === IN_STEP ? undefined : view
-  const waitMs = backoff(core, explicit?.refusals ?? 0)
-  if (connection.traits.errors)
-    refuseContent(core, connection, id, {
-      code: errorCodeOf(code),
-      message: refusedText(code),
-      retryAfterMs: Math.ceil(waitMs),
-    })
+  const waitMs = correctLater(core, connection, id, ends, readable)
+  if (!connection.traits.errors) return
+  const retryAfterMs = Math.ceil(waitMs)
+  refuseContent(core, connection, id, { code: errorCodeOf(code), message: refusedText(code), retryAfterMs })
+}
+
+/** What a peer sent could not be judged, since the storage could not be read: its sender still has it, as after a refusal. */
+export function refusedUnread(
+  core: Core,
+  connection: Connection,
+  id: string,
+  ends: KnownState,
+  readable: boolean,
+): void {
+  const retryAfterMs = Math.ceil(correctLater(core, connection, id, ends, readable))
+  refuseContent(core, connection, id, { ...UNREADABLE, retryAfterMs })
+}
+
+/** Corrects once after a back-off; answers how long that is. */
+function correctLater(core: Core, connection: Connection, id: string, ends: KnownState, readable: boolean): number {
+  const belief = connection.views.get(id) ?? pushed(core, connection, id, ends, readable)
+  const view = belief === IN_STEP ? undefined : belief
+  const waitMs = backoff(core, view?.refusals ?? 0)
   // The application is told by the error and decides for itself.
-  if (explicit === undefined || connection.traits.local) return
-  explicit.lost = union(explicit.lost ?? EMPTY, ends)
-  if (explicit.refused) return
-  explicit.refused = true
-  explicit.refusals += 1
+  if (belief === undefined || connection.traits.local) return waitMs
+  if (view !== undefined) {
+    view.lost = union(view.lost ?? EMPTY, ends)
+    if (view.refused) return waitMs
+    view.refused = true
+    view.refusals += 1
+  }
   core.deadlines.add(core.now + waitMs, () => {
-    if (connection.views.get(id) !== explicit || !explicit.refused) return
-    explicit.refused = false
-    explicit.lost = undefined
+    if (connection.views.get(id) !== belief || view?.refused === false) return
+    if (view !== undefined) {
+      view.refused = false
+      view.lost = undefined
+    }
     enter(core, connection, id, { action: 'correct' })
   })
+  return waitMs
 }
 
 /** What nobody here wants, and its sender pushed with what depends on it, it believes us to hold: it is to be corrected, too. */
-function pushed(core: Core, connection: Connection, id: string, ends: KnownState): View | undefined {
+function pushed(core: Core, connection: Connection, id: string, ends: KnownState, readable: boolean): View | undefined {
   if (connection.traits.local || !core.connections.has(connection.id)) return undefined
-  return subscribe(core, connection, id, createView(ends, ends))
+  return subscribe(core, connection, id, createView(ends, ends, readable))
 }
 
 /** Content of this peer became durable: if that is all that was refused, the store takes it again. */
@@ -143,9 +163,8 @@ export function clearRefusal(view: View, stored: KnownState): void {
 export function onCorrect(core: Core, request: Request): void {
   const { connection, id } = request
   const holding = guard(core, request)
-  const view = connection.views.get(id)
-  if (holding === undefined || view === undefined || view === IN_STEP) return
-  sendCorrection(core, connection, holding, view)
+  const view = holding && viewOf(connection, id, durable(holding))
+  if (holding !== undefined && view !== undefined) sendCorrection(core, connection, holding, view)
 }
 
 /** 1 s × 2^n up to 5 minutes, half of it at random, so that many peers do not come back at once. */

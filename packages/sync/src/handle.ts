@@ -12,6 +12,7 @@ import { onLoad } from './on-load.ts'
 import { onCompare } from './on-reconcile.ts'
 import { onTell } from './on-tell.ts'
 import { onProbe } from './probes.ts'
+import { onResend } from './senders.ts'
 import { onAsk } from './window.ts'
 
 export function handleRequest(core: Core, request: Request): void {
@@ -47,5 +48,7 @@ function dispatch(core: Core, request: Request): void {
       return onRepeat(core, request, work.session, work.have)
     case 'correct':
       return onCorrect(core, request)
+    case 'resend':
+      return onResend(core, request)
   }
 }

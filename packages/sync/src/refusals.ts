@@ -8,9 +8,12 @@
 import { EMPTY } from '@tidemark/known-state'
 import type { ErrorCode, PayloadKind } from '@tidemark/protocol'
 import { settleItem } from './batches.ts'
-import { type Connection, type Core, emit, type Request, report, send } from './core.ts'
+import { allowed } from './checks.ts'
+import { type Connection, type Core, emit, type Request, report, send, type Work } from './core.ts'
+import { refusedUnread } from './corrections.ts'
 import { dependencyDone } from './dependencies.ts'
 import { enter } from './lanes.ts'
+import { endOf } from './senders.ts'
 import { askFailed, freed } from './window.ts'
 
 /** Why something was refused, in the words of the protocol. */
@@ -49,7 +52,7 @@ export const tooManySessions = (core: Core): Refusal => ({
 
 export const OTHER_HEADER: Refusal = { code: 'fork', message: 'another header is stored for this document' }
 
-const UNREADABLE: Refusal = { code: 'failed', message: 'the storage could not be read' }
+export const UNREADABLE: Refusal = { code: 'failed', message: 'the storage could not be read' }
 
 /** Answers, or gives up, a request whose look-up failed for as long as it may. */
 export function refuseFailed(core: Core, request: Request): void {
@@ -64,8 +67,19 @@ export function refuseFailed(core: Core, request: Request): void {
     case 'load':
       return refuseLoad(core, connection, id, UNREADABLE)
     case 'content':
-      return refuseContent(core, connection, id, UNREADABLE)
+      return refusedUnread(core, connection, id, endOf(work), allowed(core, request, 'read') === true)
+    // Owed to the peer whatever happens: once more, a while later.
+    case 'correct':
+    case 'resend':
+      return enterLater(core, connection, id, work)
   }
+}
+
+/** Work for a peer that is still connected and subscribed then. */
+export function enterLater(core: Core, connection: Connection, id: string, work: Work): void {
+  core.deadlines.add(core.now + core.limits.refusalBackoffMaxMs, () => {
+    if (connection.views.has(id) && core.connections.has(connection.id)) enter(core, connection, id, work)
+  })
 }
 
 function sayError(

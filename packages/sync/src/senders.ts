@@ -11,12 +11,23 @@ import { covers, type KnownState, union } from '@tidemark/known-state'
 import type { Content, ContentMessage } from '@tidemark/protocol'
 import type { Page } from '@tidemark/storage'
 import { askForClaim } from './claims.ts'
-import { type Connection, type Core, emit, type Holding, IN_STEP, report, send, ticket, type View } from './core.ts'
+import {
+  type Connection,
+  type Core,
+  emit,
+  type Holding,
+  IN_STEP,
+  type Request,
+  report,
+  send,
+  ticket,
+  type View,
+} from './core.ts'
 import { dependenciesFirst, dependencyDone } from './dependencies.ts'
 import type { Outcome } from './events.ts'
-import { durable, relax } from './holdings.ts'
+import { durable, guard, relax } from './holdings.ts'
 import { probeClaim } from './probes.ts'
-import { refuseLoad } from './refusals.ts'
+import { enterLater, refuseLoad } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
 import { markExact, settleView } from './views.ts'
 
@@ -169,11 +180,21 @@ function pageFailed(core: Core, connection: Connection, holding: Holding, view: 
     view.failures = 0
     refuseLoad(core, connection, holding.id, { code: 'failed', message: 'the document could not be read' })
     finish(core, connection, holding, view)
+    // Nobody may ask again: of an upload its receiver knows nothing yet. An application that was told may.
+    if (code !== 'CORRUPT' && !connection.traits.local) enterLater(core, connection, holding.id, { action: 'resend' })
     return
   }
   core.deadlines.add(core.now + waitMs, () => {
     if (view.sending && connection.views.get(holding.id) === view) markReady(core, connection, holding, view)
   })
+}
+
+/** A document could not be read for a while: what is left of it is sent now. */
+export function onResend(core: Core, request: Request): void {
+  const holding = guard(core, request)
+  const view = request.connection.views.get(request.id)
+  if (holding !== undefined && view !== undefined && view !== IN_STEP && !view.sending)
+    markReady(core, request.connection, holding, view)
 }
 
 /** What a peer holds after it received a content. */

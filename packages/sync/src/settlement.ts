@@ -9,6 +9,7 @@ import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { AppendResult, StorageErrorCode, StoredState } from '@tidemark/storage'
 import { dropQueued, enqueueWaiting, gather, recount } from './appends.ts'
 import { settleItem } from './batches.ts'
+import { allowed } from './checks.ts'
 import { sendKnown } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Pending, report } from './core.ts'
 import { clearRefusal, correctGaps, refusedByStorage, settleGaps } from './corrections.ts'
@@ -214,7 +215,7 @@ function failedContent(
   // A peer still has what we refused. The application here does not: its write failed.
   if (view !== undefined && request.connection.traits.local) takeBack(view, pending.content)
   if (view !== undefined) markExact(view, durable(holding))
-  refusedByStorage(core, request.connection, holding.id, pending.ends, code)
+  refusedByStorage(core, request.connection, holding.id, pending.ends, allowed(core, request, 'read') === true, code)
 }
 
 /** L2: all or nothing of each document was stored, and we do not know which. */
