@@ -197,6 +197,17 @@ const LIARS: readonly (readonly [what: string, group: string, make: MakeStorage]
     })),
   ],
   [
+    'takes any priority',
+    'append',
+    liar((honest) => ({
+      append: (batch, options) =>
+        honest.append(
+          batch.map((content) => ({ ...content, priority: content.priority === (8 as number) ? 0 : content.priority })),
+          options,
+        ),
+    })),
+  ],
+  [
     'answers out of order',
     'append',
     liar((honest) => ({ append: (batch, options) => honest.append(batch, options).toReversed() })),

@@ -262,4 +262,35 @@ export const append: readonly StorageCase[] = group('append', [
     await failsAs('TypeError', () => storage.append([bytes.content('y'), content]), 'append')
     same(await storage.knownStates(['x', 'y']), [undefined, undefined], 'known states afterwards')
   }),
+
+  scenario(
+    'of what could not be read again is the caller’s mistake, and nothing of its batch is stored',
+    async ({ storage }) => {
+      const good = bytes.content('x', [bytes.run('a', 0, 1)])
+      const [run] = good.runs
+      const wrong: unknown = 'text'
+      const mistakes: readonly (readonly [what: string, name: 'TypeError' | 'RangeError', content: object])[] = [
+        ...[8, -1, 1.5, Number.NaN, undefined, '3'].map(
+          (priority) => [`priority ${priority}`, 'RangeError', { ...good, priority }] as const,
+        ),
+        ['kind', 'TypeError', { ...good, kind: 'text' }],
+        ['no kind', 'TypeError', { ...good, kind: undefined }],
+        ['header', 'TypeError', { ...good, header: wrong }],
+        ['transaction', 'TypeError', { ...good, runs: [{ ...run, transactions: [text('1'), wrong] }] }],
+        ['seal', 'TypeError', { ...good, runs: [{ ...run, seal: wrong }] }],
+        ['verifier state', 'TypeError', { ...good, verifier: new Map([['a', wrong]]) }],
+      ]
+      for (const [what, name, content] of mistakes)
+        await failsAs(
+          name,
+          () => storage.append([bytes.content('y'), content as Append]),
+          `append with a wrong ${what}`,
+        )
+      const marks = new Map([['m', wrong as Uint8Array]])
+      await failsAs('TypeError', () => storage.append([good], { marks }), 'append with a wrong mark')
+      same(await storage.knownStates(['x', 'y']), [undefined, undefined], 'known states afterwards')
+      same(await storage.marks({ prefix: '', limit: 9 }), [], 'marks afterwards')
+      accepted((await storage.append([good]))[0])
+    },
+  ),
 ])
