@@ -53,11 +53,16 @@ function checkAccess(file: string, readOnly: boolean): void {
 function checkOwner(file: string): void {
   const header = firstBytes(file)
   // Empty, or being created when its process was killed: SQLite undoes that by itself.
-  if (header.length === 0 || existsSync(`${file}-journal`)) return
+  if (header.length === 0 || isHot(`${file}-journal`)) return
   if (header.toString('latin1', 0, MAGIC.length) !== MAGIC)
     throw new StorageError('CORRUPT', `Cannot open ${file}: it is not a SQLite file.`)
   const owner = header.length < HEADER_BYTES ? 0 : header.readUInt32BE(APPLICATION_ID_AT)
   if (owner !== APPLICATION_ID) throw foreign(file)
+}
+
+/** Whether a journal is there that SQLite will undo something with; one that was finished and kept begins with zeros. */
+function isHot(journal: string): boolean {
+  return existsSync(journal) && (firstBytes(journal)[0] ?? 0) !== 0
 }
 
 export function foreign(file: string): StorageError {

@@ -5,7 +5,7 @@
  * gathering them makes tens of thousands of durable contents a second of a few hundred commits. Acknowledgements go out after
  * the commit (law L3).
  * When a commit fails, its calls are committed one by one, and a call that fails content by content: one bad document does not
- * fail its neighbours. Marks are committed with every content of their call that is stored.
+ * fail its neighbours, but takes the marks of its call with it.
  * Not here: what becomes of a content (work.ts), back-pressure (the engine's).
  */
 import type { Append, AppendOptions, AppendResult, Marks } from '@tidemark/storage'
@@ -110,25 +110,31 @@ function failed({ driver }: Store, { id }: Append, cause: unknown): AppendResult
   return { failed: error.code, cause: error }
 }
 
-/** One commit per content, after the whole call failed with `cause`. */
+/** One commit per content, after the whole call failed with `cause`; marks are committed with the last, when all others are stored. */
 function commitApart(store: Store, call: Call, cause: unknown): void {
   if (call.batch.length === 0) return answerFailed(store, call, cause)
-  const results = call.batch.map((content): AppendResult => {
+  const results: AppendResult[] = []
+  for (const [index, content] of call.batch.entries()) {
+    const whole = index === call.batch.length - 1 && !results.some((result) => 'failed' in result)
     try {
-      return commitWork(store, [{ ...call, batch: [content] }])[0] as AppendResult
+      results.push(...commitWork(store, [{ batch: [content], options: whole ? call.options : undefined }]))
     } catch (failure) {
-      return failed(store, content, failure)
+      results.push(failed(store, content, failure))
     }
-  })
+  }
   call.resolve(results)
 }
 
-function commitWork(store: Store, calls: readonly Call[]): AppendResult[] {
+function commitWork(store: Store, calls: readonly Pick<Call, 'batch' | 'options'>[]): AppendResult[] {
   const contents = calls.flatMap((call) => call.batch)
-  const marks = calls.map((call) => call.options?.marks).filter((some): some is Marks => some !== undefined)
   const { work, results } = transact(store, () => {
     const work = new Work(store, contents)
-    for (const content of contents) work.take(content)
+    const marks: Marks[] = []
+    for (const { batch, options } of calls) {
+      let whole = true
+      for (const content of batch) if (!work.take(content)) whole = false
+      if (whole && options?.marks !== undefined) marks.push(options.marks)
+    }
     work.write(marks)
     return { work, results: work.results() }
   })

@@ -104,6 +104,9 @@ function record(store: Store, { path, synchronous, readOnly }: OpenOptions): Ope
     })
   }
   const history = store.sql.generations.all().map(([id, sequence]) => ({ id, sequence }) as Generation)
+  if (history.length === 0)
+    // Whoever made it was killed before it was open.
+    throw new StorageError('READ_ONLY', `Cannot open ${path} for reading: it was never opened for writing.`)
   const durable = synchronous === 'full' ? 'durable' : 'stored'
   return {
     generation: history.at(-1) as Generation,

@@ -59,8 +59,11 @@ export class Work {
     this.#sessions = store.names.keys(sessionsOf(contents))
   }
 
-  take(content: Append): void {
-    this.#taken.push(this.#take(content))
+  /** Answers whether the content could be judged. */
+  take(content: Append): boolean {
+    const taken = this.#take(content)
+    this.#taken.push(taken)
+    return !('failed' in taken)
   }
 
   write(marks: readonly Marks[]): void {

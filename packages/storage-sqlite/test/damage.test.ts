@@ -60,6 +60,15 @@ test.for([
   expect(store.read('small', EMPTY, page)?.runs[0]?.transactions).toHaveLength(2)
 })
 
+test('a damaged document fails for itself, and no mark of its batch is set', async () => {
+  const store = await damaged("UPDATE document SET state = x'0102030405060708' WHERE id = 'small'")
+  const batch = [content('other', { after: 2, until: 3 }), content('small', { after: 2, until: 3 })]
+  const [other, small] = await store.append(batch, { marks: new Map([['mark', Uint8Array.of(1)]]) })
+  accepted(other)
+  expect(small).toMatchObject({ failed: 'CORRUPT' })
+  expect(store.marks({ prefix: '', limit: 9 })).toEqual([])
+})
+
 test('a damaged first row is CORRUPT for its document only', async () => {
   const store = await damaged(`UPDATE first SET packed = ${flip} WHERE document = 1`)
   expect(() => store.read('small', EMPTY, page)).toThrow(corrupt('small'))

@@ -97,6 +97,11 @@ describe('what is not ours is refused and left as it was', () => {
       code: 'CORRUPT',
       says: /SQLite file of another program/,
     },
+    'another program’s database with a journal that was finished and kept': {
+      make: (path) => edit('PRAGMA journal_mode = PERSIST; CREATE TABLE t (a)', path),
+      code: 'CORRUPT',
+      says: /SQLite file of another program/,
+    },
     'a database with another application id': {
       make: (path) => edit('PRAGMA application_id = 7; CREATE TABLE t (a)', path),
       code: 'CORRUPT',
@@ -126,6 +131,7 @@ describe('what is not ours is refused and left as it was', () => {
         expect(open).toThrow(expect.objectContaining({ name: 'StorageError', code, message }))
         expect(open).toThrow(expect.objectContaining({ message: expect.stringContaining(home.file()) }))
         if (before !== undefined) expect(readFileSync(home.file())).toEqual(before)
+        if (says.source.endsWith('another program')) expect(existsSync(`${home.file()}-lock`)).toBe(false)
       })
     }
   }
@@ -160,6 +166,15 @@ describe('what is not ours is refused and left as it was', () => {
       expect(open).toThrow(expect.objectContaining({ code: 'READ_ONLY' }))
     }
     chmodSync(home.path, 0o755)
+  })
+
+  test('reading what was never opened for writing to its end', async () => {
+    await made()
+    edit('DELETE FROM generation')
+    const open = () => sqliteStorage({ path: home.file(), readOnly: true }).open()
+    expect(open).toThrow(
+      expect.objectContaining({ code: 'READ_ONLY', message: expect.stringMatching(/never opened for writing/) }),
+    )
   })
 
   test('reading where there is nothing creates nothing', () => {

@@ -205,7 +205,8 @@ export interface Storage {
    * Marks commit with the batch, also where all its contents were refused, and with an empty batch; if a content answers
    * `failed`, no mark of the batch was set.
    *
-   * @throws StorageError Unknown outcome: every document of the batch is unchanged or complete. Look again.
+   * @throws StorageError Unknown outcome: every document of the batch is unchanged or complete. Look again. Appends that were not
+   * waited for may share one write, and its failure.
    */
   append(batch: readonly Append[], options?: AppendOptions): Awaitable<readonly AppendResult[]>
 

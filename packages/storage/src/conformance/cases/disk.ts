@@ -4,7 +4,7 @@
 import { EMPTY } from '@tidemark/known-state'
 import type { Append, AppendResult, Awaitable, Storage } from '../../contract.ts'
 import { isHonoured } from '../../generation.ts'
-import { failsWith, failure, holds, same, show, started } from '../assert.ts'
+import { failsWith, holds, same, show, started } from '../assert.ts'
 import { accepted, bytes, text } from '../build.ts'
 import { readsBack } from '../model.ts'
 import { group, type StorageCase, scenario } from '../subject.ts'
@@ -83,27 +83,46 @@ export const disk: readonly StorageCase[] = group('disk', [
   ),
 
   scenario(
-    'marks of a failing batch are set with its content or not at all',
+    'marks of a failing batch are set with all its contents or not at all',
     ['failNext'],
     async ({ storage, subject }) => {
       await storage.append([ONE], { marks: new Map([['m', text('old')]]) })
       await subject.failNext?.('write', 'IO')
-      await failure(() => storage.append([MORE], { marks: new Map([['m', text('new')]]) }), 'append').catch(() => {})
-      const [state] = await storage.knownStates(['x'])
-      const stored = state?.known.sessions.get('a') === 6
-      same(await storage.marks({ prefix: '', limit: 9 }), [['m', text(stored ? 'new' : 'old')]], 'marks')
+      const batch = [MORE, OTHER]
+      const results = await started(() => storage.append(batch, { marks: new Map([['m', text('new')]]) })).catch(
+        () => [],
+      )
+      const [x, y] = await storage.knownStates(['x', 'y'])
+      const stored = x?.known.sessions.get('a') === 6 && y !== undefined
+      // Whoever is told of a failure must not find a mark that says otherwise.
+      const whole = stored && !results.some((result) => 'failed' in result)
+      same(await storage.marks({ prefix: '', limit: 9 }), [['m', text(whole ? 'new' : 'old')]], 'marks')
     },
   ),
 
-  scenario('a failing write that was not waited for fails nobody else', ['failNext'], async ({ storage, subject }) => {
-    await storage.append([ONE])
-    await subject.failNext?.('write', 'IO')
-    const appends = [MORE, OTHER, bytes.content('z')].map((content) => started(() => storage.append([content])))
-    await Promise.allSettled(appends)
-    await wholeOrUnchanged(storage)
-    for (const result of await storage.append([MORE, OTHER, bytes.content('z')])) accepted(result)
-    await readsBack(storage, [ONE, MORE])
-  }),
+  scenario(
+    'a failing write of several that were not waited for: each is told, and what is acknowledged is stored',
+    ['failNext'],
+    async ({ storage, subject }) => {
+      await storage.append([ONE])
+      await subject.failNext?.('write', 'IO')
+      const batch = [MORE, OTHER, bytes.content('z')]
+      const outcomes = await Promise.allSettled(batch.map((content) => started(() => storage.append([content]))))
+      for (const [index, outcome] of outcomes.entries()) {
+        if (outcome.status === 'rejected') {
+          await failsWith('IO', () => Promise.reject(outcome.reason), 'an append that shares its write with others')
+          continue
+        }
+        const [result] = outcome.value
+        const [state] = await storage.knownStates([(batch[index] as Append).id])
+        if (result !== undefined && 'failed' in result) same(result.failed, 'IO', 'why it failed')
+        else same(state?.known, accepted(result).known, 'state of a document that was acknowledged')
+      }
+      await wholeOrUnchanged(storage)
+      for (const result of await storage.append(batch)) accepted(result)
+      await readsBack(storage, [ONE, MORE])
+    },
+  ),
 
   scenario(
     'what was acknowledged is there after the process was killed',
