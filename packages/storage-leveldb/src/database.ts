@@ -71,6 +71,8 @@ export class Database {
   readonly #options: DatabaseOptions
   readonly #atOnce: boolean
   #reopening: Promise<void> | undefined
+  /** Nothing opens it again. */
+  #closed = false
 
   constructor(level: LevelDatabase, options: DatabaseOptions) {
     this.#level = level
@@ -142,7 +144,7 @@ export class Database {
    * after a failed sync it takes no more writes at all. Opening anew begins a new log behind the last whole record.
    */
   async reopen(): Promise<void> {
-    if (!this.#options.owned) return
+    if (!this.#options.owned || this.#closed) return
     this.#reopening ??= (async () => {
       try {
         await this.#level.close()
@@ -155,6 +157,8 @@ export class Database {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
+    await this.#reopening?.catch(() => {})
     if (this.#options.owned) await this.#level.close()
   }
 

@@ -30,7 +30,10 @@ export function checkedFolder(path: string, readOnly: boolean): Folder {
     if (!fs.statSync(folder).isDirectory())
       throw new StorageError('IO', `Cannot open ${folder}: it is a file, expected the path of a folder.`)
     fs.accessSync(folder, fs.constants.W_OK)
-    return { path: folder, isNew: !hasDatabase(folder) }
+    const isNew = !hasDatabase(folder)
+    if (isNew && readOnly)
+      throw new StorageError('IO', `Cannot open ${folder} for reading: there is no database in it.`)
+    return { path: folder, isNew }
   } catch (cause) {
     if (cause instanceof StorageError) throw cause
     throw refusal(absolute, cause)

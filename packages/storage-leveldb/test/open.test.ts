@@ -182,6 +182,16 @@ describe('what is not ours is refused and left as it was', () => {
     await expect(leveldbStorage({ path: place.folder(), readOnly: true }).open()).rejects.toThrow(/no such folder/)
   })
 
+  test('an empty folder, to a reader', async () => {
+    mkdirSync(place.folder())
+    const reader = leveldbStorage({ path: place.folder(), readOnly: true })
+    await expect(reader.open()).rejects.toMatchObject({
+      code: 'IO',
+      message: expect.stringMatching(/no database in it/),
+    })
+    expect(readdirSync(place.folder())).toEqual([])
+  })
+
   test('a folder that may not be written', async () => {
     mkdirSync(place.folder())
     chmodSync(place.folder(), 0o500)
