@@ -15,10 +15,12 @@ export async function readMap(reach: Reach, name: string): Promise<Map<string, M
   return new Map(records.map(({ key, value }) => [keyInMap(key), { version: value.version, bytes: value.bytes }]))
 }
 
+/** `tried`: keys that an earlier attempt of the same merge replaced, if it was stored; this one adds its own. */
 export async function mergeMap(
   reach: Reach,
   name: string,
   entries: ReadonlyMap<string, MapEntry>,
+  tried: Set<string>,
 ): Promise<MergeResult> {
   const keys = [...entries.keys()].map((key) => mapKey(name, key))
   const records = await lookUpEach<MapRecord>(reach('maps'), keys)
@@ -35,7 +37,11 @@ export async function mergeMap(
       }
       reach('maps').put(record, keys[index])
       merged.push(key)
-    } else if (order === 0 && !isSame(held?.bytes, bytes)) conflicts.push(key)
+      tried.add(key)
+    } else if (order === 0) {
+      if (!isSame(held?.bytes, bytes)) conflicts.push(key)
+      else if (tried.has(key)) merged.push(key)
+    }
   }
   return { merged, conflicts }
 }

@@ -111,10 +111,12 @@ class OneDatabase implements IndexeddbStorage {
     throwIfAborted(options)
     if (this.#phase === 'closed') throw this.#notOpen()
     this.#opening ??= this.#open()
+    const opening = this.#opening
     try {
-      return await this.#opening
+      return await opening
     } catch (cause) {
-      this.#opening = undefined
+      // Another caller may be trying again already.
+      if (this.#opening === opening) this.#opening = undefined
       throw cause
     }
   }
@@ -209,7 +211,10 @@ class OneDatabase implements IndexeddbStorage {
   async mergeMap(name: string, entries: ReadonlyMap<string, MapEntry>, options?: CallOptions): Promise<MergeResult> {
     this.#writable(options)
     checkMap(name, entries)
-    return this.#queue.run(() => this.#connection.write('merging a map', (reach) => mergeMap(reach, name, entries)))
+    const tried = new Set<string>()
+    return this.#queue.run(() =>
+      this.#connection.write('merging a map', (reach) => mergeMap(reach, name, entries, tried)),
+    )
   }
 
   async erase(

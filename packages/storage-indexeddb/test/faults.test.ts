@@ -85,7 +85,7 @@ describe('a connection that was lost', () => {
     watched.fail('write', failures.LOST(), 'unheard', 1)
     const entries = new Map([['k', { version: [1, 'me'] as const, bytes: text('v') }]])
     // It was stored by the first attempt: the second one finds it, and no conflict.
-    expect((await storage.mergeMap('m', entries)).conflicts).toEqual([])
+    expect(await storage.mergeMap('m', entries)).toEqual({ merged: ['k'], conflicts: [] })
     expect((await storage.readMap('m')).get('k')?.bytes).toEqual(text('v'))
   })
 })
