@@ -143,4 +143,12 @@ export const mutations: readonly Mutation[] = [
     to: "  if (belief !== undefined) return 'in step'",
     caught: { profile: 'calm', seed: 1, checker: 'uploads' },
   },
+  {
+    name: 'acknowledge what came instead of what is held',
+    law: 'L3',
+    file: 'sync/src/settlement.ts',
+    from: '    const have = stored.get(session) ?? 0\n',
+    to: '    const have = Math.min(stored.get(session) ?? 0, pending.ends.sessions.get(session) ?? 0)\n',
+    caught: { profile: 'flaky', seed: 6, checker: 'shrinking' },
+  },
 ]

@@ -107,6 +107,8 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
         checker.happened(happening)
       } catch (cause) {
         // Thrown into the middle of the engine it would be taken for a failure there.
+        if (violation === undefined)
+          happenings.push({ at: schedule.now, happening: { type: 'trouble', text: `${cause}` } })
         violation ??= cause
       }
     }
