@@ -1,11 +1,12 @@
 /**
- * Killed at any moment: what was acknowledged is there, nothing is there by half (law L3, scenario 29).
+ * Killed at any moment: what was acknowledged is there, nothing is there by half (law L3, scenario 29), and digests are of what is read.
  *
  * SIGKILL keeps what the system has in its cache, so this is about processes, not about power: for that see log-cut.test.ts.
  * `TIDEMARK_KILLS` kills as often, `TIDEMARK_SEED` repeats a run.
  */
 import { randomInt } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
+import { EMPTY_DIGEST, extendDigest } from '@tidemark/storage/adapter'
 import { expect, test } from 'vitest'
 import { leveldbStorage } from '../src/index.ts'
 import { start } from './children.ts'
@@ -164,13 +165,16 @@ async function checkDocument(storage: Store, id: string): Promise<number> {
     ['a', 0],
     ['b', 0],
   ])
+  const digests = new Map<string, string>()
   for (const { session, after, transactions, seal } of await readAll(storage, id, 20_000)) {
     expect(after).toBe(found.get(session))
     found.set(session, after + transactions.length)
+    if (state?.kind === 'bytes') digests.set(session, extendDigest(digests.get(session) ?? EMPTY_DIGEST, transactions))
     expect(seal).toEqual(bytesOf(`${session} until ${after + transactions.length}`))
     for (const [index, transaction] of transactions.entries())
       expect(new TextDecoder().decode(transaction).trimEnd()).toBe(`{"${session}":${after + index}}`)
   }
   expect([...found.values()]).toEqual([count, count])
+  expect(state?.digests ?? digests).toEqual(digests)
   return count
 }
