@@ -203,15 +203,16 @@ export function createDisk(options: DiskOptions): Disk {
             late(() => reject(cause))
             return
           }
-          andThen(value, (done) => {
+          const done = (written: T) =>
             late(() => {
               try {
-                resolve(answer(done))
+                resolve(answer(written))
               } catch (cause) {
                 reject(cause)
               }
             })
-          })
+          if (value instanceof Promise) value.then(done, (cause) => late(() => reject(cause)))
+          else done(value as T)
         }
         const { now } = schedule
         // Writes take effect in the order in which they were called.
