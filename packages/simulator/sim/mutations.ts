@@ -13,6 +13,8 @@ export interface Mutation {
   readonly file: string
   readonly from: string
   readonly to: string
+  /** How the server of its worlds is made, if not on one disk. */
+  readonly server?: { readonly disks: number; readonly policy: 'any-durable' }
   readonly caught: Caught
 }
 
@@ -150,5 +152,15 @@ export const mutations: readonly Mutation[] = [
     from: '    const have = stored.get(session) ?? 0\n',
     to: '    const have = Math.min(stored.get(session) ?? 0, pending.ends.sessions.get(session) ?? 0)\n',
     caught: { profile: 'flaky', seed: 6, checker: 'shrinking' },
+  },
+  {
+    name: 'repair towards the longest',
+    law: 'L12',
+    file: 'reconciliation/src/layers/repair.ts',
+    from: '  if (!isBehind(core, id, layer)) return clearDirty(core, layer, id)',
+    to: `  const long = (one: Layer) => count(stateIn({ core, id } as Run, one)?.known ?? NOTHING)
+  if (!isBehind(core, id, layer) || readers(core).every((one) => long(one) <= long(layer))) return clearDirty(core, layer, id)`,
+    server: { disks: 2, policy: 'any-durable' },
+    caught: { profile: 'disks', seed: 89, checker: 'layers' },
   },
 ]

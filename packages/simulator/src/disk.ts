@@ -29,6 +29,8 @@ import type { Schedule } from './schedule.ts'
 
 export interface DiskOptions {
   readonly node: string
+  /** Of several disks of one node. */
+  readonly number?: number
   readonly schedule: Schedule
   readonly chance: Chance
   faults(): DiskFaults
@@ -65,7 +67,7 @@ type Write =
 const IO = 'made to fail'
 
 export function createDisk(options: DiskOptions): Disk {
-  const { node, schedule, chance, faults, observe, level = 'durable' } = options
+  const { node, number, schedule, chance, faults, observe, level = 'durable' } = options
   const make = options.make ?? ((generation: string) => memoryStorage({ generation }))
   const isSynchronous = chance.happens(faults().synchronous)
   let journal: Write[] = []
@@ -73,6 +75,7 @@ export function createDisk(options: DiskOptions): Disk {
   let synced = 0
   let backup = 0
   let history: Generation[] = []
+  const name = number === undefined ? node : `${node}.${number}`
   let bare = make('')
   let states = new Map<string, StoredState>()
   let told = new Map<string, KnownState>()
@@ -93,14 +96,14 @@ export function createDisk(options: DiskOptions): Disk {
   }
 
   function open(): Awaitable<Opened> {
-    const generation = { id: `${node}-${history.length + 1}`, sequence: journal.length }
+    const generation = { id: `${name}-${history.length + 1}`, sequence: journal.length }
     history = [...history, generation]
     return andThen(bare.open(), (opened) => ({ ...opened, generation, history, level }))
   }
 
   /** A new storage with what the journal says. */
   function rebuild(): void {
-    bare = make(`${node}-${history.length}`)
+    bare = make(`${name}-${history.length}`)
     states = new Map()
     const written = journal
     journal = []

@@ -9,11 +9,13 @@ import type { Chance } from './chance.ts'
 import type { Run } from './client-node.ts'
 import type { Scenario } from './simulate.ts'
 import { trouble } from './troubles.ts'
-import type { World } from './world.ts'
+import type { ServerOptions, World } from './world.ts'
 
 export interface Households {
   readonly clients: number
   readonly operations: number
+  /** How its server is made. */
+  readonly server?: Pick<ServerOptions, 'disks' | 'policy'>
 }
 
 const utf8 = new TextEncoder()
@@ -38,11 +40,11 @@ function authorize(client: string, action: 'read' | 'write', id: string): boolea
   return client !== 'c3' && (client !== 'c2' || action === 'read')
 }
 
-export function households({ clients, operations }: Households): Scenario {
+export function households({ clients, operations, server: made = {} }: Households): Scenario {
   return async (world) => {
     const users = new Map<string, User>()
     let written = 0
-    const server = await world.server('server', { hooks: { ...hooks, authorize } })
+    const server = await world.server('server', { ...made, hooks: { ...hooks, authorize } })
     for (let number = 1; number <= clients; number++)
       await world.client(`c${number}`, {
         server,

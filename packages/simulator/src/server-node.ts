@@ -11,6 +11,8 @@ import { type Process, persist } from './process.ts'
 export interface ServerNode {
   readonly name: string
   readonly disk: Disk
+  /** Those that `disk` is made of; itself, if it is not layered. */
+  readonly disks: readonly Disk[]
   /** What its `authorize` says, at once. */
   permits(client: string, action: 'read' | 'write', id: string): boolean
   /** What its `dependenciesOf` says, at once. */
@@ -28,6 +30,7 @@ export interface ServerNode {
 export interface ServerNodeOptions {
   readonly name: string
   readonly disk: Disk
+  readonly disks: readonly Disk[]
   readonly hooks: ServerHooks
   readonly limits: Partial<ServerLimits & EngineLimits>
   readonly observe: Observe
@@ -40,6 +43,7 @@ export interface ServerNodeOptions {
 export function createServerNode({
   name,
   disk,
+  disks,
   hooks,
   permits,
   needs,
@@ -62,6 +66,7 @@ export function createServerNode({
   return {
     name,
     disk,
+    disks,
     permits,
     needs,
     get process() {

@@ -5,6 +5,7 @@
  * happens; the first violation ends it. Not here: what its users do (a scenario), what can go wrong (`faults.ts`).
  */
 import { type Dialect, type PayloadKind, tidemarkJson } from '@tidemark/protocol'
+import type { WritePolicy } from '@tidemark/reconciliation/layers'
 import type { ServerHooks } from '@tidemark/server'
 import type { Storage } from '@tidemark/storage'
 import type { EngineLimits } from '@tidemark/sync'
@@ -12,9 +13,10 @@ import type { Hooks } from '@tidemark/sync/run'
 import { type Chance, createChance } from './chance.ts'
 import { type Checker, checkers, type MakeChecker } from './checkers/index.ts'
 import { type Application, type ClientNode, createClientNode } from './client-node.ts'
-import { createDisk } from './disk.ts'
+import { createDisk, type Disk } from './disk.ts'
 import { type Faults, healed } from './faults.ts'
 import type { Happening } from './happenings.ts'
+import { layeredDisk } from './layered-disk.ts'
 import { createNetwork, type Network } from './network.ts'
 import { createProcess, type Process } from './process.ts'
 import { createSchedule } from './schedule.ts'
@@ -40,6 +42,10 @@ export interface ServerOptions {
   readonly limits?: Partial<EngineLimits>
   readonly makeStorage?: (generation: string) => Storage
   readonly level?: 'stored' | 'durable'
+  /** Its storage is `layers` of so many disks, each with faults of its own. Default 1: no layers. */
+  readonly disks?: number
+  /** How many of them have to have stored a write. */
+  readonly policy?: WritePolicy
 }
 
 export interface ClientOptions {
@@ -123,11 +129,13 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
   function diskOf(
     node: string,
     given: { makeStorage?: (generation: string) => Storage; level?: 'stored' | 'durable' },
+    number?: number,
   ) {
     return createDisk({
       node,
+      ...(number !== undefined && { number }),
       schedule,
-      chance: chance.branch('disk', node),
+      chance: chance.branch('disk', node, ...(number === undefined ? [] : [number])),
       faults: () => faults.disk,
       observe,
       make: given.makeStorage,
@@ -175,10 +183,15 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     chance: (name) => chance.branch('scenario', name),
     async server(name, given = {}) {
       const hooks = { ...options.hooks, ...given.hooks }
+      const { disks: count = 1, policy = 'all-required' } = given
+      const disks = Array.from({ length: count }, (_, index) =>
+        diskOf(name, given, count === 1 ? undefined : index + 1),
+      )
       let processes = 0
       const node = createServerNode({
         name,
-        disk: diskOf(name, given),
+        disk: count === 1 ? (disks[0] as Disk) : layeredDisk(disks, policy),
+        disks,
         hooks: late(name, { authenticate: ({ url }) => url.slice(1), ...hooks }),
         needs: (header) => needsOf(hooks, header),
         permits: (client, action, id) => hooks.authorize?.(client, action, id) ?? true,

@@ -8,6 +8,7 @@ import { convergence } from './convergence.ts'
 import { dependencies } from './dependencies.ts'
 import { durability } from './durability.ts'
 import { forks } from './forks.ts'
+import { layers } from './layers.ts'
 import { once } from './once.ts'
 import { secrecy } from './secrecy.ts'
 import { shrinking } from './shrinking.ts'
@@ -17,6 +18,7 @@ export type { Checker, MakeChecker } from './checker.ts'
 
 export const checkers: readonly MakeChecker[] = [
   forks,
+  layers,
   convergence,
   durability,
   absence,

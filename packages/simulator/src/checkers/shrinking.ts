@@ -32,6 +32,8 @@ export const shrinking: MakeChecker = (world) => {
       if (happening.type === 'started') said.delete(happening.node)
       if (happening.type !== 'said') return
       const { from, message } = happening
+      // L3: it may say only what enough of its disks hold, which is less while one of them is silent.
+      if (world.servers.some(({ name, disks }) => name === from && disks.length > 1)) return
       if (message.action === 'known') check(from, message.id, message.known, message.correction)
       // Nothing at all is what is asked with where the storage fails.
       else if (message.action === 'load' && message.known.header) check(from, message.id, message.known, true)
