@@ -5,6 +5,7 @@
  * an answer. Not here: what somebody may read or write (`authorize`), HTTP (`@tidemark/websocket`).
  */
 import type { Admission, Refusal, UpgradeRequest } from '@tidemark/websocket'
+import { accountOf } from './accounts.ts'
 import type { Who } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Log } from './log.ts'
@@ -44,7 +45,7 @@ async function decide(request: UpgradeRequest, options: AdmissionOptions): Promi
   if ('status' in who) return who
   const waitMs = options.penalties.waitMs(who.key)
   if (waitMs > 0) return { status: 429, message: 'you were closed for cause; come back later', retryAfterMs: waitMs }
-  const pass = await options.turnstile.enter()
+  const pass = await options.turnstile.enter(accountOf(who.principal) ?? request.remoteAddress)
   if (pass === undefined) return notNow('many clients come back at one time', options)
   // All of this may have taken a while.
   const late = unavailable(options)
@@ -86,7 +87,7 @@ async function identify(
  */
 function keyOf({ remoteAddress = '', headers }: UpgradeRequest, principal: unknown): string {
   const forwarded = String(headers['x-forwarded-for'] ?? '').slice(0, FORWARDED_CHARACTERS_MAX)
-  return JSON.stringify([remoteAddress, forwarded, typeof principal === 'string' ? principal : ''])
+  return JSON.stringify([remoteAddress, forwarded, accountOf(principal) ?? ''])
 }
 
 const FORWARDED_CHARACTERS_MAX = 200

@@ -14,6 +14,7 @@ import type { Server as HttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { Server as TlsServer } from 'node:tls'
 import { type AcceptOptions, acceptWebSockets } from '@tidemark/websocket/node'
+import { accountOf } from './accounts.ts'
 import type { Who } from './connections.ts'
 import { type Log, silent } from './log.ts'
 import { processMetrics } from './process-metrics.ts'
@@ -59,7 +60,9 @@ export async function listen(server: Server, options: ListenOptions = {}): Promi
     limits: server.limits,
     unfinishedBytesMax: Math.min(UNFINISHED_BYTES_MAX, server.limits.memoryBytesMax / 4),
     admit: (request) => server.admit(request),
+    accountOf: ({ principal }) => accountOf(principal),
     onChannel: (channel, who) => server.accept(channel, who),
+    onLost: ({ pass }) => pass?.giveBack(),
   })
   const { port: realPort } = http.address() as AddressInfo
   let closing: Promise<void> | undefined

@@ -116,15 +116,15 @@ describe('penalties', () => {
   })
 
   test('users behind one address, or devices with one token, are told apart', async () => {
-    const principals = ['ada', 'bob']
+    const principals = [{ id: 'ada' }, { id: 'bob' }]
     const { clock, ready } = setUp({ hooks: { authenticate: ({ url }) => principals[Number(url)] } })
     const server = await ready
     await offend(server, clock, { ...somebody, url: '0' })
     expect(await server.admit({ ...somebody, url: '0' })).toMatchObject({ status: 429 })
-    expect(await server.admit({ ...somebody, url: '1' })).toMatchObject({ admitted: { principal: 'bob' } })
-    expect(await server.admit({ ...somebodyElse, url: '0' })).toMatchObject({ admitted: { principal: 'ada' } })
+    expect(await server.admit({ ...somebody, url: '1' })).toMatchObject({ admitted: { principal: { id: 'bob' } } })
+    expect(await server.admit({ ...somebodyElse, url: '0' })).toMatchObject({ admitted: { principal: { id: 'ada' } } })
     const behindProxy = { ...somebody, url: '0', headers: { 'x-forwarded-for': '192.0.2.7' } }
-    expect(await server.admit(behindProxy)).toMatchObject({ admitted: { principal: 'ada' } })
+    expect(await server.admit(behindProxy)).toMatchObject({ admitted: { principal: { id: 'ada' } } })
     await server.close()
   })
 })

@@ -136,6 +136,25 @@ describe('the turnstile', () => {
     await server.close()
   })
 
+  test('nobody has all passes: a quarter of them is for others, who are let in at once', async () => {
+    const { clock, ready } = setUp({
+      limits: { reconcilingMax: 8 },
+      hooks: { authenticate: ({ url }) => ({ id: url }) },
+    })
+    const server = await ready
+    const admitted: string[] = []
+    const enterAs = (url: string) =>
+      server.admit({ ...somebody, url }).then((admission) => 'admitted' in admission && admitted.push(url))
+    const greedy = Array.from({ length: 8 }, () => enterAs('greedy'))
+    await settled()
+    expect(admitted).toHaveLength(6)
+    await Promise.all([enterAs('anna'), enterAs('ben')])
+    expect(admitted.slice(6)).toEqual(['anna', 'ben'])
+    await clock.pass(6_000)
+    await Promise.all(greedy)
+    await server.close()
+  })
+
   test('a client that went away on the way in, or closed, gives its place up', async () => {
     const { clock, ready } = setUp({ limits: { reconcilingMax: 1 } })
     const server = await ready

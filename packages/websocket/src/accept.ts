@@ -27,11 +27,15 @@ export interface AcceptOptions<T> {
   /** Decides about a client; a rejection is answered with 503. */
   admit(request: UpgradeRequest): Admission<T> | PromiseLike<Admission<T>>
   onChannel(channel: Channel, admitted: T, request: UpgradeRequest): void
+  /** A client was let in, but there will be no channel: it went away meanwhile, or was told 503 because `admit` took too long. */
+  onLost?(admitted: T): void
+  /** Connections of one account are weighed together where `unfinishedBytesMax` is used up. */
+  accountOf?(admitted: T): string | undefined
   /** Upgrades that are being decided at one time; more are answered with 503. Default: 1,000. */
   readonly upgradesMax?: number
   /** How long a decision may take; after that the answer is 503. Default: 10 s. */
   readonly admitTimeoutMs?: number
-  /** Bytes of frames that are not whole yet, over all connections; who sends beyond it is closed. Default: 256 MiB. */
+  /** Bytes of frames that are not whole yet, over all connections; beyond it who holds most is closed. Default: 256 MiB. */
   readonly unfinishedBytesMax?: number
   /** Pages are handed over while less than this is unsent. Default: 256 KiB. */
   readonly highWaterBytes?: number
@@ -52,6 +56,7 @@ export interface Acceptor {
 const UPGRADES_MAX = 1_000
 const UNFINISHED_BYTES_MAX = 256 * 1024 * 1024
 const ADMIT_TIMEOUT_MS = 10_000
+const NO_HANDSHAKE: Refusal = { status: 400, message: 'this is no WebSocket handshake of version 13' }
 const TOO_MANY: Refusal = { status: 503, message: 'too many clients at one time', retryAfterMs: 5_000 }
 
 /** Takes over the upgrades of an HTTP server. The server stays the caller's: its plain requests, and closing it. */
@@ -81,6 +86,7 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
     const socket = stream as Socket
     // A client that goes away while it is decided about.
     socket.on('error', () => socket.destroy())
+    if (!isHandshake(request)) return refuse(socket, NO_HANDSHAKE)
     if (upgrades >= upgradesMax) return refuse(socket, TOO_MANY)
     const dialect = dialectOf(request, dialects)
     if (dialect === undefined) return refuse(socket, { status: 400, message: unknownDialect(request, dialects) })
@@ -90,9 +96,17 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
     decide(asked, options, clock)
       .then((admission) => {
         upgrades -= 1
-        if ('status' in admission) refuse(socket, admission)
-        else if (closing) refuse(socket, { status: 503, message: 'the server is closing' })
-        else wss.handleUpgrade(request, socket, head, (ws) => begin(ws, socket, dialect, admission.admitted, asked))
+        if ('status' in admission) return refuse(socket, admission)
+        const { admitted } = admission
+        let ws: WebSocket | undefined
+        if (closing) refuse(socket, { status: 503, message: 'the server is closing' })
+        // It calls back at once, or never: the client is gone.
+        else
+          wss.handleUpgrade(request, socket, head, (opened) => {
+            ws = opened
+          })
+        if (ws === undefined) options.onLost?.(admitted)
+        else begin(ws, socket, dialect, admitted, asked)
       })
       // What throws here is the server's own `onChannel`: the socket goes, the process stays.
       .catch(() => socket.destroy())
@@ -100,7 +114,7 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
 
   function begin(ws: WebSocket, socket: Socket, dialect: Dialect, admitted: T, asked: UpgradeRequest): void {
     const { channel, peer } = createSocketChannel(ws, socket, dialect, highWaterBytes)
-    budget.watch(ws, socket)
+    budget.watch(ws, socket, options.accountOf?.(admitted))
     const unwatch = liveness.watch(peer)
     open.set(ws, channel)
     ws.on('close', () => {
@@ -131,17 +145,32 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
 async function decide<T>(asked: UpgradeRequest, options: AcceptOptions<T>, clock: Clock): Promise<Admission<T>> {
   const { admitTimeoutMs = ADMIT_TIMEOUT_MS } = options
   const decided = new AbortController()
-  const late = clock
-    .wait(admitTimeoutMs, decided.signal)
-    .then((): Refusal => ({ status: 503, message: 'the server could not decide in time' }))
+  let tooLate = false
+  const late = clock.wait(admitTimeoutMs, decided.signal).then((): Refusal => {
+    tooLate = true
+    return { status: 503, message: 'the server could not decide in time' }
+  })
+  const decision = async () => {
+    const admission = await options.admit(asked)
+    if (tooLate && 'admitted' in admission) options.onLost?.(admission.admitted)
+    return admission
+  }
   try {
-    return await Promise.race([options.admit(asked), late])
+    return await Promise.race([decision(), late])
   } catch {
     return { status: 503, message: 'the server could not decide' }
   } finally {
     decided.abort()
   }
 }
+
+/** Who is none must not cost a decision, nor hold what comes with one. */
+function isHandshake({ method, headers }: IncomingMessage): boolean {
+  const key = headers['sec-websocket-key']
+  return method === 'GET' && headers['sec-websocket-version'] === '13' && key !== undefined && HANDSHAKE_KEY.test(key)
+}
+
+const HANDSHAKE_KEY = /^[+/0-9A-Za-z]{22}==$/
 
 function describe({ url = '/', headers, socket }: IncomingMessage): UpgradeRequest {
   return { url, headers, remoteAddress: socket.remoteAddress }

@@ -57,6 +57,56 @@ describe('admission', () => {
     })
   })
 
+  test('nothing is decided about what is no handshake: it is 400', async () => {
+    let asked = 0
+    const admit = () => {
+      asked += 1
+      return { admitted: undefined }
+    }
+    await withServer({ admit }, async (world) => {
+      const whole = upgradeText()
+      for (const text of [
+        whole.replace(/Sec-WebSocket-Key: .*\r\n/, ''),
+        whole.replace(/Key: .*\r\n/, 'Key: short\r\n'),
+        whole.replace('Version: 13', 'Version: 12'),
+        whole.replace('GET', 'POST'),
+      ])
+        expect(await world.raw(text)).toMatch(/^HTTP\/1.1 400 /)
+      expect(asked).toBe(0)
+      expect(await world.raw(whole)).toMatch(/^HTTP\/1.1 101 /)
+      expect(asked).toBe(1)
+    })
+  })
+
+  test('whoever was let in and is gone before there is a channel is told of, also when the decision came too late', async () => {
+    const lost: unknown[] = []
+    const onLost = (admitted: unknown) => lost.push(admitted)
+    let decide: (admitted: unknown) => void = () => {}
+    const decided = new Promise<unknown>((resolve) => {
+      decide = resolve
+    })
+    const admit = async () => ({ admitted: await decided })
+    await withServer({ admit, onLost, admitTimeoutMs: 30 }, async (world) => {
+      await expect(world.dial()).rejects.toMatchObject({ status: 503 })
+      decide('late')
+      await until('told', () => lost.length === 1)
+    })
+    let leave: () => void = () => {}
+    const admitAndLeave = async () => {
+      leave()
+      await pause(20)
+      return { admitted: 'gone' }
+    }
+    await withServer({ admit: admitAndLeave, onLost }, async (world) => {
+      const socket = world.tcp()
+      leave = () => socket.resetAndDestroy()
+      socket.write(upgradeText())
+      await until('told', () => lost.length === 2)
+      expect(world.accepted).toEqual([])
+    })
+    expect(lost).toEqual(['late', 'gone'])
+  })
+
   test('more upgrades than may be decided at one time are 503', () => {
     let release = () => {}
     const gate = new Promise<void>((resolve) => {
