@@ -58,17 +58,22 @@ export function createGuests(context: GuestsContext): Guests {
     due = true
     queueMicrotask(() => {
       due = false
-      const { uploaded, pending } = context.hub.statusOfAll()
-      if (uploaded !== shown?.uploaded || pending !== shown?.pending) show()
+      showTotals()
     })
+  }
+
+  function showTotals(): void {
+    const { uploaded, pending } = context.hub.statusOfAll()
+    if (uploaded !== shown?.uploaded || pending !== shown?.pending) show()
   }
 
   return {
     join(tab, visit) {
       guests.get(tab)?.leave()
-      const guest: Guest = createGuest(context, tab, visit, () => {
+      const left = () => {
         if (guests.get(tab) === guest) guests.delete(tab)
-      })
+      }
+      const guest: Guest = createGuest({ ...context, showTotals }, tab, visit, left)
       guests.set(tab, guest)
       guest.tell({ type: 'welcome', showing: context.showing() })
     },
@@ -89,7 +94,12 @@ export function createGuests(context: GuestsContext): Guests {
   }
 }
 
-function createGuest(context: GuestsContext, tab: string, visit: number, left: () => void): Guest {
+interface GuestContext extends GuestsContext {
+  /** Of uploads, if they changed. */
+  showTotals(): void
+}
+
+function createGuest(context: GuestContext, tab: string, visit: number, left: () => void): Guest {
   const { hub, leader } = context
   const name = context.nameOf(tab)
   const channel: TabChannel = context.platform.channel(name)
@@ -106,7 +116,7 @@ function createGuest(context: GuestsContext, tab: string, visit: number, left: (
   function take(message: ToLeader): void {
     switch (message.type) {
       case 'open':
-        return void ports.set(message.port, openPort(hub, message, tell))
+        return void ports.set(message.port, openPort(context, message, tell))
       case 'say':
         return ports.get(message.port)?.link.receive(message.messages)
       case 'drained':
@@ -170,8 +180,8 @@ function createGuest(context: GuestsContext, tab: string, visit: number, left: (
   }
 
   channel.hear((heard) => {
-    const message = heard as Visit<ToLeader>
-    if (message.to === 'leader' && message.leader === leader && message.visit === visit) take(message)
+    const message = heard as Visit<ToLeader> | null
+    if (message?.to === 'leader' && message.leader === leader && message.visit === visit) take(message)
   })
   // Whoever gets the lock of a tab knows that it is gone.
   context.platform.lock(name, gone.signal).then(
@@ -192,7 +202,7 @@ interface OpenPort {
 
 /** A page is on its way until the guest says that there is room for another. */
 function openPort(
-  hub: Hub,
+  { hub, showTotals }: GuestContext,
   { port, id }: Extract<ToLeader, { type: 'open' }>,
   tell: (message: ToGuest) => void,
 ): OpenPort {
@@ -201,6 +211,8 @@ function openPort(
     traits: LOCAL_TRAITS,
     send(sent) {
       if (sent.some(({ message }) => message.action === 'content')) room = false
+      // Whoever is told that its append is stored knows by then that it is to be uploaded.
+      showTotals()
       tell({ type: 'say', port, sent, status: hub.status(id) })
     },
     room: () => room,

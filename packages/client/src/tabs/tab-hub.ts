@@ -64,26 +64,29 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
   let guest: GuestHub | undefined
   let visits = 0
   let staysOffline = false
+  /** What this guest wants and no leader has shown yet: the one it told may be gone. */
+  let commanded: 'reconnectNow' | 'disconnect' | undefined
 
   const letGoOfTab = await platform.lock(nameOf(tab), ending.signal)
   const hall = platform.channel(`${name} tabs`)
   const own = platform.channel(nameOf(tab))
-  hall.hear((heard) => inTheHall(heard as HallMessage))
-  own.hear((heard) => told(heard as Visit<ToGuest>))
+  // Anybody of the origin may post there.
+  hall.hear((heard) => inTheHall(heard as HallMessage | null))
+  own.hear((heard) => told(heard as Visit<ToGuest> | null))
   const toHall = (message: HallMessage) => hall.post(message)
   const join = () => toHall({ type: 'join', tab, visit: ++visits })
 
-  function inTheHall(message: HallMessage): void {
+  function inTheHall(message: HallMessage | null): void {
     if (closing) return
-    if (message.type === 'join') guests?.join(message.tab, message.visit)
-    else if (guests === undefined && message.tab !== guest?.leader) {
+    if (message?.type === 'join') guests?.join(message.tab, message.visit)
+    else if (message?.type === 'leading' && guests === undefined && message.tab !== guest?.leader) {
       stand(undefined)
       join()
     }
   }
 
-  function told(message: Visit<ToGuest>): void {
-    if (closing || message.to !== 'guest' || message.visit !== visits || guests !== undefined) return
+  function told(message: Visit<ToGuest> | null): void {
+    if (closing || message?.to !== 'guest' || message.visit !== visits || guests !== undefined) return
     if (message.type !== 'welcome') {
       if (guest?.leader === message.leader) guest.take(message)
     } else {
@@ -92,8 +95,11 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
       guest?.end()
       guest = createGuestHub(leader, message.showing, say, guestEvents, sessions)
       stand(guest)
+      if (commanded !== undefined) guest[commanded]()
     }
-    staysOffline = guest?.showing.staysOffline ?? staysOffline
+    const shown = guest?.showing.staysOffline ?? staysOffline
+    if (shown === (commanded === 'disconnect')) commanded = undefined
+    if (commanded === undefined) staysOffline = shown
   }
 
   const guestEvents: HubEvents = events
@@ -134,13 +140,19 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
     guest?.end()
     guest = undefined
     stand(undefined)
+    let hub: Hub | undefined
     try {
-      const hub = await createHub({ ...options, storage: options.storage() }, leaderEvents)
+      // The signal of the creation ends that, and not this tab's turn later.
+      hub = await createHub({ ...options, storage: options.storage(), signal: ending.signal }, leaderEvents)
+      ending.signal.throwIfAborted()
       if (staysOffline) hub.disconnect()
       guests = createGuests({ hub, platform, leader: tab, nameOf, showing, command })
       stand(leading(hub, letGo))
       toHall({ type: 'leading', tab })
     } catch (cause) {
+      guests?.close()
+      guests = undefined
+      await hub?.close((work) => Promise.resolve(work)).catch(() => {})
       letGo()
       throw cause
     }
@@ -174,6 +186,7 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
 
   function command(what: 'reconnectNow' | 'disconnect'): void {
     staysOffline = what === 'disconnect'
+    commanded = guests === undefined ? what : undefined
     base?.[what]()
     guests?.show()
   }
@@ -202,7 +215,7 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
   }
 
   join()
-  void takeTurns(clock)
+  const turns = takeTurns(clock)
   try {
     await standing.add(options.signal)
   } catch (cause) {
@@ -269,8 +282,13 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
     flushed: () => base?.flushed() ?? Promise.resolve(),
     async close(patiently) {
       closing = true
-      await base?.close(patiently)
-      end()
+      try {
+        await base?.close(patiently)
+      } finally {
+        end()
+      }
+      // It may be about to lead: what it opens for that is closed too.
+      await patiently(turns)
     },
   }
 }
