@@ -36,9 +36,16 @@ export interface Codec {
    * decoded as they are asked for; in a binary dialect frames have to be heard in order, each to its end.
    */
   decode(frame: Frame): Iterable<Decoded>
+  /** As `decode`, with `undefined` after each `PASSED_BYTES` or so that said nothing by themselves: others may go first there. */
+  decodeInPortions(frame: Frame): Iterable<Decoded | undefined>
   /** Frames that carry `messages` in order, each at most `frameBytes` unless one message alone is larger. */
   encode(messages: readonly Message[], frameBytes: number): Frame[]
 }
+
+/** Announcements, parts of states and unknown messages that are passed over in one go. */
+export const PASSED_BYTES: number = 64 * 1024
+/** What each of them counts beside its bytes. */
+export const PASSED_STEP_BYTES = 128
 
 /** One decoded message with the bytes it took on the wire, or why it could not be decoded. */
 export type Decoded = { readonly message: Message; readonly bytes: number } | ProtocolError

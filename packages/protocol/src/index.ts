@@ -12,7 +12,7 @@
  *
  * No sockets, no clock, no runtime dependency beyond `@tidemark/known-state` (of which only types are used).
  */
-export type * from './dialect.ts'
+export * from './dialect.ts'
 export * from './dialects.ts'
 export * from './errors.ts'
 export { jazz } from './jazz.ts'

@@ -19,7 +19,7 @@ import {
   stringAt,
 } from './json-spans.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
-import { decodeLines, type Line, lineOf, packLines } from './lines.ts'
+import { decodeLines, decodeLinesInPortions, type Line, type LineReader, lineOf, packLines } from './lines.ts'
 import type { ContentMessage, Message, PingMessage, Run } from './messages.ts'
 import { decodeUtf8, encodeUtf8 } from './text.ts'
 import {
@@ -59,10 +59,16 @@ export const jazz: Dialect = {
   createCodec,
 }
 
+const readLine: LineReader = (fields, place, utf8, bytes) => {
+  const message = readMessage(fields, place, utf8)
+  return message && { message, bytes }
+}
+
 function createCodec(limits: Partial<Limits> = {}): Codec {
   const inForce = { ...DEFAULT_LIMITS, ...limits }
   return {
-    decode: (frame) => decodeLines(frame, inForce, readMessage),
+    decode: (frame) => decodeLines(frame, inForce, readLine),
+    decodeInPortions: (frame) => decodeLinesInPortions(frame, inForce, readLine),
     encode: (messages, frameBytes) => packLines(messages.map(lineFor).filter(isSayable), frameBytes),
   }
 }

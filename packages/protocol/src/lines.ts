@@ -7,7 +7,7 @@
  * receiving: empty lines are skipped, and an empty frame is a keep-alive.
  * Not here: what the objects mean (the dialects).
  */
-import type { Decoded, Frame } from './dialect.ts'
+import { type Decoded, type Frame, PASSED_BYTES, PASSED_STEP_BYTES } from './dialect.ts'
 import { ProtocolError } from './errors.ts'
 import { parseJson } from './json-parse.ts'
 import { peekString } from './json-spans.ts'
@@ -16,8 +16,16 @@ import type { Message } from './messages.ts'
 import { decodeUtf8, encodeUtf8, survey, utf8Length, writeUtf8 } from './text.ts'
 import { excess, type Fields, idOf, isObject, malformed, type Place } from './validate.ts'
 
-/** Reads one parsed line; `undefined` leaves it out (an unknown message). `utf8` answers the bytes of the line. */
-export type LineReader = (fields: Fields, place: Place, utf8: () => Uint8Array) => Message | undefined
+/**
+ * Reads one parsed line of so many bytes; `undefined` leaves it out (an unknown message, a part). `utf8` answers the bytes of the line.
+ * Answers the message with what it took in all.
+ */
+export type LineReader = (
+  fields: Fields,
+  place: Place,
+  utf8: () => Uint8Array,
+  bytes: number,
+) => { readonly message: Message; readonly bytes: number } | undefined
 
 /** One encoded message, a line without its newline. Bytes may be shared between frames. */
 export type Line = string | Uint8Array
@@ -29,18 +37,33 @@ const LEFT_OUT_MAX = 1000
 const ALONE_BYTES = 8 * 1024
 
 export function decodeLines(frame: Frame, limits: Limits, read: LineReader): Iterable<Decoded> {
+  return decodeEvery(frame, limits, read, false) as Iterable<Decoded>
+}
+
+export function decodeLinesInPortions(frame: Frame, limits: Limits, read: LineReader): Iterable<Decoded | undefined> {
+  return decodeEvery(frame, limits, read, true)
+}
+
+function decodeEvery(frame: Frame, limits: Limits, read: LineReader, portions: boolean): Iterable<Decoded | undefined> {
   const tooLong = frameExcess(frame, limits)
   if (tooLong !== undefined) return [tooLong]
   const received = typeof frame === 'string' ? frame : plain(frame)
   // Most frames are one line.
   if (typeof received === 'string' ? received.includes('\n') : received.includes(NEWLINE))
-    return decodeEach(received, limits, read)
+    return decodeEach(received, limits, read, portions)
   const one = received.length > 0 ? decodeLine(received, limits, read) : undefined
-  return one === undefined ? [] : [one]
+  if (one !== undefined) return [one]
+  return portions && received.length >= PASSED_BYTES ? [undefined] : []
 }
 
-function* decodeEach(frame: Frame, limits: Limits, read: LineReader): Generator<Decoded, void> {
+function* decodeEach(
+  frame: Frame,
+  limits: Limits,
+  read: LineReader,
+  portions: boolean,
+): Generator<Decoded | undefined, void> {
   let leftOut = 0
+  let passedBytes = 0
   for (const line of typeof frame === 'string' ? linesOfText(frame) : linesOfBytes(frame)) {
     const one = decodeLine(line, limits, read)
     if (one !== undefined) yield one
@@ -50,6 +73,10 @@ function* decodeEach(frame: Frame, limits: Limits, read: LineReader): Generator<
         expected: `at most ${LEFT_OUT_MAX} unknown messages`,
         got: 'one more',
       })
+    passedBytes = one === undefined ? passedBytes + line.length + PASSED_STEP_BYTES : 0
+    if (passedBytes < PASSED_BYTES || !portions) continue
+    passedBytes = 0
+    yield undefined
   }
 }
 
@@ -155,8 +182,7 @@ function decodeText(
   const place: Place = { limits, id: undefined }
   if (!isObject(value)) return malformed(place, 'message', 'a JSON object', value)
   try {
-    const message = read(value, place, utf8)
-    return message && { message, bytes: shape.bytes }
+    return read(value, place, utf8, shape.bytes)
   } catch (error) {
     if (error instanceof ProtocolError) return error
     throw error

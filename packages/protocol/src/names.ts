@@ -91,7 +91,10 @@ export class Announced {
 
   /** Takes announcements up to the end of the message. */
   read(reader: ByteReader, idBytesMax: number): void {
-    while (reader.at < reader.end) {
+    // No sender needs more for one message; without a bound a large one would be a long standstill.
+    for (let announced = 0; reader.at < reader.end; announced++) {
+      if (announced >= 2 * this.size)
+        throw reader.excess('names', `at most ${2 * this.size} announcements in a message`, 'more')
       const key = reader.varint('names.slot')
       const slot = Math.floor(key / 2)
       if (slot >= this.size) throw reader.excess('names.slot', `a slot below ${this.size}`, `${slot}`)

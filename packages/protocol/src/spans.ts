@@ -83,19 +83,28 @@ function chunksOf<T>(list: readonly T[], length: number): T[][] {
   return chunks
 }
 
+/** A whole message, and what all its parts took. */
+export interface Joined {
+  readonly message: Message
+  readonly bytes: number
+}
+
 export interface Joiner {
-  /** What a part completes; nothing if more of it follows. A part that follows nothing, or the wrong thing, is an error. */
-  join(part: Message | ContinuationMessage, more: boolean): Message | undefined
+  /**
+   * What a part of so many bytes completes; nothing if more of it follows. A part that follows nothing, or the wrong thing, or names a
+   * session again, is an error.
+   */
+  join(part: Message | ContinuationMessage, more: boolean, bytes: number): Joined | undefined
   /** Something could not be understood: it may have been a part. */
   drop(): void
 }
 
 export function createJoiner(limits: Limits): Joiner {
-  let open: (LoadMessage | KnownMessage) | undefined
+  let open: { readonly message: LoadMessage | KnownMessage; readonly bytes: number } | undefined
   /** The document whose state was too large: the rest of it is passed over. */
   let refused: string | undefined
   return {
-    join(part, more) {
+    join(part, more, bytes) {
       const before = open
       open = undefined
       if (part.action === 'more' && part.id === refused) {
@@ -104,18 +113,18 @@ export function createJoiner(limits: Limits): Joiner {
       }
       refused = undefined
       if (part.action !== 'more') {
-        if (before !== undefined) throw broken(before.id, 'the rest of the state begun before', part.action)
-        if (!more) return part
-        open = part as LoadMessage | KnownMessage
+        if (before !== undefined) throw broken(before.message.id, 'the rest of the state begun before', part.action)
+        if (!more) return { message: part, bytes }
+        open = { message: part as LoadMessage | KnownMessage, bytes }
         return undefined
       }
-      if (before === undefined || before.id !== part.id)
+      if (before === undefined || before.message.id !== part.id)
         throw broken(part.id, 'a state of this document to continue', 'none')
-      if (before.known.sessions.size + part.known.sessions.size > limits.stateSessionsMax) {
+      if (before.message.known.sessions.size + part.known.sessions.size > limits.stateSessionsMax) {
         if (more) refused = part.id
         throw tooLarge(part.id, limits)
       }
-      const joined = extended(before, part)
+      const joined = { message: extended(before.message, part), bytes: before.bytes + bytes }
       if (!more) return joined
       open = joined
       return undefined
@@ -139,10 +148,16 @@ function broken(id: string, expected: string, got: string): ProtocolError {
   return new ProtocolError('malformed', { field: 'more', expected, got, id })
 }
 
-/** The maps are ours: the parts were just decoded. */
+/** The maps are ours, the parts were just decoded: they are added to in place, so that a part costs what it names. */
 function extended<T extends LoadMessage | KnownMessage>(message: T, part: ContinuationMessage): T {
   const sessions = message.known.sessions as Map<string, number>
-  for (const [session, count] of part.known.sessions) sessions.set(session, count)
+  for (const [session, count] of part.known.sessions) {
+    if (sessions.has(session)) throw broken(part.id, 'each session once', 'one of them again')
+    sessions.set(session, count)
+  }
   if (part.digests === undefined) return message
-  return { ...message, digests: new Map([...(message.digests ?? []), ...part.digests]) }
+  if (message.digests === undefined) return { ...message, digests: part.digests }
+  const digests = message.digests as Map<string, string>
+  for (const [session, digest] of part.digests) digests.set(session, digest)
+  return message
 }

@@ -7,12 +7,11 @@
  * Not here: bodies (tidemark-binary-read.ts), what a slot stands for (names.ts).
  */
 import { ByteReader } from './byte-reader.ts'
-import type { Decoded, Frame } from './dialect.ts'
+import { type Decoded, type Frame, PASSED_BYTES, PASSED_STEP_BYTES } from './dialect.ts'
 import { ProtocolError } from './errors.ts'
 import type { Limits } from './limits.ts'
-import type { Message } from './messages.ts'
 import { Announced } from './names.ts'
-import { createJoiner, type Joiner } from './spans.ts'
+import { createJoiner, type Joined, type Joiner } from './spans.ts'
 import { CONTENT, FRAME_MESSAGES_MAX, LOAD, MORE, NAMES } from './tidemark-binary-format.ts'
 import { readBody, readDocument, type Source } from './tidemark-binary-read.ts'
 
@@ -36,13 +35,13 @@ export class Decoder {
     this.offered = offered
   }
 
-  decode(frame: Frame): Iterable<Decoded> {
+  decode(frame: Frame, portions: boolean): Iterable<Decoded | undefined> {
     if (typeof frame === 'string')
       return [new ProtocolError('malformed', { field: 'frame', expected: 'a binary message', got: 'text' })]
     this.given += 1
     const reader = new ByteReader(plain(frame))
     const source = { reader, names: this.names, limits: this.limits, namesOffered: 0, more: false }
-    return new FrameMessages(this, source, this.given)
+    return new FrameMessages(this, source, this.given, portions)
   }
 
   breaks(error: ProtocolError): ProtocolError {
@@ -67,8 +66,7 @@ export class Decoder {
       return this.breaks(caught(error))
     }
     try {
-      const message = this.readMessage(source, type, end)
-      return message && { message, bytes: end - start }
+      return this.readMessage(source, type, start, end)
     } catch (error) {
       this.joiner.drop()
       return caught(error)
@@ -82,52 +80,62 @@ export class Decoder {
     this.names.read(reader, this.limits.idBytesMax)
   }
 
-  private readMessage(source: Source, type: number, end: number): Message | undefined {
+  private readMessage(source: Source, type: number, start: number, end: number): Joined | undefined {
     const { reader } = source
     if (end - reader.at > this.limits.messageBytesMax) peekDocument(source, type)
     checkLength(reader, this.limits)
     const from = type === CONTENT ? owning(source, end) : source
     const part = readBody(from, type)
     if (from.namesOffered > 0) this.offered(from.namesOffered)
-    return part && this.joiner.join(part, from.more)
+    return part && this.joiner.join(part, from.more, end - start)
   }
 }
 
-const OVER: IteratorResult<Decoded, undefined> = { done: true, value: undefined }
+const OVER: IteratorResult<Decoded | undefined, undefined> = { done: true, value: undefined }
+const PORTION: IteratorResult<Decoded | undefined, undefined> = { done: false, value: undefined }
 
 /** The messages of one frame, decoded as they are asked for. Frames have to be heard in order, each to its end. */
-class FrameMessages implements IterableIterator<Decoded, undefined> {
+class FrameMessages implements IterableIterator<Decoded | undefined, undefined> {
   private readonly decoder: Decoder
   private readonly source: Source
   private readonly order: number
+  private readonly portions: boolean
   private count = 0
   private over = false
 
-  constructor(decoder: Decoder, source: Source, order: number) {
+  constructor(decoder: Decoder, source: Source, order: number, portions: boolean) {
     this.decoder = decoder
     this.source = source
     this.order = order
+    this.portions = portions
   }
 
   [Symbol.iterator](): this {
     return this
   }
 
-  next(): IteratorResult<Decoded, undefined> {
+  next(): IteratorResult<Decoded | undefined, undefined> {
     const { decoder, source, order } = this
     const { reader } = source
     if (this.over) return OVER
     if (this.count === 0) this.begin()
+    const from = reader.at + this.count * PASSED_STEP_BYTES
     while (decoder.broken === undefined && reader.at < reader.bytes.length) {
       const one = this.count++ < FRAME_MESSAGES_MAX ? decoder.readOne(source) : decoder.breaks(tooMany(reader))
       if (one !== undefined && one !== decoder.broken) return { done: false, value: one }
+      if (
+        this.portions &&
+        reader.at + this.count * PASSED_STEP_BYTES - from >= PASSED_BYTES &&
+        decoder.broken === undefined
+      )
+        return PORTION
     }
     this.over = true
     decoder.heard = order
     return decoder.broken === undefined ? OVER : { done: false, value: decoder.broken }
   }
 
-  return(): IteratorResult<Decoded, undefined> {
+  return(): IteratorResult<Decoded | undefined, undefined> {
     const { reader } = this.source
     if (!this.over && reader.at < reader.bytes.length) this.decoder.broken ??= this.decoder.breaks(unheard(reader))
     this.over = true

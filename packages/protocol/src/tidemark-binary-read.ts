@@ -62,7 +62,8 @@ export function readBody(source: Source, type: number): Part['message'] | undefi
       return message
     }
     case format.MORE: {
-      const { id, known, digests } = readState(source)
+      const { id, known, digests, special } = readState(source)
+      if (special) throw source.reader.unsupported('flags', 'known flags', 'one more')
       return { action: 'more', id, known, ...(digests && { digests }) }
     }
     default:
@@ -138,19 +139,21 @@ function readSessions(source: Source, field: string, digests: Map<string, string
   const { reader, limits } = source
   const sessions = new Map<string, number>()
   let named = 0
-  let zeros = 0
+  const zeros = new Set<string>()
   while (reader.at < reader.end) {
     if (++named > limits.sessionsMax) throw reader.excess(field, `at most ${limits.sessionsMax} sessions`, 'more')
     const session = readName(source, SESSIONS, field)
     const count = reader.varint(field)
     const digest = digests === undefined ? '' : readDigest(reader, 'digests')
-    if (count === 0) zeros += 1
+    if (count === 0) zeros.add(session)
     else {
       sessions.set(session, count)
       digests?.set(session, digest)
     }
   }
-  if (sessions.size + zeros !== named) throw reader.malformed(field, 'each session once', 'one of them again')
+  const again = zeros.size > 0 && [...zeros].some((session) => sessions.has(session))
+  if (again || sessions.size + zeros.size !== named)
+    throw reader.malformed(field, 'each session once', 'one of them again')
   return sessions
 }
 
@@ -227,7 +230,7 @@ function readSeal({ reader }: Source, isJson: boolean): Uint8Array {
 function readReconcile(source: Source): ReconcileMessage {
   const { reader, limits } = source
   const batch = reader.name('batch', limits.idBytesMax)
-  const length = reader.countOf('values', 4, limits.reconcileMax, 'entries')
+  const length = reader.countOf('values', 3, limits.reconcileMax, 'entries')
   const values: [id: string, hash: string][] = []
   for (let index = 0; index < length; index++)
     values.push([readName(source, DOCUMENTS, 'values.id'), reader.name('values.hash', limits.idBytesMax)])

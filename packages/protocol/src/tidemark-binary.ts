@@ -4,7 +4,7 @@
  * It is written down in docs/protocol.md, with vectors beside this package that other implementations can be checked against.
  * Its readable twin is `tidemark.1.json`. Not here: encoding (tidemark-binary-encode.ts), decoding (-decode.ts).
  */
-import type { Codec, Dialect } from './dialect.ts'
+import type { Codec, Decoded, Dialect } from './dialect.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { Announcer } from './names.ts'
 import { Decoder } from './tidemark-binary-decode.ts'
@@ -32,7 +32,8 @@ function createCodec(limits: Partial<Limits> = {}): Codec {
   const announcer = new Announcer()
   const decoder = new Decoder(inForce, (offered) => announcer.allow(Math.min(offered, namesMax)))
   return {
-    decode: (frame) => decoder.decode(frame),
+    decode: (frame) => decoder.decode(frame, false) as Iterable<Decoded>,
+    decodeInPortions: (frame) => decoder.decode(frame, true),
     encode: createEncoder(announcer, namesMax),
   }
 }

@@ -7,7 +7,7 @@
 import { base64 } from './base64.ts'
 import type { Codec, Dialect } from './dialect.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
-import { decodeLines, type Line, type LineReader, lineOf, packLines } from './lines.ts'
+import { decodeLines, decodeLinesInPortions, type Line, type LineReader, lineOf, packLines } from './lines.ts'
 import type { ContentMessage, Digests, HelloMessage, Message, Run } from './messages.ts'
 import { createJoiner, isOnePart, type Part, partsOf } from './spans.ts'
 import { readMessage } from './tidemark-json-read.ts'
@@ -31,12 +31,13 @@ export const tidemarkJson: Dialect = {
 function createCodec(limits: Partial<Limits> = {}): Codec {
   const inForce = { ...DEFAULT_LIMITS, ...limits }
   const joiner = createJoiner(inForce)
-  const read: LineReader = (fields, place) => {
+  const read: LineReader = (fields, place, _utf8, bytes) => {
     const part = readMessage(fields, place)
-    return part && joiner.join(part.message, part.more)
+    return part && joiner.join(part.message, part.more, bytes)
   }
   return {
     decode: (frame) => decodeLines(frame, inForce, read),
+    decodeInPortions: (frame) => decodeLinesInPortions(frame, inForce, read),
     encode: (messages, frameBytes) => packLines(messages.flatMap(linesFor), frameBytes),
   }
 }

@@ -81,6 +81,9 @@ const cases: readonly Case[] = [
   bad('two runs of one session', content(3, 2, ...S, 0, 0, ...S, 0, 0), 'runs'),
   bad('an announced state that is cut', content(19, 0, 1, ...S), 'expectUntil'),
   bad('a continuation of nothing', [5, ...A, 1], 'more'),
+  bad('a session named again with nothing held', state(...S, 0, ...S, 5), 'sessions'),
+  bad('a session named twice with nothing held', state(...S, 0, ...S, 0), 'sessions'),
+  { ...bad('a continuation with a flag that it has not', [5, ...A, 8], 'flags'), code: 'unsupported' },
   bad('hello at a level that does not exist', [1, 1, 0, 1, 'g', 0, 2], 'level', undefined),
   bad('hello of nobody', [1, 1, 0, 1, 'g', 0, 1, 1, 1, 1, 0], 'peer', undefined),
   bad('a batch to reconcile without hashes', [8, 1, 'b', 2, ...A, 1, 'h', ...A], 'values.hash', undefined),
@@ -181,6 +184,13 @@ function shown(decoded: Decoded): string {
   if (message.action !== 'load') return message.action
   return [message.action, message.id, ...[...message.known.sessions].map((pair) => pair.join(':'))].join(' ')
 }
+
+test('an entry to reconcile is as short as a slot and a hash of one character', () => {
+  const frame = frameOf([2, 0, 1, 'd'], [8, 1, 'b', 1, 1, 1, 'h'])
+  expect([...tidemarkBinary.createCodec().decode(frame)]).toMatchObject([
+    { message: { action: 'reconcile', batch: 'b', values: [['d', 'h']] } },
+  ])
+})
 
 test('memory is asked for only as bytes arrive: counts that promise more are refused at once', () => {
   const codec = tidemarkBinary.createCodec({ sessionsMax: 2 ** 40, transactionsMax: 2 ** 50, reconcileMax: 2 ** 40 })

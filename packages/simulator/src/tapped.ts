@@ -4,9 +4,9 @@
 import { type Decoded, type Dialect, type Message, ProtocolError } from '@tidemark/protocol'
 
 export function tapped(dialect: Dialect, said: (message: Message) => void, heard: (message: Message) => void): Dialect {
-  function* listen(decoded: Iterable<Decoded>): Iterable<Decoded> {
+  function* listen<T extends Decoded | undefined>(decoded: Iterable<T>): Iterable<T> {
     for (const one of decoded) {
-      if (!(one instanceof ProtocolError)) heard(one.message)
+      if (one !== undefined && !(one instanceof ProtocolError)) heard(one.message)
       yield one
     }
   }
@@ -16,6 +16,7 @@ export function tapped(dialect: Dialect, said: (message: Message) => void, heard
       const codec = dialect.createCodec(limits)
       return {
         decode: (frame) => listen(codec.decode(frame)),
+        decodeInPortions: (frame) => listen(codec.decodeInPortions(frame)),
         encode(messages, frameBytes) {
           for (const message of messages) said(message)
           return codec.encode(messages, frameBytes)

@@ -96,7 +96,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
   const link = runner.connect(port)
   const closed = new Promise<{ code: number; reason: string }>((resolve) => {
     channel.open({
-      frame: (frame) => link.receive(codec.decode(frame)),
+      frame: (frame) => link.receive(codec.decodeInPortions(frame)),
       drained() {
         reading.release('unsent')
         link.drained()

@@ -5,12 +5,11 @@
  * it waits, the connection is not read. What came before a peer closed is still handled; what came before we closed is not.
  * Not here: what a message means, who is next (`run-turns.ts`).
  */
-import type { Decoded } from '@tidemark/protocol'
-import { ProtocolError } from '@tidemark/protocol'
+import { type Decoded, PASSED_BYTES, ProtocolError } from '@tidemark/protocol'
 import { STEP_BYTES, type Turns } from './run-turns.ts'
 
 export interface Inflow {
-  receive(decoded: Iterable<Decoded>): void
+  receive(decoded: Iterable<Decoded | undefined>): void
   /** A page of this size was handed over. */
   paged(bytes: number): void
   /** There is room for another page. */
@@ -41,7 +40,7 @@ export interface InflowOptions {
 export function createInflow(options: InflowOptions): Inflow {
   const { take, flush } = options
   const turn = options.turns.create(work)
-  let frames: Iterator<Decoded>[] = []
+  let frames: Iterator<Decoded | undefined>[] = []
   let paused = false
   let room = false
   let held = false
@@ -70,6 +69,7 @@ export function createInflow(options: InflowOptions): Inflow {
       const next = frame.next()
       turn.spend(STEP_BYTES)
       if (next.done === true) frames.shift()
+      else if (next.value === undefined) turn.spend(PASSED_BYTES)
       else {
         if (!(next.value instanceof ProtocolError)) turn.spend(next.value.bytes)
         take(next.value)

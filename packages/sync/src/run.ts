@@ -50,7 +50,8 @@ export interface Port {
 /** What a connection tells the runner. */
 export interface Link {
   readonly id: ConnectionId
-  receive(decoded: Iterable<Decoded>): void
+  /** Messages of a frame, in order; `undefined` where much was passed over. */
+  receive(decoded: Iterable<Decoded | undefined>): void
   /** Asks this peer for documents that nobody here has open, with what the storage holds of them. */
   ask(ids: readonly string[]): void
   /** Takes back `ask`: what nobody else wants and is in step needs no subscription. */
