@@ -2,7 +2,7 @@
  * Claims: a peer says that it holds more than we accepted.
  *
  * L7: it is asked for it, with a `load` of what we hold, and then told the same plainly. A correction alone, or a plain known
- * state alone, would not bring it: that is how a server that lost its data gets it back. Where a dialect carries no digests we
+ * state alone, would not bring it: that is how a server that lost its data gets it back. Where no digests can be compared we
  * ask one sealed run short, so that what comes overlaps what we hold and a fork shows.
  * Not here: comparing the overlap (the storage does), digests (`forks.ts`).
  */
@@ -24,7 +24,7 @@ export function askForClaim(core: Core, connection: Connection, holding: Holding
   if (claim === undefined || covers(stored, claim)) return
   // While a LOAD of ours is outstanding the peer owes us what it holds: asking again, two ends would ask each other for ever.
   const asking = connection.asked.has(holding.id)
-  if (!asking) sendLoad(core, connection, holding, connection.traits.digests ? stored : oneRunShort(holding, claim))
+  if (!asking) sendLoad(core, connection, holding, overlaps(core, connection) ? oneRunShort(holding, claim) : stored)
   sendKnown(core, connection, holding)
   if (asking) return
   // The `load` is the correction of these gaps (L5).
@@ -84,6 +84,12 @@ function digestsFor(connection: Connection, holding: Holding, known: KnownState)
   return digests.size > 0 ? { digests } : {}
 }
 
+/** JSON has no digests in any dialect; where one carries them for the rest, the overlap is the price of `proveContinuity`. */
+function overlaps(core: Core, { traits }: Connection): boolean {
+  return !traits.digests || core.options.proveContinuity === true
+}
+
+/** Of bytes, which have digests instead, no last runs are known: what is stored. */
 function oneRunShort(holding: Holding, claim: KnownState): KnownState {
   const { stored } = holding
   if (stored === undefined) return durable(holding)

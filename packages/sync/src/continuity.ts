@@ -1,9 +1,9 @@
 /**
  * Continuity: whether what continues a session really follows what we hold of it.
  *
- * A dialect without digests says where a run begins, not after what: two histories of equal length would be spliced, and every
- * subscriber would refuse the document. With `proveContinuity` the first continuation of a session on a connection is not taken, but
- * asked for like a claim (L7), one sealed run short: what comes overlaps what we hold, and the storage compares (L13).
+ * A run of JSON has no digest, in no dialect: it says where it begins, not after what. Two histories of equal length would be spliced, and
+ * every subscriber would refuse the document. With `proveContinuity` the first continuation of a session of such a document on a connection
+ * is not taken, but asked for like a claim (L7), one sealed run short: what comes overlaps what we hold, and the storage compares (L13).
  * That guards against accidents, a restored device for instance; who means harm can lie as before, which is what `verify` is for.
  * Not here: asking (`claims.ts`), freezing what is forked (`forks.ts`).
  */
@@ -21,8 +21,8 @@ export function partByProof(
   holding: Holding,
   content: ContentMessage,
 ): { readonly proven: ContentMessage; readonly unproven: readonly Run[] } {
-  const { digests, upstream, local } = connection.traits
-  if (core.options.proveContinuity !== true || digests || upstream || local) return { proven: content, unproven: [] }
+  const { upstream, local } = connection.traits
+  if (core.options.proveContinuity !== true || upstream || local) return { proven: content, unproven: [] }
   const belief = connection.views.get(holding.id)
   const known = belief === undefined || belief === IN_STEP ? undefined : belief.proven
   const needsProof = (run: Run) =>
@@ -30,7 +30,7 @@ export function partByProof(
     known?.has(run.session) !== true &&
     run.after > 0 &&
     run.after === durable(holding).sessions.get(run.session) &&
-    // There is something that it can overlap with.
+    // There is something that it can overlap with: of bytes, whose digests are compared, no last runs are known.
     holding.stored?.lastRuns.has(run.session) === true
   const unproven = content.runs.filter(needsProof)
   if (unproven.length === 0) return { proven: content, unproven }

@@ -176,6 +176,8 @@ export interface Connection {
   readonly followers: Map<string, Map<Request, Set<string>>>
   readonly batches: Map<string, Batch>
   readonly reconciling: Map<string, Set<Batch>>
+  /** Sessions that its views name. */
+  viewSessions: number
   /** Its own pool, its account's and everybody's. */
   readonly pools: readonly Pool[]
   readonly account: Account | undefined
@@ -217,10 +219,14 @@ export interface View {
   confirmed: KnownState
   /** Confirmed and sent; `undefined` while we asked and it did not answer. */
   assumed: KnownState | undefined
+  /** Sessions that count for its connection. */
+  weight: number
   /** Nothing is to be sent, and `assumed` is exactly what is stored. */
   exact: boolean
   /** It stands in `ready`, is being read, or waits for dependencies. */
   sending: boolean
+  /** Our LOAD failed, and a deadline to ask again is set. */
+  asksAgain: boolean
   /** Pages that could not be read, in a row. */
   failures: number
   /** Pages of one stream follow each other. */

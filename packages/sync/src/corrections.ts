@@ -70,8 +70,11 @@ function isCorrected(core: Core, view: View, session: string, have: number): boo
 
 /** A correction says all that we hold, so a few of the gaps stand for all of them. */
 export function noteCorrected(core: Core, view: View, gaps: Iterable<readonly [session: string, have: number]>): void {
-  if (view.corrected === undefined || view.corrected.size > GAPS_MAX) view.corrected = new Map()
-  for (const [session, have] of gaps) view.corrected.set(session, { have, at: core.now, repeats: false })
+  if (view.corrected === undefined || view.corrected.size >= GAPS_MAX) view.corrected = new Map()
+  for (const [session, have] of gaps) {
+    if (view.corrected.size >= GAPS_MAX) return
+    view.corrected.set(session, { have, at: core.now, repeats: false })
+  }
 }
 
 /** A gap that is open again before its correction may be repeated is looked at when it may. */

@@ -5,6 +5,7 @@
  */
 export interface Deadlines {
   add(at: number, due: () => void): void
+  size(): number
   /** The next time at which something is due, `undefined` if nothing is. */
   next(): number | undefined
   /** Runs everything due at `now`, in order. */
@@ -62,6 +63,7 @@ export function createDeadlines(): Deadlines {
       heap.push(entry)
       rise(entry, heap.length - 1)
     },
+    size: () => heap.length,
     next: () => heap[0]?.at,
     run(now) {
       while (heap[0] !== undefined && heap[0].at <= now) take().due()

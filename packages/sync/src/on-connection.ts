@@ -36,6 +36,7 @@ export function onConnected(core: Core, id: ConnectionId, traits: ConnectionTrai
     followers: new Map(),
     batches: new Map(),
     reconciling: new Map(),
+    viewSessions: 0,
     pools: poolsOf(core, traits, account),
     account,
     malformed: 0,

@@ -16,26 +16,29 @@ import { durable, guard } from './holdings.ts'
 import { replay } from './lanes.ts'
 import { endIfUnwanted } from './on-done.ts'
 import { probedAgain } from './probes.ts'
-import { markReady, wanted } from './senders.ts'
+import { endReading, markReady, wanted } from './senders.ts'
 import { statusOf } from './status.ts'
-import { confirm, createView, lower, markExact, replaceBelief, settleView, subscribe, viewOf } from './views.ts'
+import { confirm, kept, lower, markExact, replaceBelief, settleView, subscribeHolding, viewOf, weigh } from './views.ts'
 import { freed } from './window.ts'
 
 export function onKnown(core: Core, request: Request, message: KnownMessage): void {
   const { connection, id } = request
   if (!message.correction && (acknowledges(core, connection, id, message) || agrees(core, connection, id, message)))
     return
-  const may = connection.views.has(id) ? true : allowed(core, request, 'read')
-  if (may !== true) return
+  // A correction can ask for everything once more, as a LOAD does, and is asked about like one.
+  const subscribed = connection.views.has(id)
+  const may = subscribed && !message.correction ? true : allowed(core, request, 'read')
+  if (may === undefined || (!may && !subscribed)) return
   const holding = guard(core, request)
   if (holding === undefined) return
   const answersUs = connection.asked.has(id)
   freed(core, connection, id)
   settleItem(core, connection, id)
+  if (!may) endReading(core, connection, id)
   const old = viewOf(connection, id, durable(holding))
   if (old !== undefined && old.probe !== undefined && probedAgain(core, connection, holding, old, message)) return
   const view = message.correction
-    ? replaceBelief(core, connection, holding, message.known)
+    ? replaceBelief(core, connection, holding, kept(core, connection, holding, undefined, message.known))
     : believe(core, connection, holding, old, message, answersUs)
   if (view === undefined) return
   if (compareDigests(core, connection, holding, view, message)) sendKnown(core, connection, holding)
@@ -91,10 +94,12 @@ function believe(
   message: KnownMessage,
   answersUs: boolean,
 ): View | undefined {
-  if (old === undefined) return subscribe(core, connection, holding.id, createView(message.known, message.known))
+  const known = kept(core, connection, holding, old, message.known)
+  if (old === undefined) return subscribeHolding(core, connection, holding.id, known)
   // An answer to a LOAD of ours may, in mid-stream, claim the announced end: believed is what it holds of what was sent.
   const clamped = answersUs && connection.traits.claimsStreams && old.streaming && old.assumed !== undefined
-  confirm(old, clamped ? lower(message.known, old.assumed as KnownState) : message.known)
+  confirm(old, clamped ? lower(known, old.assumed as KnownState) : known)
+  weigh(connection, old)
   return old
 }
 

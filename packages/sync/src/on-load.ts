@@ -8,7 +8,7 @@
 import { covers, EMPTY, equals, type KnownState, union } from '@tidemark/known-state'
 import type { LoadMessage } from '@tidemark/protocol'
 import { absenceIsKnown, wantUpstream } from './absence.ts'
-import { permitted } from './checks.ts'
+import { allowed, permitted } from './checks.ts'
 import { askForClaim, sendKnown } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, type View } from './core.ts'
 import { compareDigests } from './forks.ts'
@@ -16,11 +16,14 @@ import { durable, guard, isAbsent } from './holdings.ts'
 import { park, waitsForAppends } from './lanes.ts'
 import { isProbed, probeClaim } from './probes.ts'
 import { OTHER_HEADER, otherKind, refuseLoad, tooManyDocuments } from './refusals.ts'
-import { markReady, wanted } from './senders.ts'
-import { markExact, replaceBelief, settleView, subscribeInStep } from './views.ts'
+import { endReading, markReady, wanted } from './senders.ts'
+import { kept, markExact, replaceBelief, settleView, subscribeInStep } from './views.ts'
 
 export function onLoad(core: Core, request: Request, message: LoadMessage): void {
   const { connection, id } = request
+  const may = allowed(core, request, 'read')
+  if (may === undefined) return
+  if (!may) endReading(core, connection, id)
   if (!permitted(core, request, 'read')) return
   const holding = guard(core, request)
   if (holding === undefined) return
@@ -30,7 +33,8 @@ export function onLoad(core: Core, request: Request, message: LoadMessage): void
   if (holding.stored !== undefined && !connection.traits.kinds.includes(holding.stored.kind))
     return refuseLoad(core, connection, id, otherKind(holding.stored.kind))
   if (answerInStep(core, connection, holding, message)) return
-  const view = replaceBelief(core, connection, holding, message.known)
+  const claim = kept(core, connection, holding, undefined, message.known)
+  const view = replaceBelief(core, connection, holding, claim)
   if (view?.rival) return refuseLoad(core, connection, id, OTHER_HEADER)
   if (view === undefined) return refuseLoad(core, connection, id, tooManyDocuments(core))
   // Only a LOAD asks for permission to read; whatever else a peer says leaves that as it is.
@@ -40,7 +44,8 @@ export function onLoad(core: Core, request: Request, message: LoadMessage): void
   Object.assign(view, { refusals: 0, refused: false, lost: undefined })
   view.toProbe = isProbed(connection, holding) && !claimsNothing(message.known)
   compareDigests(core, connection, holding, view, message)
-  answer(core, connection, holding, view, message.known)
+  if (holding.stored?.erased !== undefined) answerErased(core, connection, holding, view, message.known)
+  else answer(core, connection, holding, view, claim)
   if (!connection.traits.upstream) wantUpstream(core, id)
 }
 
@@ -69,7 +74,6 @@ const claimsNothing = (claim: KnownState): boolean => !claim.header && claim.ses
 
 function answer(core: Core, connection: Connection, holding: Holding, view: View, claim: KnownState): void {
   const stored = durable(holding)
-  if (holding.stored?.erased !== undefined) return answerErased(core, connection, holding, view, claim)
   const claimsMore = !covers(stored, claim)
   const lacks = !covers(view.assumed ?? EMPTY, wanted(holding, view))
   if (claimsMore) view.claims = claim

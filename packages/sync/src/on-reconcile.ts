@@ -23,6 +23,12 @@ export function onReconcile(core: Core, connection: Connection, message: Reconci
       })
     return
   }
+  // An id stands for one batch until it is acknowledged: more under the same one would be held and never counted.
+  if (connection.batches.has(message.batch)) {
+    if (connection.traits.errors)
+      send(core, connection, { action: 'error', code: 'limit', message: 'a reconcile batch of this id is open' })
+    return
+  }
   const batch: Batch = { id: message.batch, connection, open: new Set(message.values.map(([id]) => id)) }
   connection.batches.set(batch.id, batch)
   for (const id of batch.open) openItem(connection, batch, id)

@@ -17,8 +17,8 @@ export interface EngineOptions {
   /** Absence is said only after an upstream answered, also while none is connected. */
   readonly upstreamExpected?: boolean
   /**
-   * Where a dialect carries no digests, the first continuation of each session on a connection has to overlap what is held, so that a
-   * fork shows. Costs one sealed run each.
+   * JSON documents have no digests: the first continuation of each session of one on a connection, and what is claimed beyond what is held,
+   * has to overlap it, so that a fork shows. Costs one sealed run each.
    */
   readonly proveContinuity?: boolean
   /** The bulk-comparison hash of the Jazz dialect; without it `reconcile` is answered by asking for every document. */
@@ -41,6 +41,8 @@ export interface EngineLimits {
   readonly allPendingBytesMax: number
   /** Documents of one connection, and of all connections of one account together. */
   readonly subscriptionsMax: number
+  /** Sessions remembered of what the peer of a connection claims; beyond, only what is stored here too. */
+  readonly viewSessionsMax: number
   /** Sessions of one document; more are refused, and so is not the document. */
   readonly sessionsMax: number
   readonly accountSubscriptionsMax: number
@@ -52,6 +54,8 @@ export interface EngineLimits {
   readonly loadTimeoutMs: number
   /** A LOAD of ours that failed is asked again after this, unless the peer said when. */
   readonly askAgainMs: number
+  /** And not later than this, whatever the peer said. */
+  readonly askAgainMaxMs: number
   /** How long a failing look-up is tried again before its failure is said: to dialects with errors, and to those without. */
   readonly lookTriesMs: number
   readonly lookTriesSilentMs: number
@@ -75,6 +79,7 @@ export const DEFAULT_ENGINE_LIMITS: EngineLimits = {
   accountPendingBytesMax: 32 * 1024 * 1024,
   allPendingBytesMax: 256 * 1024 * 1024,
   subscriptionsMax: 1_000_000,
+  viewSessionsMax: 50_000,
   // As many as one known state may name on the wire.
   sessionsMax: 100_000,
   accountSubscriptionsMax: 2_000_000,
@@ -83,6 +88,7 @@ export const DEFAULT_ENGINE_LIMITS: EngineLimits = {
   loadsInFlightMax: 2_000,
   loadTimeoutMs: 30_000,
   askAgainMs: 5_000,
+  askAgainMaxMs: 300_000,
   lookTriesMs: 10_000,
   lookTriesSilentMs: 50_000,
   lookBackoffMs: 250,

@@ -7,7 +7,7 @@
  * L8: pages end at seals (the storage's part). L9: dependencies leave first (`dependencies.ts`).
  * Not here: what a peer is believed to hold (`views.ts`).
  */
-import { covers, type KnownState, union } from '@tidemark/known-state'
+import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { Content, ContentMessage } from '@tidemark/protocol'
 import type { Page } from '@tidemark/storage'
 import { askForClaim } from './claims.ts'
@@ -29,7 +29,7 @@ import { durable, guard, relax } from './holdings.ts'
 import { probeClaim } from './probes.ts'
 import { enterLater, refuseLoad } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
-import { markExact, settleView } from './views.ts'
+import { markExact, settleView, viewOf } from './views.ts'
 
 /** Something may have to be sent: the sender runs when its connection has room. */
 export function markReady(core: Core, connection: Connection, holding: Holding, view: View): void {
@@ -168,6 +168,15 @@ export function stopSender(core: Core, connection: Connection, id: string): void
   stop(holding, view)
   dependencyDone(core, connection, id)
   relax(core, holding)
+}
+
+/** Who may not read any more is sent nothing more; what it may write is still heard. */
+export function endReading(core: Core, connection: Connection, id: string): void {
+  const view = viewOf(connection, id, EMPTY)
+  if (view === undefined) return
+  view.readable = false
+  view.claims = undefined
+  stopSender(core, connection, id)
 }
 
 function pageFailed(core: Core, connection: Connection, holding: Holding, view: View, cause: unknown): void {

@@ -24,6 +24,7 @@ export interface EngineSizes {
   readonly parked: number
   readonly queued: number
   readonly checks: number
+  readonly deadlines: number
   readonly recentBytes: number
   /** Received from connections other than upstreams, and neither durable nor answered. */
   readonly pendingBytes: number
@@ -31,17 +32,19 @@ export interface EngineSizes {
 
 export interface ConnectionSizes {
   readonly subscriptions: number
+  /** That are remembered of what its peer holds of them. */
+  readonly sessions: number
   readonly pendingBytes: number
   /** Nothing that it asked for is under way. */
   readonly idle: boolean
 }
 
 export function connectionSizes(connection: Connection | undefined): ConnectionSizes {
-  if (connection === undefined) return { subscriptions: 0, pendingBytes: 0, idle: true }
-  const { views, lanes, reading, ready, pools } = connection
+  if (connection === undefined) return { subscriptions: 0, sessions: 0, pendingBytes: 0, idle: true }
+  const { views, viewSessions, lanes, reading, ready, pools } = connection
   const pendingBytes = pools[0]?.bytes ?? 0
   const idle = pendingBytes === 0 && lanes.size === 0 && reading === undefined && ready.every(({ size }) => size === 0)
-  return { subscriptions: views.size, pendingBytes, idle }
+  return { subscriptions: views.size, sessions: viewSessions, pendingBytes, idle }
 }
 
 export function statusOf(core: Core, id: string): SyncStatus {
@@ -87,6 +90,7 @@ export function sizesOf(core: Core): EngineSizes {
     parked,
     queued: core.unsettled,
     checks: core.checks.size,
+    deadlines: core.deadlines.size(),
     recentBytes: core.recentBytes,
     pendingBytes: core.pool.bytes,
   }

@@ -35,8 +35,10 @@ export function createView(confirmed: KnownState, assumed: KnownState | undefine
     readable,
     confirmed,
     assumed,
+    weight: 0,
     exact: false,
     sending: false,
+    asksAgain: false,
     failures: 0,
     streaming: false,
     claims: undefined,
@@ -50,6 +52,55 @@ export function createView(confirmed: KnownState, assumed: KnownState | undefine
     proven: undefined,
     dependencies: undefined,
   }
+}
+
+/** Sessions of a view that are not stored here. A peer may name any. */
+const CLAIMS_MAX = 1_000
+
+/**
+ * What is remembered of what a peer says that it holds (L10): all of what is stored here too, and of the rest no more than its connection
+ * has room for, but always something, so that more is asked for. What is forgotten may be sent to it again. `view` is what it adds to.
+ */
+export function kept(
+  core: Core,
+  connection: Connection,
+  { accepted }: Holding,
+  view: View | undefined,
+  claim: KnownState,
+): KnownState {
+  const { upstream, local } = connection.traits
+  if (upstream || local) return claim
+  const isBeyond = (session: string) => !accepted.sessions.has(session)
+  const before = view?.confirmed.sessions ?? EMPTY.sessions
+  let beyond = 0
+  for (const session of before.keys()) if (isBeyond(session)) beyond += 1
+  const least = beyond === 0 ? 1 : 0
+  const room = Math.min(CLAIMS_MAX - beyond, core.limits.viewSessionsMax - connection.viewSessions)
+  let left = Math.max(least, room)
+  const sessions = new Map<string, number>()
+  for (const [session, count] of claim.sessions)
+    if (!isBeyond(session) || before.has(session) || left-- > 0) sessions.set(session, count)
+  return sessions.size === claim.sessions.size ? claim : { header: claim.header, sessions }
+}
+
+/** Counts what a view of a connection names for it. */
+export function weigh(connection: Connection, view: View): void {
+  const weight = Math.max(view.confirmed.sessions.size, view.assumed?.sessions.size ?? 0)
+  connection.viewSessions += weight - view.weight
+  view.weight = weight
+}
+
+function unweigh(connection: Connection, belief: Belief | undefined): void {
+  if (belief === undefined || belief === IN_STEP) return
+  connection.viewSessions -= belief.weight
+  belief.weight = 0
+}
+
+/** Subscribes a peer that holds this. */
+export function subscribeHolding(core: Core, connection: Connection, id: string, known: KnownState): View | undefined {
+  const view = subscribe(core, connection, id, createView(known, known))
+  if (view !== undefined) weigh(connection, view)
+  return view
 }
 
 export function subscribe(core: Core, connection: Connection, id: string, view: View): View | undefined {
@@ -70,6 +121,7 @@ function hold(core: Core, connection: Connection, id: string, belief: Belief): b
     }
     addSubscriber(core, connection, id)
   }
+  unweigh(connection, connection.views.get(id))
   connection.views.set(id, belief)
   return true
 }
@@ -82,7 +134,7 @@ export function replaceBelief(
   claim: KnownState,
 ): View | undefined {
   const old = viewOf(connection, holding.id, durable(holding))
-  if (old === undefined) return subscribe(core, connection, holding.id, createView(claim, claim))
+  if (old === undefined) return subscribeHolding(core, connection, holding.id, claim)
   // In mid-stream the cursor may be lowered, never raised past what was sent: the claim may be the stream's announced end.
   const believed = old.streaming && old.assumed !== undefined ? lower(claim, old.assumed) : claim
   Object.assign(old, {
@@ -93,6 +145,7 @@ export function replaceBelief(
     corrected: undefined,
     probe: undefined,
   })
+  weigh(connection, old)
   return old
 }
 
@@ -132,7 +185,9 @@ export function settleView(connection: Connection, id: string, view: View): void
     view.gaps !== undefined
   )
     return
-  if (connection.views.get(id) === view) connection.views.set(id, IN_STEP)
+  if (connection.views.get(id) !== view) return
+  unweigh(connection, view)
+  connection.views.set(id, IN_STEP)
 }
 
 /** Notes whether what a peer is assumed to hold is exactly what is stored: nothing to send, nothing claimed beyond. */
@@ -141,6 +196,7 @@ export function markExact(view: View, stored: KnownState): void {
 }
 
 export function unsubscribe(core: Core, connection: Connection, id: string): void {
+  unweigh(connection, connection.views.get(id))
   if (!connection.views.delete(id)) return
   if (connection.account !== undefined) connection.account.subscriptions -= 1
   const subscribers = core.subscribers.get(id)

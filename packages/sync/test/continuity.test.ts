@@ -1,8 +1,8 @@
 /**
- * Continuity proven by overlap, in a dialect that carries no digests: `proveContinuity`.
+ * Continuity proven by overlap, where no digest can be compared: `proveContinuity`, and claims of more than is held.
  */
 import { expect, test } from 'vitest'
-import { append, bytes, content, createWorld, JAZZ, settled, state } from './world.ts'
+import { append, bytes, content, createWorld, JAZZ, OWN, settled, state } from './world.ts'
 
 async function set(proveContinuity: boolean) {
   const world = createWorld()
@@ -75,15 +75,47 @@ test('who goes on where it was, although it was asked for the overlap, is not as
   expect(await stored()).toEqual(state('a:4 b:1'))
 })
 
-test('without the option, and in a dialect with digests, a continuation is taken as it comes', async () => {
-  const { world, server, peer, stored } = await set(false)
+test('without the option a continuation is taken as it comes', async () => {
+  const { world, peer, stored } = await set(false)
   peer.say(content('note', 'a:3-4', false))
   await settled()
   expect(await stored()).toEqual(state('a:4 b:1'))
-  const proving = await set(true)
-  proving.world.peer('own', proving.server).say(content('note', 'a:3-4', false))
+  expect(world.trace.filter((line) => line.includes('LOAD'))).toEqual([])
+})
+
+test('in a dialect with digests JSON is asked for all the same: it has none', async () => {
+  const { world, server, stored } = await set(true)
+  const own = world.peer('own', server)
+  own.say(content('note', 'a:3-4', false))
   await settled()
-  expect(await proving.stored()).toEqual(state('a:4 b:1'))
-  expect([...world.trace, ...proving.world.trace].filter((line) => line.includes('LOAD'))).toEqual([])
-  await server.runner.close()
+  expect(world.trace).toEqual([
+    'own > server  CONTENT note a:3-4',
+    'server > own  LOAD note header a:2 b:1',
+    'server > own  KNOWN note header a:3 b:1',
+  ])
+  own.say(content('note', 'a:2-4', false))
+  await settled()
+  expect(await stored()).toEqual(state('a:4 b:1'))
+})
+
+test('a continuation of bytes, whose digests are compared, is taken as it comes', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-3', true, 'bytes')], proveContinuity: true })
+  world.peer('own', server).say(content('note', 'a:3-4', false, 'bytes'))
+  await settled()
+  expect(world.trace).toEqual(['own > server  CONTENT note a:3-4', 'server > own  KNOWN note header a:4'])
+})
+
+test('a JSON document that somebody claims more of is asked for one sealed run short, and a fork of it shows', async () => {
+  for (const traits of [JAZZ, OWN]) {
+    const { world, server } = await set(traits === OWN)
+    const restored = world.peer('restored', server, traits)
+    restored.load('note', state('a:4 b:1'))
+    await settled()
+    expect(world.trace).toContain('server > restored  LOAD note header a:2 b:1')
+    const run = { session: 'a', after: 2, transactions: [bytes('"B"'), bytes('"c"')], seal: bytes('other') }
+    restored.say({ ...content('note', '', false), runs: [run] })
+    await settled()
+    expect(server.reports).toContainEqual({ kind: 'fork', connection: restored.link.id, id: 'note', session: 'a' })
+  }
 })

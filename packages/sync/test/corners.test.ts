@@ -38,6 +38,7 @@ const NO_SIZES = {
   queued: 0,
   checks: 0,
   recentBytes: 0,
+  deadlines: expect.any(Number),
   pendingBytes: 0,
 }
 

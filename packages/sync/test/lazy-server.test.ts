@@ -275,6 +275,7 @@ test('27: LOADs for ids that do not exist leave a subscription while the connect
     parked: 0,
     queued: 0,
     checks: 0,
+    deadlines: 0,
     recentBytes: 0,
     pendingBytes: 0,
   })
