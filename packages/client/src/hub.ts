@@ -6,7 +6,7 @@
  */
 
 import type { HelloMessage } from '@tidemark/protocol'
-import { type Comparison, loadComparison, loadOutbox, type Outbox } from '@tidemark/reconciliation'
+import { type Comparison, forgetUpstream, loadComparison, loadOutbox, type Outbox } from '@tidemark/reconciliation'
 import { type Clock, type Opened, randomToken, systemClock } from '@tidemark/storage'
 import type { EngineSizes, Report } from '@tidemark/sync'
 import { type Connection, type ConnectionState, createConnection, type Disconnect } from '@tidemark/sync/reconnect'
@@ -78,6 +78,7 @@ export async function createHub(options: HubOptions, events: HubEvents): Promise
   const { peer = `client-${randomToken(clock)}` } = options
   options.signal?.throwIfAborted()
   const opened = await storage.open(options.signal === undefined ? {} : { signal: options.signal })
+  const hadUpstream = connect === undefined && opened.writable && (await forgetUpstream(storage))
   const late: { hub?: InnerHub } = {}
   const outbox = await loadOutbox(storage, clock, (id) => late.hub?.uploaded(id))
   const comparison = await loadComparison({
@@ -87,6 +88,7 @@ export async function createHub(options: HubOptions, events: HubEvents): Promise
     isOwed: outbox.has,
     isConfirmed: (id) => late.hub?.isConfirmed(id) === true,
     owe: (ids) => outbox.add(ids),
+    marked: () => outbox.marked(),
     changed: () => late.hub?.changed(),
   })
   const { sessionLocks: locks } = options
@@ -105,7 +107,7 @@ export async function createHub(options: HubOptions, events: HubEvents): Promise
     ...(observe !== undefined && { observe }),
     ...(engineLimits !== undefined && { limits: engineLimits }),
   })
-  late.hub = hubOn({ runner, outbox, comparison, sessions, clock, events, options })
+  late.hub = hubOn({ runner, outbox, comparison, sessions, clock, events, options, hadUpstream })
   return late.hub
 }
 
@@ -123,9 +125,11 @@ interface Parts {
   readonly clock: Clock
   readonly events: HubEvents
   readonly options: HubOptions
+  /** There is none in this run, but there was in an earlier one. */
+  readonly hadUpstream: boolean
 }
 
-function hubOn({ runner, outbox, comparison, sessions, clock, events, options }: Parts): InnerHub {
+function hubOn({ runner, outbox, comparison, sessions, clock, events, options, hadUpstream }: Parts): InnerHub {
   const { storage, connect, hints } = options
   const limits: ClientLimits = { ...DEFAULT_CLIENT_LIMITS, ...options.limits }
   /** Documents that somebody waits for the upload of, and how many do. */
@@ -185,7 +189,9 @@ function hubOn({ runner, outbox, comparison, sessions, clock, events, options }:
   const isConfirmed = (id: string) => runner.status(id).uploaded === true
 
   function agreed(id: string): 'yes' | 'no' | 'waiting' {
-    if (connection === undefined || runner.status(id).inStep) return 'yes'
+    // Nobody can be asked here, and the upstream of an earlier run may know more.
+    if (connection === undefined) return hadUpstream ? 'no' : 'yes'
+    if (runner.status(id).inStep) return 'yes'
     return connection.state === 'online' ? 'waiting' : 'no'
   }
 

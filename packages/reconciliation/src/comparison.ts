@@ -45,6 +45,8 @@ export interface ComparisonContext {
   isConfirmed(id: string): boolean
   /** These were not confirmed: into the outbox. */
   owe(ids: readonly string[]): void
+  /** Resolves when all that is owed is marked; rejects if that failed. */
+  marked(): Promise<void>
   /** More is confirmed than before, or all is in question. */
   changed(): void
 }
@@ -66,6 +68,19 @@ const RETRY_MS = 5_000
 export async function loadComparison(context: ComparisonContext): Promise<Comparison> {
   const [mark] = await context.storage.marks({ prefix: KEY, limit: 1 })
   return createComparison(context, mark === undefined ? undefined : (fromBytes(mark[1]) as UpstreamRecord))
+}
+
+/**
+ * Begins a run without an upstream. What it stores will not be owed, so from here on nothing counts as confirmed: the next upstream is
+ * asked for all. Answers whether there ever was one. The storage must be open.
+ */
+export async function forgetUpstream(storage: Storage): Promise<boolean> {
+  const [mark] = await storage.marks({ prefix: KEY, limit: 1 })
+  if (mark === undefined) return false
+  const { generation, after } = fromBytes(mark[1]) as UpstreamRecord
+  if (generation !== undefined || after !== '')
+    await storage.append([], { marks: new Map([[KEY, toBytes({ after: '' })]]) })
+  return true
 }
 
 function createComparison(context: ComparisonContext, stored: UpstreamRecord | undefined): Comparison {
@@ -118,6 +133,8 @@ function createComparison(context: ComparisonContext, stored: UpstreamRecord | u
       link.leave(asked.filter((id) => !context.isOwed(id)))
     }
     signal.throwIfAborted()
+    // A crash in between must not find the page done and what it lacks forgotten.
+    await context.marked()
     await keep({ ...now, after: ids.length < PAGE ? undefined : ids.at(-1) })
   }
 

@@ -12,6 +12,7 @@ export {
   type Comparison,
   type ComparisonContext,
   type ComparisonLink,
+  forgetUpstream,
   loadComparison,
 } from './comparison.ts'
 export type { InterestOptions, Live } from './interest.ts'

@@ -1,7 +1,7 @@
 /**
  * The outbox: documents that hold what the upstream has not confirmed, remembered by the storage itself.
  *
- * L3: a mark commits together with the transactions that are owed, so there is no instant at which a crash could forget them; it
+ * L3: a mark commits together with the transactions that are owed, or before them, so there is no instant at which a crash could forget them; it
  * is removed when the upstream confirmed the document, and a crash before that costs one question on the next connection.
  * A mark has a key made up anew each time a document enters: a removal that is under way cannot meet the mark of a later write.
  * Not here: asking upstreams (`comparison.ts`, the engine), whether a document is uploaded (the engine).
@@ -22,6 +22,8 @@ export interface Outbox {
   remove(id: string): void
   /** An append failed: what it may have stored nevertheless is marked. */
   markAgain(): void
+  /** Resolves when all that is owed is marked; rejects if that failed. */
+  marked(): Promise<void>
   /** Resolves when no mark is being written. */
   flushed(): Promise<void>
 }
@@ -116,15 +118,17 @@ function createOutbox(storage: Storage, clock: Clock, left: (id: string) => void
       enter(owed)
       if (unmarked.size === 0) return storage.append(batch)
       const marked = [...unmarked]
-      return andThen(storage.append(batch, { marks: marksOf(marked) }), (results) => {
-        const done = () => {
-          for (const entry of marked) unmarked.delete(entry)
-          return results
-        }
-        // One document that could not be stored leaves the others without their marks.
-        if (!results.some((result) => 'failed' in result)) return done()
-        return andThen(storage.append([], { marks: marksOf(marked) }), done)
-      })
+      const marks = marksOf(marked)
+      const done = (results: readonly AppendResult[]) => {
+        for (const entry of marked) unmarked.delete(entry)
+        return results
+      }
+      // One document that cannot be stored leaves the others without the marks of their commit: where there are others, marks go first.
+      return batch.length > 1
+        ? andThen(storage.append([], { marks }), () => andThen(storage.append(batch), done))
+        : andThen(storage.append(batch, { marks }), (results) =>
+            results.some((result) => 'failed' in result) ? results : done(results),
+          )
     },
     add(ids) {
       enter(ids)
@@ -141,6 +145,9 @@ function createOutbox(storage: Storage, clock: Clock, left: (id: string) => void
     },
     markAgain() {
       if (unmarked.size > 0) writeSoon()
+    },
+    async marked() {
+      if (unmarked.size > 0) await write()
     },
     async flushed() {
       while (writing !== undefined) await writing

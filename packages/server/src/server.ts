@@ -28,7 +28,7 @@ import { reconcileHash } from './reconcile-hash.ts'
 import { createRegistry } from './registry.ts'
 import { createStoreWatch } from './store-watch.ts'
 import { createTurnstile } from './turnstile.ts'
-import { openUpstream } from './upstream.ts'
+import { appendUnowed, openUpstream } from './upstream.ts'
 import { createWriteWatch } from './write-watch.ts'
 
 export interface Server {
@@ -84,7 +84,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     observe,
     proveContinuity,
     ...(soon && { soon }),
-    ...upstream?.runOptions,
+    ...(upstream?.runOptions ?? { append: appendUnowed(storage) }),
   })
   const keepAlive = createKeepAlive(clock, createPing(peer))
   const rates = createRates(limits, clock)

@@ -7,7 +7,7 @@
  * offers all that it holds. It speaks to the core with credentials of its own: those of `connect`.
  * Not here: who may read what (the hooks, at each server for its own clients), channels (`@tidemark/websocket`).
  */
-import { type Comparison, loadComparison, loadOutbox, type Outbox } from '@tidemark/reconciliation'
+import { type Comparison, forgetUpstream, loadComparison, loadOutbox, type Outbox } from '@tidemark/reconciliation'
 import type { Clock, Storage } from '@tidemark/storage'
 import type { Report } from '@tidemark/sync'
 import {
@@ -63,6 +63,7 @@ export async function openUpstream(options: UpstreamOptions, context: UpstreamCo
     isOwed: outbox.has,
     isConfirmed: (id) => late.session?.isConfirmed(id) === true,
     owe: (ids) => outbox.add(ids),
+    marked: () => outbox.marked(),
     changed() {},
   })
   return {
@@ -81,6 +82,18 @@ export async function openUpstream(options: UpstreamOptions, context: UpstreamCo
       late.session?.connection.close()
     },
     flushed: () => outbox.flushed(),
+  }
+}
+
+/** Appends of a server without an upstream. The engine has one under way at a time. */
+export function appendUnowed(storage: Storage): NonNullable<RunOptions['append']> {
+  let isForgotten = false
+  return (batch) => {
+    if (isForgotten) return storage.append(batch)
+    return forgetUpstream(storage).then(() => {
+      isForgotten = true
+      return storage.append(batch)
+    })
   }
 }
 
