@@ -5,12 +5,14 @@
  * known before. L2: gaps that could not be judged while a layer was silent are corrected now, if they are there.
  * Not here: finding that out (the storage does).
  */
+
 import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
 import type { StoredState } from '@tidemark/storage'
+import { sendKnown } from './claims.ts'
 import type { Core, Holding } from './core.ts'
 import { settleGaps } from './corrections.ts'
 import { forward } from './forward.ts'
-import { durable, forget, holdingOf, lookAgain } from './holdings.ts'
+import { acknowledgeable, durable, forget, holdingOf, lookAgain } from './holdings.ts'
 import { subscribersOf, viewOf } from './views.ts'
 
 export function onChanged(core: Core, id: string, before: KnownState | undefined): void {
@@ -32,9 +34,15 @@ export function settleChanged(core: Core, holding: Holding, before: StoredState 
   if (known === undefined) return
   dropChanged(holding)
   if (holding.stored?.partial !== true) settleGaps(core, holding)
-  if (covers(known, durable(holding))) return
+  if (covers(known, durable(holding))) return tellSafe(core, holding, before)
   forget(core, holding)
   forward(core, holding, before, [])
+}
+
+/** L3: what could not be acknowledged when it was stored, and now can, is said to whoever may wait for it. */
+function tellSafe(core: Core, holding: Holding, before: StoredState | undefined): void {
+  if (before?.durable === undefined || covers(before.durable, acknowledgeable(holding))) return
+  for (const connection of subscribersOf(core, holding.id)) sendKnown(core, connection, holding)
 }
 
 export function dropChanged(holding: Holding): void {

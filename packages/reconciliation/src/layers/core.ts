@@ -42,7 +42,11 @@ export function writers(core: Core): readonly Layer[] {
 
 /** Layers whose word counts for the write policy: the durable ones, if there are any. */
 export function voters(core: Core): readonly Layer[] {
-  const all = writers(core)
+  return votersAmong(core, writers(core))
+}
+
+/** As `voters`, where not all layers are asked. */
+export function votersAmong(core: Core, all: readonly Layer[]): readonly Layer[] {
   const chosen =
     core.policy === 'all-required' && all.some((layer) => layer.required) ? all.filter((layer) => layer.required) : all
   const durable = chosen.filter((layer) => layer.durable || layer.opened === undefined)

@@ -23,8 +23,10 @@ export interface Dirty {
   /** Ids flagged for a layer, as far as they are remembered. */
   ids(layer: Layer): readonly string[]
   any(): boolean
-  /** Flags documents in memory; the marks that make it durable are to be committed where the write is. */
+  /** Flags documents in memory; the marks that make it durable are to be committed where the write is, and are given until they were. */
   add(layer: Layer, ids: Iterable<string>): Marks
+  /** The marks that `add` gave for these are stored. */
+  committed(layer: Layer, ids: Iterable<string>): void
   /** The flag is no longer true; the marks that say so, or `undefined` if there was none. */
   remove(layer: Layer, id: string): Marks | undefined
   /** Everything in a layer was gone through. */
@@ -34,32 +36,36 @@ export interface Dirty {
 }
 
 export function createDirty(): Dirty {
-  const flags = new Map<string, Set<string>>()
+  /** Whether each is durable. */
+  const flags = new Map<string, Map<string, boolean>>()
   const overflown = new Set<string>()
   const of = (layer: Layer) => {
-    const known = flags.get(layer.name) ?? new Set<string>()
+    const known = flags.get(layer.name) ?? new Map<string, boolean>()
     flags.set(layer.name, known)
     return known
   }
 
-  function flag(layer: Layer, id: string): void {
+  function flag(layer: Layer, id: string, isDurable: boolean): void {
     const ids = of(layer)
-    if (ids.size < FLAGS_MAX) ids.add(id)
+    if (ids.has(id) || ids.size < FLAGS_MAX) ids.set(id, isDurable)
     else overflown.add(layer.name)
   }
 
   return {
     has: (layer, id) => overflown.has(layer.name) || (flags.get(layer.name)?.has(id) ?? false),
-    ids: (layer) => [...(flags.get(layer.name) ?? [])],
+    ids: (layer) => [...(flags.get(layer.name)?.keys() ?? [])],
     any: () => overflown.size > 0 || [...flags.values()].some((ids) => ids.size > 0),
     add(layer, ids) {
       const marks = new Map<string, Uint8Array>()
       for (const id of ids) {
-        if (flags.get(layer.name)?.has(id)) continue
-        flag(layer, id)
+        if (flags.get(layer.name)?.get(id)) continue
+        flag(layer, id, false)
         marks.set(keyOf(layer, id), utf8.encode(id))
       }
       return marks
+    },
+    committed(layer, ids) {
+      for (const id of ids) if (flags.get(layer.name)?.has(id)) flag(layer, id, true)
     },
     remove: (layer, id) => (flags.get(layer.name)?.delete(id) ? new Map([[keyOf(layer, id), undefined]]) : undefined),
     swept: (layer) => overflown.delete(layer.name),
@@ -69,7 +75,7 @@ export function createDirty(): Dirty {
         const page = await from.call('look', (storage) => storage.marks({ prefix, after, limit: PAGE }))
         for (const [key, id] of page) {
           if (compareIds(key, after) > 0) after = key
-          flag(layer, text.decode(id))
+          flag(layer, text.decode(id), true)
         }
         if (page.length < PAGE) return
       }

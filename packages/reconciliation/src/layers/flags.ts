@@ -9,15 +9,20 @@ import type { Layer } from './layer.ts'
 
 /** Flags documents that a layer missed, and makes it durable. */
 export async function setDirty(core: Core, layer: Layer, ids: Iterable<string>): Promise<void> {
-  await commit(core, layer, core.dirty.add(layer, ids))
+  const flagged = [...ids]
+  if (await commit(core, layer, core.dirty.add(layer, flagged))) core.dirty.committed(layer, flagged)
 }
 
 export async function clearDirty(core: Core, layer: Layer, id: string): Promise<void> {
   await commit(core, layer, core.dirty.remove(layer, id))
 }
 
-async function commit(core: Core, about: Layer, marks: Marks | undefined): Promise<void> {
-  if (marks === undefined || marks.size === 0) return
+/** Whether one of them stored it. */
+async function commit(core: Core, about: Layer, marks: Marks | undefined): Promise<boolean> {
+  if (marks === undefined || marks.size === 0) return false
   const keepers = writers(core).filter((layer) => layer !== about && layer.keepsMarks && layer.available)
-  await Promise.allSettled(keepers.map((layer) => layer.call('append', (storage) => storage.append([], { marks }))))
+  const kept = await Promise.allSettled(
+    keepers.map((layer) => layer.call('append', (storage) => storage.append([], { marks }))),
+  )
+  return kept.some(({ status }) => status === 'fulfilled')
 }

@@ -14,14 +14,18 @@ const PAGE = 500
 const utf8 = new TextEncoder()
 const text = new TextDecoder()
 
-/** Whether a layer is not the one that others noted: it was made anew, or restored. */
-export async function isRecreated(core: Core, layer: Layer): Promise<boolean> {
+/**
+ * What others noted of a layer: this one, another (it was made anew, or restored), or nothing, and then it is new to them. Notes that could
+ * not be read are taken for notes of this one.
+ */
+export async function standingOf(core: Core, layer: Layer): Promise<'known' | 'recreated' | 'new'> {
   const { opened } = layer
-  if (opened === undefined || !layer.keepsMarks) return false
+  if (opened === undefined || !layer.keepsMarks) return 'new'
   const notes = await Promise.allSettled(keepers(core, layer).map((other) => readNote(other, layer)))
   const noted = notes.flatMap((note) => (note.status === 'fulfilled' && note.value !== undefined ? [note.value] : []))
   const history = opened.history ?? [opened.generation]
-  return noted.some((generation) => !isHonoured(generation, history, opened.generation.sequence))
+  if (noted.some((generation) => !isHonoured(generation, history, opened.generation.sequence))) return 'recreated'
+  return noted.length === 0 && notes.every(({ status }) => status === 'fulfilled') ? 'new' : 'known'
 }
 
 /** Notes in all others which layer this is now. */
@@ -32,9 +36,12 @@ export async function noteGeneration(core: Core, layer: Layer): Promise<void> {
   await Promise.allSettled(others.map((other) => other.call('append', (storage) => storage.append([], { marks }))))
 }
 
-/** Gives a layer the marks of the first other one that keeps them. */
-export async function refillMarks(core: Core, layer: Layer): Promise<void> {
-  const [source] = keepers(core, layer)
+/** Gives a layer the marks of another, if there is one: by itself the first that keeps them. */
+export async function refillMarks(
+  core: Core,
+  layer: Layer,
+  source: Layer | undefined = keepers(core, layer)[0],
+): Promise<void> {
   for (let after = ''; source !== undefined; ) {
     const page = await source.call('look', (storage) => storage.marks({ prefix: '', after, limit: PAGE }))
     const marks = new Map(page.filter(([key]) => !key.startsWith(INTERNAL)))

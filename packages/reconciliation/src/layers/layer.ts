@@ -26,6 +26,8 @@ export interface LayerHome {
   readonly clock: Clock
   readonly limits: LayersLimits
   readonly events: Events
+  /** No repair waits any longer. */
+  readonly closing: AbortSignal
   /** A layer that failed answers again; `absent` if it was left alone meanwhile, so that anything may have been missed. */
   returned(layer: Layer, absent: boolean): void
   /** A layer is left alone for a while, or could not be opened: somebody has to ask it again. */
@@ -45,6 +47,8 @@ export class Layer {
   opened: Opened | undefined
   /** It is a cache in front of durable layers: exempt from repair, from the join and from every count. */
   isCache = false
+  /** It is new or was wiped, and was not gone through yet: what it lacks it never had. */
+  refilling = false
   /** Bytes handed over and not stored yet. */
   unstoredBytes = 0
   readonly #write: 'required' | 'best-effort' | 'none'
@@ -62,7 +66,7 @@ export class Layer {
     this.remote = options.remote ?? false
     this.maps = (options.maps ?? (this.remote ? 'none' : 'join')) === 'join'
     const perSecond = options.repairBytesPerSecond ?? Number.POSITIVE_INFINITY
-    this.throttle = createThrottle(home.clock, perSecond, this.#gone.signal)
+    this.throttle = createThrottle(home.clock, perSecond, AbortSignal.any([this.#gone.signal, home.closing]))
     this.#write = options.write ?? (this.remote ? 'best-effort' : 'required')
     this.breaker = createBreaker(home.limits)
     this.#home = home

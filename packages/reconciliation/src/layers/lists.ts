@@ -4,7 +4,7 @@
  * L2: a list leaves nothing out in silence: every layer must answer. Marks are the home layer's, without those that layers keep for
  * themselves.
  */
-import { compareIds } from '@tidemark/storage'
+import { compareIds, StorageError } from '@tidemark/storage'
 import { type Core, readers } from './core.ts'
 import { INTERNAL } from './dirty.ts'
 import type { Layer } from './layer.ts'
@@ -13,6 +13,7 @@ import { ask, sightOf, stateOf } from './race.ts'
 const PAGE = 1_000
 
 export async function list(core: Core, after: string | undefined, limit: number): Promise<readonly string[]> {
+  checkReaders(core)
   const options = after === undefined ? { limit } : { after, limit }
   const lists = await Promise.all(
     readers(core)
@@ -23,6 +24,11 @@ export async function list(core: Core, after: string | undefined, limit: number)
   const [first = []] = lists
   if (lists.every((ids) => ids.length === first.length && ids.every((id, index) => id === first[index]))) return first
   return [...new Set(lists.flat())].sort(compareIds).slice(0, limit)
+}
+
+/** A cache alone knows of no document that it is not there. */
+function checkReaders(core: Core): void {
+  if (readers(core).length === 0) throw new StorageError('IO', 'layers: there are only caches')
 }
 
 export async function count(core: Core): Promise<number> {
@@ -37,6 +43,7 @@ export async function count(core: Core): Promise<number> {
 
 /** From the first layer that has them; the next is asked for what it lacks. */
 export async function headers(core: Core, ids: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {
+  checkReaders(core)
   const found: (Uint8Array | undefined)[] = ids.map(() => undefined)
   let failure: { readonly cause: unknown } | undefined
   for (const layer of readers(core)) {
@@ -65,6 +72,7 @@ export async function verifierStates(
   const joined = stateOf(core, id)
   const found = new Map<string, Uint8Array>()
   if (joined === undefined) return found
+  let failure: { readonly cause: unknown; readonly asked: readonly string[] } | undefined
   for (const layer of readers(core)) {
     const state = core.seen.of(id)?.states.get(layer)
     const asked = sessions.filter(
@@ -74,9 +82,15 @@ export async function verifierStates(
         joined.known.sessions.has(one),
     )
     if (asked.length === 0) continue
-    const states = await layer.call('look', (storage) => storage.verifierStates(id, asked))
-    for (const [session, bytes] of states) found.set(session, bytes)
+    try {
+      const states = await layer.call('look', (storage) => storage.verifierStates(id, asked))
+      for (const [session, bytes] of states) found.set(session, bytes)
+    } catch (cause) {
+      failure ??= { cause, asked }
+    }
   }
+  // Failed is not absent.
+  if (failure?.asked.some((session) => !found.has(session))) throw failure.cause
   return found
 }
 

@@ -63,7 +63,7 @@ export async function load(core: Core, id: string, options: LoadOptions = {}): P
   const lists = { answered: [], absent: [], failed: [], timedOut: [] }
   const loading: Loading = { core, id, options, ...lists, cursor: after, handing: first, usable: false, handedOver }
   loading.handing = Promise.resolve()
-  const merged = merge(loading)
+  const merged = core.seen.hold([id], () => merge(loading))
   // Whoever went away is told nothing of what came after.
   merged.catch(() => {})
   const enough = until === 'usable' ? Promise.race([first, merged]) : merged

@@ -6,7 +6,7 @@
  */
 import { compareVersions, type MapEntry, type MergeResult, StorageError } from '@tidemark/storage'
 import { bytesEqual } from '@tidemark/storage/adapter'
-import { type Core, votesNeeded } from './core.ts'
+import { type Core, votersAmong, votesNeeded, writers } from './core.ts'
 import type { Layer } from './layer.ts'
 
 type Entries = ReadonlyMap<string, MapEntry>
@@ -30,11 +30,13 @@ export async function mergeMap(core: Core, name: string, entries: Entries): Prom
   const merged = new Map(held)
   const result = merge(merged, entries)
   const outcomes = await Promise.all(copies.map((copy) => write(core, name, copy, merged)))
-  const voting = mapLayers(core).filter((layer) => core.policy !== 'all-required' || layer.required)
-  const durable = voting.filter((layer) => layer.durable)
-  const counted = durable.length > 0 ? durable : voting
+  const keeping = mapLayers(core)
+  const counted = votersAmong(
+    core,
+    writers(core).filter((layer) => keeping.includes(layer)),
+  )
   const stored = copies.filter(({ layer }, index) => outcomes[index] === undefined && counted.includes(layer))
-  if (stored.length >= votesNeeded(core, counted.length)) return result
+  if (stored.length >= Math.max(1, votesNeeded(core, counted.length))) return result
   const cause = outcomes.find((outcome) => outcome !== undefined)
   const code = cause instanceof StorageError ? cause.code : 'IO'
   throw new StorageError(code, `map ${JSON.stringify(name)}: too few layers stored it`, cause)

@@ -58,9 +58,11 @@ export async function askLayer(
       const silences = await Promise.all(ids.map((id) => askLayer(core, layer, [id], patient)))
       return silences.find((silence) => silence !== undefined)
     }
-    // What a slow layer said before stands: nobody else writes to it. A remote one has other writers.
-    if (isTimeout(cause) && !layer.remote && ids.every((id) => remembers(core, layer, id))) return undefined
-    for (const id of ids) {
+    // What a slow layer said that it holds stands: nobody else writes to it. A remote one has other writers. Absence is to be said again.
+    const stands = (id: string) => remembers(core, layer, id) && core.seen.of(id)?.states.get(layer) !== undefined
+    const unsaid = isTimeout(cause) && !layer.remote ? ids.filter((id) => !stands(id)) : ids
+    if (unsaid.length === 0) return undefined
+    for (const id of unsaid) {
       if (codeOf(cause) === 'CORRUPT') core.events.emit({ kind: 'corrupt', id, layer: layer.name })
       core.seen.silent(id, layer)
     }
@@ -76,8 +78,8 @@ function remembers(core: Core, layer: Layer, id: string): boolean {
 /** What is known of a document without asking again, if every readable layer was asked. */
 export function sightOf(core: Core, id: string): Sight | undefined {
   const sight = core.seen.of(id)
-  if (sight === undefined) return undefined
-  return readers(core).every((layer) => remembers(core, layer, id)) ? sight : undefined
+  const asked = readers(core)
+  return asked.length > 0 && asked.every((layer) => remembers(core, layer, id)) ? sight : undefined
 }
 
 /** States in order of preference, and the forks that they show. */
@@ -99,7 +101,10 @@ export function stateOf(core: Core, id: string): StoredState | undefined {
 
 export function silentLayers(core: Core, id: string): readonly Layer[] {
   const sight = core.seen.of(id)
-  return readers(core).filter((layer) => sight === undefined || !sight.states.has(layer))
+  const asked = readers(core)
+  // Where there are only caches nobody can deny anything.
+  if (asked.length === 0) return core.layers
+  return asked.filter((layer) => sight === undefined || !sight.states.has(layer))
 }
 
 /**
@@ -116,15 +121,16 @@ export function answerOf(core: Core, id: string): StoredState | undefined {
 }
 
 /**
- * L3: what may be acknowledged, where that is less than what is held: a write that a layer missed counts only where it is stored. A layer that lacks
- * something else (it is new, or was wiped) takes nothing back of what was acknowledged.
+ * L3: what may be acknowledged, where that is less than what is held: it counts only where it is stored, since a write may have ended with its process
+ * between two layers. A layer that is silent, or is being refilled (it is new, or was wiped), takes nothing back of what was acknowledged.
  */
 function durableOf(core: Core, id: string, state: StoredState): KnownState | undefined {
   const voting = voters(core)
-  if (state.erased !== undefined || !voting.some((layer) => core.dirty.has(layer, id))) return undefined
+  if (state.erased !== undefined || voting.length === 0) return undefined
   const sight = core.seen.of(id)
   const wanted = without(state.known, core.forks.of(id))
-  const stored = voting.map((layer) => (core.dirty.has(layer, id) ? sight?.states.get(layer)?.known : state.known))
+  const excused = (layer: Layer) => (layer.refilling || sight?.states.has(layer) !== true) && !core.dirty.has(layer, id)
+  const stored = voting.map((layer) => (excused(layer) ? state.known : sight?.states.get(layer)?.known))
   const durable = heldBy(stored, votesNeeded(core, voting.length), state.known)
   return covers(durable, wanted) ? undefined : { header: state.known.header, sessions: durable.sessions }
 }
@@ -142,6 +148,11 @@ export function isBehind(core: Core, id: string, layer: Layer): boolean {
   const sight = core.seen.of(id)
   if (sight === undefined || !sight.states.has(layer)) return false
   return !inStep(sight.states.get(layer), stateOf(core, id), core.forks.of(id))
+}
+
+/** Whether a layer is known to have all of what is known of a document. */
+export function isInStep(core: Core, id: string, layer: Layer): boolean {
+  return remembers(core, layer, id) && !isBehind(core, id, layer)
 }
 
 /** The answer for a peer: the join, or a failure where it would be a denial that a silent layer might contradict. */

@@ -12,10 +12,14 @@ import { readers, writers } from './core.ts'
 import { clearDirty } from './flags.ts'
 import { type Frozen, inStep, passing, without } from './join.ts'
 import { codeOf, type Layer } from './layer.ts'
-import { ask, completed, isBehind, silentLayers, stateOf } from './race.ts'
+import { answerOf, ask, completed, isBehind, isInStep, sightOf, silentLayers, stateOf } from './race.ts'
 
 /** Asks all layers again and brings those that lack something to the join. @throws StorageError what may pass with time. */
-export async function repair(core: Core, id: string): Promise<void> {
+export function repair(core: Core, id: string): Promise<void> {
+  return core.seen.hold([id], () => repairAll(core, id))
+}
+
+async function repairAll(core: Core, id: string): Promise<void> {
   const silences = await ask(core, [id], true)
   completed(core, id)
   const outcomes = await Promise.allSettled(writers(core).map((layer) => repairLayer(core, id, layer)))
@@ -29,13 +33,29 @@ export async function repair(core: Core, id: string): Promise<void> {
 
 /** Brings one layer to the join of what was last seen; one run at a time per document and layer. */
 export function repairLayer(core: Core, id: string, layer: Layer): Promise<void> {
-  if (!isBehind(core, id, layer)) return clearDirty(core, layer, id)
+  if (!isBehind(core, id, layer)) return clearIfWhole(core, id, layer)
   const running = layer.repairing.get(id)
   if (running !== undefined) return running
   const run = createRun(core, id, layer)
-  const repairing = copyAll(run).finally(() => layer.repairing.delete(id))
+  const repairing = core.seen.hold([id], () => copyAll(run)).finally(() => layer.repairing.delete(id))
   layer.repairing.set(id, repairing)
   return repairing
+}
+
+/**
+ * A silent layer may lack what was written, or hold what another one lacks: the flag stays until all were seen. Whoever was not given an
+ * acknowledgement because of it is told.
+ */
+async function clearIfWhole(
+  core: Core,
+  id: string,
+  layer: Layer,
+  wasWithheld = core.dirty.has(layer, id),
+): Promise<void> {
+  if (sightOf(core, id) === undefined || !isInStep(core, id, layer)) return
+  await clearDirty(core, layer, id)
+  const state = answerOf(core, id)
+  if (wasWithheld && state !== undefined && state.durable === undefined) core.changed(id, state.known)
 }
 
 /** One document on its way into one layer. */
@@ -59,6 +79,7 @@ function createRun(core: Core, id: string, target: Layer): Run {
 
 async function copyAll(run: Run): Promise<void> {
   const { core, id, target } = run
+  const isWithheld = answerOf(core, id)?.durable !== undefined
   tell(run, 'start')
   while (isBehind(core, id, target)) {
     if (core.closing.signal.aborted) throw new StorageError('CLOSED', 'layers: closed while repairing')
@@ -70,7 +91,7 @@ async function copyAll(run: Run): Promise<void> {
       tell(run, 'progress')
     }
   }
-  await clearDirty(core, target, id)
+  await clearIfWhole(core, id, target, isWithheld || core.dirty.has(target, id))
   tell(run, 'done')
 }
 
@@ -154,8 +175,11 @@ function overlapping(held: StoredState | undefined, source: StoredState): KnownS
 
 async function store(run: Run, source: Layer, page: Page, held: StoredState | undefined): Promise<boolean> {
   const { core, id, target } = run
+  const verifier = await verifierFor(run, source, page).catch((cause) => void run.excluded.set(source, cause))
+  // Another source may have them; without them nothing is copied.
+  if (verifier === undefined) return true
   run.first = false
-  const content: Append = { ...page, verifier: await verifierFor(run, source, page) }
+  const content: Append = { ...page, verifier }
   const bytes = sizeOf(page)
   await source.throttle(bytes)
   await target.throttle(bytes)

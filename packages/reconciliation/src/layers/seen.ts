@@ -20,6 +20,8 @@ export interface Sight {
 }
 
 export interface Seen {
+  /** While `work` is under way nothing that is seen of `ids` is forgotten: half a sight would look like a whole one. */
+  hold<T>(ids: readonly string[], work: () => Promise<T>): Promise<T>
   /** Taken before a look-up, handed in with its answer. */
   tick(): number
   of(id: string): Sight | undefined
@@ -42,11 +44,21 @@ const UNSURE_MAX = 10_000
 
 export function createSeen(events: Events, rememberedMax: number): Seen {
   const sights = new Remembered<string, Sight>(rememberedMax)
+  const held = new Map<string, { readonly sight: Sight; holders: number }>()
   const unsure = new Map<string, KnownState>()
   let ticks = 0
 
+  const of = (id: string) => held.get(id)?.sight ?? sights.get(id)
+
+  function release(id: string): void {
+    const holding = held.get(id)
+    if (holding === undefined || --holding.holders > 0) return
+    held.delete(id)
+    sights.set(id, holding.sight)
+  }
+
   function sight(id: string): Sight {
-    const known = sights.get(id)
+    const known = of(id)
     if (known !== undefined) return known
     const fresh: Sight = { states: new Map(), doubtful: new Set(), written: 0, told: undefined }
     sights.set(id, fresh)
@@ -65,7 +77,19 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
 
   return {
     tick: () => ticks,
-    of: (id) => sights.get(id),
+    of,
+    async hold(ids, work) {
+      for (const id of ids) {
+        const holding = held.get(id)
+        if (holding === undefined) held.set(id, { sight: sight(id), holders: 1 })
+        else holding.holders += 1
+      }
+      try {
+        return await work()
+      } finally {
+        for (const id of ids) release(id)
+      }
+    },
     unsure,
     looked(id, layer, state, asked) {
       const seen = sight(id)
@@ -73,7 +97,7 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
       note(seen, id, layer, state)
     },
     silent(id, layer) {
-      sights.get(id)?.states.delete(layer)
+      of(id)?.states.delete(layer)
     },
     noteUnsure(id, answered) {
       if (unsure.has(id)) return

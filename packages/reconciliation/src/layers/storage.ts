@@ -53,6 +53,9 @@ import { createTurns } from './turns.ts'
 import { capabilitiesOf, checkNames, homeOf, noteCache, openedOf } from './whole.ts'
 import { append, erase } from './writes.ts'
 
+/** No document has this id: writes with marks take their turns after each other. */
+const MARKS = ''
+
 /** Every answer is a promise. */
 type Asynchronous = {
   [Method in keyof WatchedStorage]: Method extends 'watch'
@@ -105,6 +108,7 @@ class LayeredStorage implements Layers {
       clock,
       limits,
       events,
+      closing: closing.signal,
       returned: (layer, absent) => this.#returned(layer, absent),
       lost: (layer) => void askUntilBack(this.#core, layer).catch(() => {}),
     }
@@ -147,7 +151,7 @@ class LayeredStorage implements Layers {
   async knownStates(ids: readonly string[], options?: CallOptions): Promise<readonly (StoredState | undefined)[]> {
     this.#ready(options)
     checkIds(ids)
-    return lookUp(this.#core, ids)
+    return this.#core.seen.hold(ids, () => lookUp(this.#core, ids))
   }
 
   async headers(ids: readonly string[], options?: CallOptions): Promise<readonly (Uint8Array | undefined)[]> {
@@ -164,14 +168,18 @@ class LayeredStorage implements Layers {
     this.#ready(options)
     checkId(id, 'document id')
     checkBytesMax(options.bytesMax)
-    return readPage(this.#core, id, after, options.bytesMax)
+    return this.#core.seen.hold([id], () => readPage(this.#core, id, after, options.bytesMax))
   }
 
   async append(batch: readonly Append[], options?: AppendOptions): Promise<readonly AppendResult[]> {
     this.#ready(options)
     checkBatch(batch, options?.marks)
     this.#writable()
-    return this.#documents.take(() => append(this.#core, batch, options))
+    const ids = [...new Set(batch.map(({ id }) => id))]
+    const core = this.#core
+    return this.#documents.take(options?.marks === undefined ? ids : [...ids, MARKS], () =>
+      core.seen.hold(ids, () => append(core, batch, options)),
+    )
   }
 
   async verifierStates(
@@ -182,7 +190,7 @@ class LayeredStorage implements Layers {
     this.#ready(options)
     checkId(id, 'document id')
     checkIds(sessions, 'session id')
-    return lists.verifierStates(this.#core, id, sessions)
+    return this.#core.seen.hold([id], () => lists.verifierStates(this.#core, id, sessions))
   }
 
   async marks(options: CallOptions & { readonly prefix: string; readonly after?: string; readonly limit: number }) {
@@ -217,7 +225,7 @@ class LayeredStorage implements Layers {
     this.#ready(options)
     checkMap(name)
     this.#can('maps')
-    return this.#maps.take(() => readMap(this.#core, name))
+    return this.#maps.take([name], () => readMap(this.#core, name))
   }
 
   async mergeMap(name: string, entries: ReadonlyMap<string, MapEntry>, options?: CallOptions): Promise<MergeResult> {
@@ -225,7 +233,7 @@ class LayeredStorage implements Layers {
     checkMap(name, entries)
     this.#can('maps')
     this.#writable()
-    return this.#maps.take(() => mergeMap(this.#core, name, entries))
+    return this.#maps.take([name], () => mergeMap(this.#core, name, entries))
   }
 
   async erase(
@@ -239,19 +247,20 @@ class LayeredStorage implements Layers {
     checkVersion(version, 'version')
     this.#can('erase')
     this.#writable()
-    return this.#documents.take(() => erase(this.#core, id, version, options.keep))
+    const core = this.#core
+    return this.#documents.take([id], () => core.seen.hold([id], () => erase(core, id, version, options.keep)))
   }
 
   async load(id: string, options?: LoadOptions): Promise<Loaded> {
     this.#ready(options)
     checkId(id, 'document id')
-    return load(this.#core, id, options)
+    return this.#core.seen.hold([id], () => load(this.#core, id, options))
   }
 
   async status(id: string): Promise<LayersStatus> {
     this.#ready(undefined)
     checkId(id, 'document id')
-    return statusOf(this.#core, id)
+    return this.#core.seen.hold([id], () => statusOf(this.#core, id))
   }
 
   health(): readonly LayerHealth[] {
@@ -338,7 +347,8 @@ class LayeredStorage implements Layers {
     }
     this.#phase = 'open'
     core.home = homeOf(core)
-    for (const layer of awaited) noteCache(core, layer)
+    // Nothing was written yet: memory beside durable layers is a cache from the start.
+    for (const layer of core.layers) noteCache(core, layer)
     await Promise.all([...awaited].map((layer) => readFlags(core, layer)))
     await Promise.all([...awaited].map((layer) => compare(core, layer, false)))
     sweepForever(core).catch(() => {})

@@ -8,10 +8,10 @@ import type { KnownState } from '@tidemark/known-state'
 import { EMPTY } from '@tidemark/known-state'
 import { compareIds } from '@tidemark/storage'
 import { backoffMs } from './breaker.ts'
-import { type Core, readers } from './core.ts'
+import { type Core, readers, writers } from './core.ts'
 import { joinOf } from './join.ts'
 import type { Layer } from './layer.ts'
-import { ask, silentLayers, stateOf } from './race.ts'
+import { ask, isInStep, silentLayers, stateOf } from './race.ts'
 
 /** Between two slices of the full sweep. */
 const SLICE_PAUSE_MS = 1_000
@@ -39,7 +39,7 @@ export function sweepDirty(core: Core): void {
 export async function sweepAll(core: Core): Promise<void> {
   const swept = readers(core).filter((layer) => layer.available)
   for (let after: string | undefined; ; ) {
-    const ids = await slice(core, swept, after)
+    const { ids } = await slice(core, swept, after)
     if (ids.length > 0) await sweepIds(core, ids)
     // A slice is repaired before the next is looked at: there may be many more than the queue holds.
     await core.background.settled()
@@ -54,7 +54,13 @@ function sliceOf({ limits }: Core): number {
   return Math.min(limits.sweepSlice, limits.repairsQueuedMax)
 }
 
-async function slice(core: Core, layers: readonly Layer[], after: string | undefined): Promise<readonly string[]> {
+interface Slice {
+  readonly ids: readonly string[]
+  /** Every layer answered. */
+  readonly isWhole: boolean
+}
+
+async function slice(core: Core, layers: readonly Layer[], after: string | undefined): Promise<Slice> {
   const limit = sliceOf(core)
   const options = after === undefined ? { limit } : { after, limit }
   const lists = await Promise.allSettled(
@@ -63,7 +69,8 @@ async function slice(core: Core, layers: readonly Layer[], after: string | undef
       .map((layer) => layer.call('look', (storage) => storage.list(options), true)),
   )
   const ids = new Set(lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : [])))
-  return [...ids].sort(compareIds).slice(0, limit)
+  const isWhole = lists.every(({ status }) => status === 'fulfilled')
+  return { ids: [...ids].sort(compareIds).slice(0, limit), isWhole }
 }
 
 async function sweepIds(core: Core, ids: readonly string[]): Promise<void> {
@@ -73,19 +80,25 @@ async function sweepIds(core: Core, ids: readonly string[]): Promise<void> {
 
 /**
  * A layer that was not there, or new, is: what it adds is told to whoever was answered without it, what it lacks it gets. What others
- * have and it lacks is found by their lists.
+ * have and it lacks is found by their lists. Answers whether it has everything now, and the others what it has.
  */
-export async function sweepReturned(core: Core, layer: Layer): Promise<void> {
+export async function sweepReturned(core: Core, layer: Layer): Promise<boolean> {
+  let isWhole = true
   const others = () => readers(core).filter((other) => other !== layer)
   for (let after: string | undefined; ; ) {
-    const ids = await slice(core, readers(core), after)
-    await ask(core, ids, true)
-    for (const id of ids) {
-      core.background.consider(id, 'sweep')
-      if (silentLayers(core, id).length === 0) tellAdded(core, id, others())
-    }
-    await core.background.settled()
-    if (ids.length < sliceOf(core) || core.closing.signal.aborted) return
+    const { ids, isWhole: isListed } = await slice(core, readers(core), after)
+    const isDone = await core.seen.hold(ids, async () => {
+      await ask(core, ids, true)
+      for (const id of ids) {
+        core.background.consider(id, 'sweep')
+        if (silentLayers(core, id).length === 0) tellAdded(core, id, others())
+      }
+      await core.background.settled()
+      return ids.every((id) => writers(core).every((one) => one.remote || isInStep(core, id, one)))
+    })
+    isWhole &&= isListed && isDone
+    if (core.closing.signal.aborted) return false
+    if (ids.length < sliceOf(core)) return isWhole
     after = ids.at(-1)
   }
 }

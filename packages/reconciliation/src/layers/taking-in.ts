@@ -1,21 +1,23 @@
 /**
  * Taking a layer in once it is open: what it noted of others, whether it is the one that others noted, and what it lacks.
  *
+ * Memory that was all there was becomes a cache only when the durable layers have all that it holds (L2, L3).
  * Not here: opening (`storage.ts`), notes of generations (`generations.ts`), flags (`dirty.ts`).
  */
 import { type Core, readers } from './core.ts'
-import { isRecreated, noteGeneration, refillMarks } from './generations.ts'
+import { noteGeneration, refillMarks, standingOf } from './generations.ts'
 import type { Layer } from './layer.ts'
 import { sweepReturned } from './sweeps.ts'
-import { homeOf, noteCache } from './whole.ts'
+import { homeOf, isMemoryBesideDurable, noteCache } from './whole.ts'
 
 /** `isNew`: it was attached, so nobody knows what it adds. */
 export async function takeIn(core: Core, layer: Layer, isNew: boolean): Promise<void> {
-  // Memory that was all there was is a cache from now on.
-  for (const one of core.layers) noteCache(core, one)
-  if (core.home.isCache) core.home = homeOf(core)
+  if (layer.opened?.level === 'memory') noteCache(core, layer)
+  const memory = retiring(core)
+  if (layer.durable && memory.includes(core.home)) await refillMarks(core, layer, core.home)
+  if (memory.includes(core.home)) core.home = homeOf(core)
   await readFlags(core, layer)
-  await compare(core, layer, isNew)
+  await compare(core, layer, isNew || memory.length > 0)
 }
 
 /** Flags that cannot be read cost a sweep, not data. */
@@ -25,14 +27,35 @@ export async function readFlags(core: Core, from: Layer): Promise<void> {
   await Promise.all(others.map((layer) => core.dirty.load(layer, from).catch(() => {})))
 }
 
-/** A layer that was made anew is refilled: marks at once, documents in the background. */
+/**
+ * A layer that was made anew is refilled: marks at once, documents in the background. It is noted when it has them all: a refill that ended with its
+ * process begins again.
+ */
 export async function compare(core: Core, layer: Layer, isNew: boolean): Promise<void> {
   if (layer.isCache) return
-  const recreated = await isRecreated(core, layer)
-  if (recreated) {
+  const standing = await standingOf(core, layer)
+  layer.refilling = standing !== 'known' || isNew
+  if (standing === 'recreated') {
     core.events.emit({ kind: 'layer', layer: layer.name, condition: 'recreated' })
     await refillMarks(core, layer).catch(() => {})
   }
-  void noteGeneration(core, layer)
-  if (recreated || isNew) sweepReturned(core, layer).catch(() => {})
+  if (standing !== 'recreated') void noteGeneration(core, layer)
+  if (standing === 'recreated' || isNew) refill(core, layer, standing === 'recreated').catch(() => {})
+}
+
+/** Goes through everything until the layer has it, with ever longer pauses in which what failed may pass. */
+async function refill(core: Core, layer: Layer, isRecreated: boolean): Promise<void> {
+  const { sweepMs, fullSweepMs } = core.limits
+  for (let pauseMs = sweepMs; !(await sweepReturned(core, layer)); pauseMs = Math.min(pauseMs * 2, fullSweepMs)) {
+    if (core.closing.signal.aborted || layer.detached) return
+    await core.clock.wait(pauseMs, core.closing.signal)
+  }
+  layer.refilling = false
+  if (isRecreated) await noteGeneration(core, layer)
+  for (const one of retiring(core)) noteCache(core, one)
+}
+
+/** Memory that is still read, although there are durable layers. */
+function retiring(core: Core): readonly Layer[] {
+  return readers(core).filter((layer) => isMemoryBesideDurable(core, layer))
 }

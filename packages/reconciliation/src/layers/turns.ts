@@ -1,20 +1,26 @@
 /**
- * Turns: writes take effect in the order in which they were called, one after the other.
+ * Turns: writes of one thing take effect in the order in which they were called, one after the other; of different things, side by side.
  */
 export interface Turns {
-  take<T>(work: () => Promise<T>): Promise<T>
+  /** Waits for those before it that share one of `keys`. */
+  take<T>(keys: readonly string[], work: () => Promise<T>): Promise<T>
   /** Resolves when everything that took a turn is done. */
   done(): Promise<void>
 }
 
 export function createTurns(): Turns {
-  let last: Promise<unknown> = Promise.resolve()
+  const last = new Map<string, Promise<unknown>>()
   return {
-    take(work) {
-      const mine = last.then(work)
-      last = mine.catch(() => {})
+    take(keys, work) {
+      const before = new Set(keys.flatMap((key) => last.get(key) ?? []))
+      const mine = before.size === 0 ? Promise.resolve().then(work) : Promise.all(before).then(work)
+      const end = mine.then(leave, leave)
+      function leave(): void {
+        for (const key of keys) if (last.get(key) === end) last.delete(key)
+      }
+      for (const key of keys) last.set(key, end)
       return mine
     },
-    done: () => last.then(() => {}),
+    done: () => Promise.all(last.values()).then(() => {}),
   }
 }

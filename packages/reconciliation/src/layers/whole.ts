@@ -14,7 +14,11 @@ export function homeOf(core: Core): Layer {
 
 /** A store in memory beside durable ones is a cache. */
 export function noteCache(core: Core, layer: Layer): void {
-  layer.isCache = layer.opened?.level === 'memory' && core.layers.some((other) => other.durable)
+  layer.isCache = isMemoryBesideDurable(core, layer)
+}
+
+export function isMemoryBesideDurable(core: Core, layer: Layer): boolean {
+  return layer.opened?.level === 'memory' && core.layers.some((other) => other.durable)
 }
 
 const LEVELS: readonly Opened['level'][] = ['memory', 'stored', 'durable']

@@ -23,7 +23,7 @@ import { copyOf, endOf, sizeOf } from './contents.ts'
 import { type Core, voters, votesNeeded, writers } from './core.ts'
 import { setDirty } from './flags.ts'
 import { codeOf, type Layer } from './layer.ts'
-import { answerOf, ask, isBehind, sightOf, silentLayers, stateOf, unknown } from './race.ts'
+import { answerOf, ask, isBehind, isInStep, sightOf, silentLayers, stateOf, unknown } from './race.ts'
 import { repairLayer } from './repair.ts'
 
 type Taken = Exclude<AppendResult, { failed: unknown }>
@@ -53,12 +53,20 @@ export async function append(
   await lift(core, ids)
   const failed = plans.some(({ answer }) => answer !== undefined && 'failed' in answer)
   const votes = await collect(core, plans, failed ? undefined : options.marks)
+  if (plans.length === 0 && options.marks !== undefined && options.marks.size > 0) checkStored(core, votes)
   const results = plans.map((plan, index) => resultOf(core, plan, index, votes))
   fillCaches(
     core,
     plans.flatMap(({ content }, index) => (isTaken(results[index]) ? [content] : [])),
   )
   return results
+}
+
+/** Marks alone are acknowledged as contents are. */
+function checkStored(core: Core, votes: readonly Vote[]): void {
+  const voting = voters(core)
+  const stored = votes.flatMap(({ layer, cause }) => (cause === undefined && voting.includes(layer) ? [layer] : []))
+  if (stored.length < votesNeeded(core, voting.length)) throw unfulfilled(core, votes, stored)
 }
 
 function isTaken(result: AppendResult | undefined): boolean {
@@ -133,10 +141,11 @@ async function collect(core: Core, plans: readonly Plan[], marks: Marks | undefi
   const contents = shared ? plans.map(({ content }) => content) : plans.map(({ content }) => copyOf(content))
   const given = all.map((layer) => ({ layer, indexes: takenBy(core, layer, plans, indexes, voting.has(layer)) }))
   const flags = new Map<string, Uint8Array | undefined>(marks)
-  for (const { layer, indexes: taken } of given) {
+  const flagged = given.map(({ layer, indexes: taken }) => {
     const missed = indexes.filter((index) => !taken.includes(index)).map((index) => plans[index]?.content.id as string)
     for (const [key, value] of core.dirty.add(layer, missed)) flags.set(key, value)
-  }
+    return { layer, missed }
+  })
   const votes: Vote[] = []
   const cast = given
     .filter(({ layer, indexes: taken }) => layer.available && (taken.length > 0 || flags.size > 0))
@@ -153,10 +162,16 @@ async function collect(core: Core, plans: readonly Plan[], marks: Marks | undefi
       votes,
     )
   const busy = cast.map(({ layer }) => layer).filter((layer) => votes.every((vote) => vote.layer !== layer))
+  if (votes.some(keepsFlags)) for (const { layer, missed } of flagged) core.dirty.committed(layer, missed)
   const ids = new Set(indexes.map((index) => (plans[index] as Plan).content.id))
   for (const layer of all) if (!busy.includes(layer)) await noteMissed(core, layer, ids)
   // In order of preference, whoever answered first.
   return all.flatMap((layer) => votes.filter((vote) => vote.layer === layer))
+}
+
+/** Marks are set by a batch of which nothing failed. */
+function keepsFlags({ layer, results, cause }: Vote): boolean {
+  return layer.keepsMarks && cause === undefined && [...results.values()].every((result) => !('failed' in result))
 }
 
 /** A repair that ran while others were still writing saw nothing of this, and may have taken a flag back. */
@@ -182,11 +197,6 @@ function takenBy(
   const bytes = taken.reduce((sum, index) => sum + sizeOf((plans[index] as Plan).content), 0)
   const waits = votes && core.policy === 'all-required'
   return waits || layer.unstoredBytes === 0 || layer.unstoredBytes + bytes <= core.limits.unstoredBytesMax ? taken : []
-}
-
-function isInStep(core: Core, id: string, layer: Layer): boolean {
-  const sight = core.seen.of(id)
-  return sight?.states.has(layer) === true && !sight.doubtful.has(layer) && !isBehind(core, id, layer)
 }
 
 async function store(
@@ -328,19 +338,23 @@ export async function erase(
   eraseInCaches(core, id, version, keep)
   const outcomes = await Promise.all(
     writers(core).map(async (layer) => {
+      // It keeps what it has: nobody can take it away there.
+      if (layer.opened?.capabilities.erase === false)
+        return { layer, unable: true, cause: new StorageError('IO', `layer ${layer.name}: it cannot erase`) }
       try {
         // What a layer lacks of the tombstones it could not be given afterwards.
         if (!layer.available || !isInStep(core, id, layer))
           throw new StorageError('IO', `layer ${layer.name}: it is not there`)
         core.seen.wrote(id, layer, await layer.call('append', (storage) => storage.erase(id, version, { keep })))
-        return { layer }
+        return { layer, unable: false }
       } catch (cause) {
         await miss(core, layer, new Set([id]))
-        return { layer, cause }
+        return { layer, unable: false, cause }
       }
     }),
   )
-  for (const { layer, cause } of outcomes) if (cause !== undefined) await noteMissed(core, layer, [id])
+  for (const { layer, cause, unable } of outcomes)
+    if (cause !== undefined && !unable) await noteMissed(core, layer, [id])
   const voting = voters(core)
   const stored = outcomes.filter(({ layer, cause }) => cause === undefined && voting.includes(layer))
   if (stored.length < votesNeeded(core, voting.length))
