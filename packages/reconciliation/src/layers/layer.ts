@@ -47,6 +47,8 @@ export class Layer {
   opened: Opened | undefined
   /** It is a cache in front of durable layers: exempt from repair, from the join and from every count. */
   isCache = false
+  /** It was compared with what others noted of it, since it was opened. */
+  takenIn = false
   /** It is new or was wiped, and was not gone through yet: what it lacks it never had. */
   refilling = false
   /** Bytes handed over and not stored yet. */

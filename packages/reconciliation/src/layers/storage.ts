@@ -48,7 +48,7 @@ import { repair } from './repair.ts'
 import { createSeen } from './seen.ts'
 import { healthOf, type LayerHealth, type LayersStatus, statusOf } from './status.ts'
 import { askUntilBack, sweepAll, sweepForever, sweepReturned } from './sweeps.ts'
-import { compare, readFlags, takeIn } from './taking-in.ts'
+import { compare, openEnough, readFlags, takeIn } from './taking-in.ts'
 import { createTurns } from './turns.ts'
 import { capabilitiesOf, checkNames, homeOf, noteCache, openedOf } from './whole.ts'
 import { append, erase } from './writes.ts'
@@ -338,7 +338,7 @@ class LayeredStorage implements Layers {
           () => {},
         )
     try {
-      await Promise.all([...awaited].map((layer) => layer.open()))
+      await openEnough(core, [...awaited])
     } catch (cause) {
       this.#phase = 'closed'
       core.closing.abort()
@@ -349,8 +349,9 @@ class LayeredStorage implements Layers {
     core.home = homeOf(core)
     // Nothing was written yet: memory beside durable layers is a cache from the start.
     for (const layer of core.layers) noteCache(core, layer)
-    await Promise.all([...awaited].map((layer) => readFlags(core, layer)))
-    await Promise.all([...awaited].map((layer) => compare(core, layer, false)))
+    const opened = [...awaited].filter((layer) => layer.opened !== undefined)
+    await Promise.all(opened.map((layer) => readFlags(core, layer)))
+    await Promise.all(opened.map((layer) => compare(core, layer, false)))
     sweepForever(core).catch(() => {})
     return openedOf(core)
   }
@@ -359,7 +360,8 @@ class LayeredStorage implements Layers {
     const core = this.#core
     for (const id of core.seen.unsure.keys()) core.background.want(id, 'write')
     for (const id of core.dirty.ids(layer)) core.background.want(id, 'sweep')
-    if (absent) sweepReturned(core, layer).catch(() => {})
+    if (!layer.takenIn && this.#phase === 'open') takeIn(core, layer, true).catch(() => {})
+    else if (absent) sweepReturned(core, layer).catch(() => {})
   }
 
   #ready(options: CallOptions | undefined): void {

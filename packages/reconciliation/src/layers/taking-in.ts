@@ -4,7 +4,7 @@
  * Memory that was all there was becomes a cache only when the durable layers have all that it holds (L2, L3).
  * Not here: opening (`storage.ts`), notes of generations (`generations.ts`), flags (`dirty.ts`).
  */
-import { type Core, readers } from './core.ts'
+import { type Core, readers, votesNeeded } from './core.ts'
 import { noteGeneration, refillMarks, standingOf } from './generations.ts'
 import type { Layer } from './layer.ts'
 import { sweepReturned } from './sweeps.ts'
@@ -20,6 +20,14 @@ export async function takeIn(core: Core, layer: Layer, isNew: boolean): Promise<
   await compare(core, layer, isNew || memory.length > 0)
 }
 
+/** Opens layers; as many as a write needs must open, and the others are asked again. @throws StorageError why one did not. */
+export async function openEnough(core: Core, awaited: readonly Layer[]): Promise<void> {
+  const outcomes = await Promise.allSettled(awaited.map((layer) => layer.open()))
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+  if (failed === undefined) return
+  if (awaited.filter((layer) => layer.durable).length < votesNeeded(core, awaited.length)) throw failed.reason
+}
+
 /** Flags that cannot be read cost a sweep, not data. */
 export async function readFlags(core: Core, from: Layer): Promise<void> {
   if (!from.keepsMarks || from.isCache) return
@@ -32,6 +40,7 @@ export async function readFlags(core: Core, from: Layer): Promise<void> {
  * process begins again.
  */
 export async function compare(core: Core, layer: Layer, isNew: boolean): Promise<void> {
+  layer.takenIn = true
   if (layer.isCache) return
   const standing = await standingOf(core, layer)
   layer.refilling = standing !== 'known' || isNew

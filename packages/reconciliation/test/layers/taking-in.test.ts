@@ -4,7 +4,7 @@
 import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
-import { content, type Disk, disk, held, type ManualClock, manualClock, settled, store } from './world.ts'
+import { content, type Disk, disk, held, type ManualClock, manualClock, of, settled, store } from './world.ts'
 
 async function over(disks: readonly Disk[], options: LayersOptions & { readonly clock: ManualClock }) {
   const stores = disks.map((on) => store(on))
@@ -18,13 +18,6 @@ async function over(disks: readonly Disk[], options: LayersOptions & { readonly 
   await settled()
   return { all, stores, events, a: stores[0] as (typeof stores)[0], b: stores[1] as (typeof stores)[0] }
 }
-
-const _flags = (on: Disk) => on.data.marks({ prefix: '\u{10ffff}tidemark layers dirty', limit: 9 }).length
-const _outcome = (work: Promise<unknown>) =>
-  work.then(
-    () => 'done',
-    () => 'failed',
-  )
 
 test('a disk attached to memory gets what memory holds, and nothing is absent meanwhile', async () => {
   const clock = manualClock()
@@ -76,4 +69,56 @@ test('a wiped layer is refilled although the process ended during the refill', a
   await over([on, fresh], { clock })
   await clock.advance(3_600_000)
   expect(ids.map((id) => held({ disk: fresh }, id))).toEqual(['a:2', 'a:2', 'a:2'])
+})
+
+test('a quorum opens without the layer that cannot be opened, which is taken in when it can', async () => {
+  const clock = manualClock()
+  const stores = [store(), store(), store()] as const
+  const [, , late] = stores
+  for (const { disk: on } of stores) on.data.append([content('note', 'a:0-1')])
+  late.plan = ({ method }) => (method === 'open' ? { fails: 'IO' } : undefined)
+  const named = stores.map((storage, index) => ({ storage, name: 'ABC'[index] as string }))
+  const all = layers(named, { clock, policy: { quorum: 2 } })
+  await all.open()
+  await all.append([content('note', 'a:1-2', { header: false })])
+  expect(stores.map((one) => held(one))).toEqual(['a:2', 'a:2', 'a:1'])
+  late.plan = undefined
+  await clock.advance(600_000)
+  expect(held(late)).toBe('a:2')
+  const strict = store()
+  strict.plan = late.plan = ({ method }) => (method === 'open' ? { fails: 'IO' } : undefined)
+  await expect(layers([store(), strict], { clock }).open()).rejects.toThrow()
+  await expect(layers([store(), strict], { clock, policy: { quorum: 2 } }).open()).rejects.toThrow()
+})
+
+test('a best-effort layer whose first opening failed is recognised as wiped when it opens', async () => {
+  const clock = manualClock()
+  const on = disk()
+  const pair = (other: Disk) => {
+    const late = store(other)
+    const all = layers(
+      [
+        { storage: store(on), name: 'A' },
+        { storage: late, name: 'B', write: 'best-effort' },
+      ],
+      { clock },
+    )
+    return { all, late }
+  }
+  const first = pair(disk())
+  await first.all.open()
+  await settled()
+  await first.all.append([content('x', 'a:0-2')], { marks: new Map([['outbox x', new Uint8Array(1)]]) })
+  await settled()
+  await first.all.close()
+  const fresh = disk()
+  const second = pair(fresh)
+  let openings = 0
+  second.late.plan = ({ method }) => (method === 'open' && openings++ === 0 ? { fails: 'IO' } : undefined)
+  const events: LayersEvent[] = []
+  second.all.listen((event) => events.push(event))
+  await second.all.open()
+  await clock.advance(600_000)
+  expect(of(events, 'layer').map(({ condition }) => condition)).toContain('recreated')
+  expect([held({ disk: fresh }, 'x'), fresh.data.marks({ prefix: 'outbox', limit: 9 }).length]).toEqual(['a:2', 1])
 })
