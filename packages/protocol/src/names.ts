@@ -19,11 +19,20 @@ export const NAMES_MIN = 1_024
 /** More than this no receiver offers. */
 export const NAMES_MAX = 65_536
 
+/** What an entry takes beside its text; a character may take two bytes. Estimated. */
+const NAME_BYTES = 48
+const bytesOf = (name: string): number => NAME_BYTES + name.length * 2
+
 /** What a sender knows of its own announcements. */
 export class Announcer {
   private slots: readonly [SlotTable, SlotTable] = [new SlotTable(), new SlotTable()]
   private size = NAMES_MIN
   private message = 0
+
+  /** In memory, estimated. */
+  get bytes(): number {
+    return this.slots[DOCUMENTS].bytes + this.slots[SESSIONS].bytes
+  }
 
   /** The receiver has `size` slots in each table. */
   allow(size: number): void {
@@ -54,6 +63,7 @@ export class Announcer {
 }
 
 class SlotTable {
+  bytes = 0
   private readonly bySlot: string[] = []
   private readonly usedBy: number[] = []
   private readonly slots = new Map<string, number>()
@@ -71,7 +81,11 @@ class SlotTable {
     const slot = this.next
     if (this.usedBy[slot] === message) return -1
     const before = this.bySlot[slot]
-    if (before !== undefined) this.slots.delete(before)
+    if (before !== undefined) {
+      this.slots.delete(before)
+      this.bytes -= bytesOf(before)
+    }
+    this.bytes += bytesOf(name)
     this.bySlot[slot] = name
     this.usedBy[slot] = message
     this.slots.set(name, slot)
@@ -82,6 +96,8 @@ class SlotTable {
 
 /** What a receiver was told. */
 export class Announced {
+  /** In memory, estimated. */
+  bytes = 0
   private readonly tables: readonly [string[], string[]] = [[], []]
   private readonly size: number
 
@@ -101,7 +117,10 @@ export class Announced {
       const table = this.tables[(key % 2) as Table]
       // Slots are given in order, so that the table has no holes to be filled.
       if (slot > table.length) throw reader.malformed('names.slot', `at most ${table.length}`, `${slot}`)
-      table[slot] = reader.name('names.id', idBytesMax)
+      const name = reader.name('names.id', idBytesMax)
+      const before = table[slot]
+      this.bytes += bytesOf(name) - (before === undefined ? 0 : bytesOf(before))
+      table[slot] = name
     }
   }
 

@@ -23,7 +23,7 @@ export class Decoder {
   given = 0
   heard = 0
   readonly limits: Limits
-  private readonly names: Announced
+  readonly names: Announced
   private readonly joiner: Joiner
   private readonly offered: (namesMax: number) => void
 

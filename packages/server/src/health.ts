@@ -7,8 +7,11 @@ import type { Generation } from '@tidemark/storage'
 import type { ConnectionState } from '@tidemark/sync/reconnect'
 
 export interface Health {
-  /** `degraded`: it reads, but cannot store; `draining`: it is being closed; `failed`: the store does not answer. */
-  readonly status: 'ok' | 'degraded' | 'draining' | 'failed'
+  /**
+   * `degraded`: it reads, but cannot store, or the store is slow to answer; `full`: nobody else is let in for lack of room;
+   * `draining`: it is being closed; `failed`: the store does not answer.
+   */
+  readonly status: 'ok' | 'degraded' | 'full' | 'draining' | 'failed'
   /** What is wrong, where that is known. */
   readonly reason?: string | undefined
   readonly peer: string

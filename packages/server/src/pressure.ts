@@ -6,7 +6,8 @@
  * runtime's own needs come on top. L10. Not here: bounds of single connections, which hold in any case (`options.ts`).
  */
 import type { Clock } from '@tidemark/storage'
-import type { ConnectionSizes, EngineSizes } from '@tidemark/sync'
+import type { EngineSizes } from '@tidemark/sync'
+import type { Attached } from '@tidemark/sync/run'
 
 export interface Pressure {
   /** The latest count is so near to the budget that nobody new is let in. */
@@ -18,7 +19,7 @@ export interface Pressure {
 
 /** A connection as far as it costs something. */
 export interface Costly {
-  sizes(): ConnectionSizes
+  sizes(): ReturnType<Attached['sizes']>
   unsentBytes(): number
   /** Sends it away. */
   shed(): void
@@ -79,6 +80,7 @@ export function createPressure({ bytesMax, clock, connections, tables }: Pressur
 }
 
 function costOf(connection: Costly): number {
-  const { subscriptions, pendingBytes } = connection.sizes()
-  return CONNECTION_BYTES + pendingBytes + connection.unsentBytes() + subscriptions * SUBSCRIPTION_BYTES
+  const { subscriptions, pendingBytes, namesBytes } = connection.sizes()
+  const bytes = pendingBytes + namesBytes + connection.unsentBytes()
+  return CONNECTION_BYTES + bytes + subscriptions * SUBSCRIPTION_BYTES
 }

@@ -26,6 +26,7 @@ import { createPressure } from './pressure.ts'
 import { createRates } from './rates.ts'
 import { reconcileHash } from './reconcile-hash.ts'
 import { createRegistry } from './registry.ts'
+import { createStoreCalls } from './store-calls.ts'
 import { createStoreWatch } from './store-watch.ts'
 import { createTurnstile } from './turnstile.ts'
 import { appendUnowed, openUpstream } from './upstream.ts'
@@ -69,9 +70,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const mayComeFrom = createOriginCheck(options.allowedOrigins)
   const { soon, proveContinuity = false } = options
   const writes = createWriteWatch(clock)
+  const calls = createStoreCalls(clock)
   const observe = (step: Event | Effect) => {
     counters.observe(step)
     writes.observe(step)
+    calls.observe(step)
   }
   const upstream = options.upstream && (await openUpstream(options.upstream, { storage, clock, log }))
   const runner = await run({
@@ -116,7 +119,15 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   upstream?.start(runner)
   let closing: Promise<void> | undefined
 
+  /** Whether the store is slow to answer; if so it is asked whether it is there at all. */
+  function isSlow(): boolean {
+    const slow = calls.oldestMs >= SLOW_MS
+    if (slow) watch.suspect()
+    return slow
+  }
+
   function obstacle(): string | undefined {
+    isSlow()
     if (closing !== undefined) return 'the server is closing'
     if (watch.failed) return 'the store does not answer'
     if (pressure.high) return 'the server has too much to do'
@@ -126,8 +137,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   function condition(): Pick<Health, 'status' | 'reason'> {
     if (watch.failed) return { status: 'failed', reason: 'the store does not answer' }
     if (closing !== undefined) return { status: 'draining' }
-    if (writes.failing === undefined) return { status: 'ok' }
-    return { status: 'degraded', reason: `what clients write cannot be stored: ${writes.failing}` }
+    if (writes.failing !== undefined)
+      return { status: 'degraded', reason: `what clients write cannot be stored: ${writes.failing}` }
+    if (isSlow()) return { status: 'degraded', reason: `the store has not answered for ${SLOW_MS} ms` }
+    const why = obstacle()
+    return why === undefined ? { status: 'ok' } : { status: 'full', reason: why }
   }
 
   async function close(): Promise<void> {
@@ -190,6 +204,9 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     },
   }
 }
+
+/** A call to the store that takes as long makes it suspect. */
+const SLOW_MS = 3_000
 
 /** The keep-alive line of the Jazz dialect, the one dialect that has it. */
 function createPing(peer: string): (timeMs: number) => Frame {

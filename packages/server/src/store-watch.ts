@@ -2,8 +2,9 @@
  * Whether the store as a whole still answers.
  *
  * One document that cannot be read or written is that document's failure; the engine deals with it. When a look-up of something
- * else fails too, twice in a row, the store failed as a whole: clients are better off elsewhere, or later, than waiting here.
- * From then on it is asked again until it answers. L2: no failure is ever taken for absence.
+ * else fails too, or is not answered, twice in a row, the store failed as a whole: clients are better off elsewhere, or later, than
+ * waiting here. From then on it is asked again until it answers. L2: no failure is ever taken for absence.
+ * Not here: how long calls have been under way (`store-calls.ts`).
  */
 import type { Awaitable, Clock, Storage } from '@tidemark/storage'
 import { layersOf } from './layered.ts'
@@ -23,6 +24,7 @@ export interface StoreWatchOptions {
 }
 
 const PROBE_ID = 'tidemark:is-the-store-there'
+const ANSWER_MS_MAX = 5_000
 const SECOND_LOOK_MS = 1_000
 const RETRY_MS = 5_000
 
@@ -40,10 +42,24 @@ export function createStoreWatch({ storage, clock, failedAsAWhole, answersAgain 
     )
       return undefined
     try {
-      await (storage.knownStates([PROBE_ID]) as Awaitable<unknown>)
+      await answered(storage.knownStates([PROBE_ID]))
       return undefined
     } catch (cause) {
       return { cause }
+    }
+  }
+
+  async function answered(call: Awaitable<unknown>): Promise<void> {
+    const done = new AbortController()
+    const late = clock.wait(ANSWER_MS_MAX, done.signal).then(() => {
+      throw new Error(`the store did not answer within ${ANSWER_MS_MAX} ms`)
+    })
+    // It lost the race.
+    late.catch(() => {})
+    try {
+      await Promise.race([call, late])
+    } finally {
+      done.abort()
     }
   }
 

@@ -2,7 +2,7 @@
  * Tokens: shared secrets that let clients in, one per line of a file.
  *
  * They are compared by their hashes, in constant time and all of them every time, so that an answer's delay tells nothing. A
- * principal is named after the line it stands on, never after the token. Not here: what a principal may do (`authorize`).
+ * principal is named after the token's place among the tokens, never after the token: adding one at the end renames nobody. Not here: what a principal may do (`authorize`).
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { UpgradeRequest } from '@tidemark/websocket'

@@ -2,7 +2,7 @@
  * What keeps a server upright among many clients and bad ones: origins, rates, the turnstile, the memory budget, a full disk.
  * As policy: over pipes and with a clock by hand.
  */
-import { jazz, tidemarkJson } from '@tidemark/protocol'
+import { jazz, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
 import { memoryStorage, StorageError } from '@tidemark/storage'
 import { createPipe } from '@tidemark/sync/run'
 import { describe, expect, test, vi } from 'vitest'
@@ -200,6 +200,49 @@ describe('the memory budget', () => {
     })
 })
 
+describe('what the memory budget counts', () => {
+  test('a whole frame that waits for its turn, and leaves with the connection that sent it', async () => {
+    const { clock, ready } = setUp({
+      limits: { memoryBytesMax: 1_000_000, pendingBytesMax: 1_000 },
+      hooks: { authorize: () => new Promise<boolean>(() => {}) },
+    })
+    const server = await ready
+    const [ours, theirs] = createPipe(jazz)
+    server.accept(ours)
+    const client = hear(theirs, clock)
+    const line = JSON.stringify({ ...load('note'), filler: 'x'.repeat(50_000) })
+    theirs.send(Array.from({ length: 40 }, () => line).join('\n'))
+    await clock.pass(500)
+    expect(client.ends).toMatchObject([{ code: 1013 }])
+    await clock.pass(500)
+    expect(server.health()).toMatchObject({ status: 'ok', connections: 0 })
+    expect(metric(server.metrics() ?? '', 'tidemark_messages_received_total{action="load"}')).toBeLessThan(10)
+    await server.close()
+  })
+
+  test('the names that a client announced', async () => {
+    const { clock, ready } = setUp({ limits: { memoryBytesMax: 1_000_000 } })
+    const server = await ready
+    const [ours, theirs] = createPipe(tidemarkBinary)
+    server.accept(ours)
+    const client = hear(theirs, clock)
+    const varint = (n: number): number[] => (n < 128 ? [n] : [(n & 127) | 128, ...varint(n >> 7)])
+    const names = (from: number) => {
+      const slots = Array.from({ length: 1_000 }, (_, index) => (from + index) * 2)
+      const body = slots.flatMap((slot) => [
+        ...varint(slot),
+        ...varint(200),
+        ...Buffer.from(`${slot}`.padEnd(200, 'x')),
+      ])
+      return Uint8Array.from([2, ...varint(body.length), ...body])
+    }
+    for (let from = 0; from < 4_000; from += 1_000) theirs.send(names(from))
+    await clock.pass(500)
+    expect(client.ends).toMatchObject([{ code: 1013 }])
+    await server.close()
+  })
+})
+
 describe('a full disk', () => {
   test('is told as degraded while writes fail, with the code, and reading goes on', async () => {
     let full = true
@@ -245,6 +288,44 @@ describe('a full disk', () => {
     theirs.close(1000, '')
     await clock.pass(61_000)
     expect(server.health().status).toBe('ok')
+    await server.close()
+  })
+})
+
+describe('health', () => {
+  test('a store that never answers is degraded after 3 s, and failed when it does not answer something else either', async () => {
+    let hangs = false
+    const storage = wrapped(memoryStorage(), (_method, call) => (hangs ? new Promise(() => {}) : call()))
+    const { clock, ready } = setUp({ storage })
+    const server = await ready
+    const [ours, theirs] = createPipe(jazz)
+    server.accept(ours)
+    const client = hear(theirs, clock)
+    hangs = true
+    client.say(load('note'))
+    await clock.pass(2_900)
+    expect(server.health()).toMatchObject({ status: 'ok' })
+    await clock.pass(100)
+    expect(server.health()).toMatchObject({ status: 'degraded', reason: 'the store has not answered for 3000 ms' })
+    await clock.pass(12_000)
+    expect(server.health()).toMatchObject({ status: 'failed' })
+    expect(client.ends).toMatchObject([{ code: 1013 }])
+    expect(await server.admit(somebody)).toMatchObject({ status: 503 })
+    hangs = false
+    await clock.pass(10_000)
+    expect(await server.admit(somebody)).toMatchObject({ admitted: {} })
+    await server.close().catch(() => {})
+  })
+
+  test('a server that lets nobody in says why', async () => {
+    const { clock, ready } = setUp({ limits: { connectionsMax: 1 } })
+    const server = await ready
+    const [ours, theirs] = createPipe(jazz)
+    server.accept(ours)
+    expect(server.health()).toMatchObject({ status: 'full', reason: 'too many connections' })
+    theirs.close(1000, '')
+    await clock.pass(10)
+    expect(server.health()).toMatchObject({ status: 'ok' })
     await server.close()
   })
 })

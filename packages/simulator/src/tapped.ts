@@ -15,6 +15,7 @@ export function tapped(dialect: Dialect, said: (message: Message) => void, heard
     createCodec(limits) {
       const codec = dialect.createCodec(limits)
       return {
+        ...codec,
         decode: (frame) => listen(codec.decode(frame)),
         decodeInPortions: (frame) => listen(codec.decodeInPortions(frame)),
         encode(messages, frameBytes) {

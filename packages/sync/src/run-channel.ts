@@ -58,7 +58,7 @@ export interface Attached {
   /** Takes back `ask`: what nobody else wants and is in step needs no subscription. */
   leave(ids: readonly string[]): void
   /** What the connection costs at the moment. */
-  sizes(): ConnectionSizes
+  sizes(): ConnectionSizes & { readonly namesBytes: number }
   /** Closes it with 1013, and says when to come again where the dialect has words for it. */
   sendAway(reason: string, retryAfterMs: number): void
   /** Resolves when the channel is closed, by either end. */
@@ -96,7 +96,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
   const link = runner.connect(port)
   const closed = new Promise<{ code: number; reason: string }>((resolve) => {
     channel.open({
-      frame: (frame) => link.receive(codec.decodeInPortions(frame)),
+      frame: (frame) => link.receive(codec.decodeInPortions(frame), frame.length),
       drained() {
         reading.release('unsent')
         link.drained()
@@ -111,10 +111,11 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
     id: link.id,
     ask: (ids) => link.ask(ids),
     leave: (ids) => link.leave(ids),
-    sizes: () => link.sizes(),
+    sizes: () => ({ ...link.sizes(), namesBytes: codec.namesBytes?.() ?? 0 }),
     sendAway(reason, retryAfterMs) {
       const error = { action: 'error', code: 'busy', message: reason, retryAfterMs } as const
       if (channel.dialect.traits.errors) for (const frame of codec.encode([error], frameBytes)) channel.send(frame)
+      link.abandon()
       channel.close(1013, reason)
     },
     closed,

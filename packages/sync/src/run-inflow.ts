@@ -9,7 +9,8 @@ import { type Decoded, PASSED_BYTES, ProtocolError } from '@tidemark/protocol'
 import { STEP_BYTES, type Turns } from './run-turns.ts'
 
 export interface Inflow {
-  receive(decoded: Iterable<Decoded | undefined>): void
+  /** `bytes`: of the frame, which stays in memory until the last message of it was taken. */
+  receive(decoded: Iterable<Decoded | undefined>, bytes: number): void
   /** A page of this size was handed over. */
   paged(bytes: number): void
   /** There is room for another page. */
@@ -22,6 +23,8 @@ export interface Inflow {
   drop(): void
   /** Something is not handled yet. */
   readonly waits: boolean
+  /** Of frames of which something is not handled yet. */
+  readonly bytes: number
 }
 
 export interface InflowOptions {
@@ -40,7 +43,8 @@ export interface InflowOptions {
 export function createInflow(options: InflowOptions): Inflow {
   const { take, flush } = options
   const turn = options.turns.create(work)
-  let frames: Iterator<Decoded | undefined>[] = []
+  let frames: { readonly messages: Iterator<Decoded | undefined>; readonly bytes: number }[] = []
+  let waitingBytes = 0
   let paused = false
   let room = false
   let held = false
@@ -66,10 +70,12 @@ export function createInflow(options: InflowOptions): Inflow {
     for (;;) {
       const [frame] = frames
       if (frame === undefined || !mayGo() || (held && !options.immediate)) break
-      const next = frame.next()
+      const next = frame.messages.next()
       turn.spend(STEP_BYTES)
-      if (next.done === true) frames.shift()
-      else if (next.value === undefined) turn.spend(PASSED_BYTES)
+      if (next.done === true) {
+        frames.shift()
+        waitingBytes -= frame.bytes
+      } else if (next.value === undefined) turn.spend(PASSED_BYTES)
       else {
         if (!(next.value instanceof ProtocolError)) turn.spend(next.value.bytes)
         take(next.value)
@@ -89,13 +95,15 @@ export function createInflow(options: InflowOptions): Inflow {
   function drop(): void {
     over = true
     frames = []
+    waitingBytes = 0
     turn.leave()
   }
 
   return {
-    receive(decoded) {
+    receive(decoded, bytes) {
       if (over) return
-      frames.push(decoded[Symbol.iterator]())
+      frames.push({ messages: decoded[Symbol.iterator](), bytes })
+      waitingBytes += bytes
       if (turn.waits) setPaused(true)
       else if (frames.length === 1) work()
     },
@@ -115,6 +123,9 @@ export function createInflow(options: InflowOptions): Inflow {
     drop,
     get waits() {
       return frames.length > 0 || room
+    },
+    get bytes() {
+      return waitingBytes
     },
   }
 }

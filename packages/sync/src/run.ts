@@ -50,14 +50,16 @@ export interface Port {
 /** What a connection tells the runner. */
 export interface Link {
   readonly id: ConnectionId
-  /** Messages of a frame, in order; `undefined` where much was passed over. */
-  receive(decoded: Iterable<Decoded | undefined>): void
+  /** Messages of a frame of so many bytes, in order; `undefined` where much was passed over. */
+  receive(decoded: Iterable<Decoded | undefined>, bytes?: number): void
   /** Asks this peer for documents that nobody here has open, with what the storage holds of them. */
   ask(ids: readonly string[]): void
   /** Takes back `ask`: what nobody else wants and is in step needs no subscription. */
   leave(ids: readonly string[]): void
   drained(): void
   closed(): void
+  /** We are about to close it: what it brought and is not handled yet is dropped. */
+  abandon(): void
   /** What it costs at the moment. */
   sizes(): ConnectionSizes
 }
@@ -281,6 +283,12 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     waiting.clear()
   }
 
+  function leavingBytes(): number {
+    let bytes = 0
+    for (const id of leaving.keys()) bytes += inflows.get(id)?.bytes ?? 0
+    return bytes
+  }
+
   function flushed(): Promise<void> {
     return new Promise((resolve) => {
       waiting.add(resolve)
@@ -320,7 +328,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
       tell({ type: 'connected', connection: id, traits: port.traits })
       return {
         id,
-        receive: (decoded) => inflow.receive(decoded),
+        receive: (decoded, bytes = 0) => inflow.receive(decoded, bytes),
         ask: (ids) => tell({ type: 'wanted', connection: id, ids }),
         leave: (ids) => tell({ type: 'unwanted', connection: id, ids }),
         drained: () => inflow.drained(),
@@ -329,13 +337,13 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
           ports.set(id, deaf(port))
           leaving.set(id, ended)
           inflow.end()
-          const [oldest] = leaving
-          if (leaving.size <= LEAVING_MAX || oldest === undefined) return
-          oldest[1]()
+          for (const end of [...leaving.values()])
+            if (leaving.size > LEAVING_MAX || leavingBytes() > LEAVING_BYTES_MAX) end()
         },
+        abandon: () => inflow.drop(),
         sizes() {
           const sizes = engine.sizesOf(id)
-          return inflow.waits ? { ...sizes, idle: false } : sizes
+          return inflow.waits ? { ...sizes, idle: false, pendingBytes: sizes.pendingBytes + inflow.bytes } : sizes
         },
       }
     },
@@ -355,8 +363,9 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
   }
 }
 
-/** Each may have left a whole frame behind. */
+/** Each may have left a whole frame behind; their senders send again what is dropped. */
 const LEAVING_MAX = 16
+const LEAVING_BYTES_MAX = 128 * 1024 * 1024
 
 /** A connection that is gone: it is told nothing, and there is no room for pages. */
 function deaf({ traits, principal }: Port): Port {
