@@ -263,7 +263,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     },
     session(signal) {
       session ??= choose()
-      return signal === undefined ? session : Promise.race([session, abortOf(signal)])
+      return signal === undefined ? session : unlessAborted(session, signal)
     },
     async append(session: string, transactions: readonly Uint8Array[], given: AppendOptions = {}) {
       const what = appendWrite(session, transactions, given)
@@ -316,10 +316,13 @@ function subscribe(contents: AsyncIterableIterator<Received>, listener: (content
   return () => void contents.return?.()
 }
 
-/** Rejects when the signal aborts, with its reason. */
-function abortOf(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason)
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+/** Rejects with the signal's reason if that aborts first; nothing stays on it. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    const abort = () => reject(signal.reason)
+    const end = () => signal.removeEventListener('abort', abort)
+    signal.addEventListener('abort', abort, { once: true })
+    work.then(resolve, reject).finally(end)
   })
 }

@@ -7,7 +7,7 @@
 
 import type { HelloMessage } from '@tidemark/protocol'
 import { type Comparison, forgetUpstream, loadComparison, loadOutbox, type Outbox } from '@tidemark/reconciliation'
-import { type Clock, type Opened, randomToken, systemClock } from '@tidemark/storage'
+import { type Clock, type Opened, randomToken, systemClock, watchChanges } from '@tidemark/storage'
 import type { EngineSizes, Report } from '@tidemark/sync'
 import { type Connection, type ConnectionState, createConnection, type Disconnect } from '@tidemark/sync/reconnect'
 import { type Attached, attach, type Link, type Port, type Runner, run } from '@tidemark/sync/run'
@@ -74,10 +74,20 @@ export type HubOptions = Omit<ClientOptions, 'kind'>
 
 /** @throws StorageError if the storage does not open. */
 export async function createHub(options: HubOptions, events: HubEvents): Promise<Hub> {
-  const { storage, connect, clock = systemClock, hooks, soon, observe, engineLimits } = options
-  const { peer = `client-${randomToken(clock)}` } = options
+  const { storage } = options
   options.signal?.throwIfAborted()
   const opened = await storage.open(options.signal === undefined ? {} : { signal: options.signal })
+  try {
+    return await openHub(options, events, opened)
+  } catch (cause) {
+    await storage.close()
+    throw cause
+  }
+}
+
+async function openHub(options: HubOptions, events: HubEvents, opened: Opened): Promise<Hub> {
+  const { storage, connect, clock = systemClock, hooks, soon, observe, engineLimits } = options
+  const { peer = `client-${randomToken(clock)}` } = options
   const hadUpstream = connect === undefined && opened.writable && (await forgetUpstream(storage))
   const late: { hub?: InnerHub } = {}
   const outbox = await loadOutbox(storage, clock, (id) => late.hub?.uploaded(id))
@@ -160,6 +170,16 @@ function hubOn({ runner, outbox, comparison, sessions, clock, events, options, h
     else if (report.kind === 'error') upstreamFailed(report)
     else if (report.kind === 'storage' && report.operation === 'append') outbox.markAgain()
   })
+
+  // What another layer brings has no mark: nobody knows whether the upstream has it.
+  const unwatch = connect === undefined ? () => {} : watchChanges(storage, ({ id }) => owe(id))
+
+  function owe(id: string): void {
+    if (outbox.has(id)) return
+    outbox.add([id])
+    attached?.ask([id])
+    progressed(id, false)
+  }
 
   /** Asks for a document for as long as somebody waits for its upload. */
   function want(id: string): () => void {
@@ -255,6 +275,7 @@ function hubOn({ runner, outbox, comparison, sessions, clock, events, options, h
     abandonWaiters: (error) => uploads.close(error),
     flushed: () => runner.flushed(),
     async close(patiently) {
+      unwatch()
       comparison.interrupt()
       connection?.close()
       sessions.close()

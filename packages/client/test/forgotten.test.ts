@@ -4,7 +4,8 @@
  * A client that "crashes" is never closed; its storage outlives it. Not here: the outbox in its normal course (`outbox.test.ts`).
  */
 import { tidemarkJson } from '@tidemark/protocol'
-import { memoryStorage, type Storage } from '@tidemark/storage'
+import { layers } from '@tidemark/reconciliation/layers'
+import { type Changed, memoryStorage, type Storage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { createClient, jsonPayload, storageLocks } from '../src/index.ts'
 import { rest } from './clock.ts'
@@ -13,6 +14,9 @@ import { createWorld, keptOpen, replaced, type World } from './world.ts'
 const header = jsonPayload({ root: true })
 const one = { header, session: 's', transactions: [jsonPayload(1)] }
 const heldBy = async (storage: Storage, id: string) => (await storage.knownStates([id]))[0]?.known.sessions.get('s')
+
+const durable = (storage: Storage) =>
+  replaced(storage, { open: async () => ({ ...(await storage.open()), level: 'durable' as const }) })
 
 /** Writes documents, uploads them, and ends as it should. */
 async function uploadedOnce(world: World, disk: Storage, ids: readonly string[]): Promise<void> {
@@ -106,4 +110,147 @@ test('a run without an upstream goes on with no session that an upstream may kno
   expect(await again.session()).not.toBe(session)
   await local.close()
   await world.end()
+})
+
+test('while a layer is silent nothing is said to be uploaded, and marks stay', async () => {
+  const held = memoryStorage()
+  const world = await createWorld(tidemarkJson, { storage: keptOpen(held) })
+  const disk = memoryStorage()
+  const first = await world.client({ storage: keptOpen(disk) })
+  const doc = await first.client.create('x', one)
+  await first.client.whenUploaded()
+  first.client.disconnect()
+  await doc.append('s', [jsonPayload(2)])
+  let isSilent = true
+  const layered = replaced(keptOpen(disk), {
+    async knownStates(ids) {
+      const states = await disk.knownStates(ids)
+      const known = { header: true, sessions: new Map([['s', 1]]) }
+      return isSilent ? states.map((state) => state && { ...state, known, partial: true as const }) : states
+    },
+  })
+  const { client } = await world.client({ storage: layered })
+  expect([client.status('x').uploaded, client.status().pending]).toEqual([false, 1])
+  isSilent = false
+  client.disconnect()
+  client.reconnectNow()
+  await client.whenUploaded()
+  expect(await heldBy(held, 'x')).toBe(2)
+})
+
+test('a layer that was silent answers that it has no more: then all is uploaded, and the mark goes', async () => {
+  const held = memoryStorage()
+  const world = await createWorld(tidemarkJson, { storage: keptOpen(held) })
+  const disk = memoryStorage()
+  disk.open()
+  const transactions = [jsonPayload(1)]
+  await disk.append(
+    [{ id: 'x', kind: 'json', priority: 3, header, runs: [{ session: 's', after: 0, transactions }] }],
+    {
+      marks: new Map([['tidemark outbox 1', new TextEncoder().encode('"x"')]]),
+    },
+  )
+  let isSilent = true
+  const told = new Set<(change: Changed) => void>()
+  const known = { header: true, sessions: new Map([['s', 1]]) }
+  const layered = replaced(keptOpen(disk), {
+    async knownStates(ids) {
+      const states = await disk.knownStates(ids)
+      return isSilent ? states.map((state) => state && { ...state, known, partial: true as const }) : states
+    },
+  })
+  const watched = new Proxy(layered, {
+    has: (target, name) => name === 'watch' || name in target,
+    get: (target, name) =>
+      name === 'watch'
+        ? (listener: (change: Changed) => void) => {
+            told.add(listener)
+            return () => told.delete(listener)
+          }
+        : target[name as keyof Storage],
+  })
+  const { client } = await world.client({ storage: watched })
+  await rest()
+  expect(client.status()).toMatchObject({ uploaded: false, pending: 1 })
+  isSilent = false
+  for (const listener of told) listener({ id: 'x', before: known })
+  await rest()
+  expect([await heldBy(held, 'x'), client.status('x').uploaded, client.status().pending]).toEqual([1, true, 0])
+})
+
+test('what a layer brings later is owed to the upstream', async () => {
+  const held = memoryStorage()
+  const world = await createWorld(tidemarkJson, { storage: keptOpen(held) })
+  const [a, b] = [durable(memoryStorage()), durable(memoryStorage())]
+  await b.open()
+  await b.append([
+    { id: 'y', kind: 'json', priority: 3, header, runs: [{ session: 's', after: 0, transactions: [jsonPayload(1)] }] },
+  ])
+  const both = layers([{ storage: a, name: 'a' }], { clock: world.clock })
+  const { client } = await world.client({ storage: both })
+  await client.whenUploaded()
+  await both.attach({ storage: b, name: 'b' })
+  await world.clock.advance(600_000)
+  expect([await heldBy(held, 'y'), client.status('y').uploaded]).toEqual([1, true])
+})
+
+test('a client that cannot be created closes the storage that it opened', async () => {
+  let opened = 0
+  const disk = memoryStorage()
+  const failing = replaced(disk, {
+    open(options) {
+      opened += 1
+      return disk.open(options)
+    },
+    close() {
+      opened = 0
+    },
+    marks: () => Promise.reject(new Error('disk')),
+  })
+  await expect(createClient({ storage: failing, kind: 'json' })).rejects.toThrow('disk')
+  expect(opened).toBe(0)
+})
+
+test('asking for a session leaves nothing on the signal', async () => {
+  const world = await createWorld(tidemarkJson)
+  const { client } = await world.client()
+  const doc = await client.create('x', { header })
+  const { signal } = new AbortController()
+  const names: string[] = []
+  const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)]
+  Object.assign(signal, {
+    addEventListener(...given: Parameters<typeof add>) {
+      names.push('added')
+      add(...given)
+    },
+    removeEventListener(...given: Parameters<typeof remove>) {
+      names.push('removed')
+      remove(...given)
+    },
+  })
+  await doc.session(signal)
+  await rest()
+  expect(names).toEqual(['added', 'removed'])
+  await world.end()
+})
+
+test.each([0, 1, 2, 3, 4, 5])('going offline %i steps after the channel came is going offline', async (steps) => {
+  const world = await createWorld(tidemarkJson)
+  const client = await createClient({
+    storage: memoryStorage(),
+    clock: world.clock,
+    kind: 'json',
+    async connect(signal) {
+      await rest()
+      const channel = await world.server.connect(signal)
+      let step = Promise.resolve()
+      for (let index = 0; index < steps; index++) step = step.then(() => {})
+      void step.then(() => client.disconnect())
+      return channel
+    },
+  })
+  await rest()
+  await world.clock.advance(30_000)
+  expect([client.connection, world.server.runner.sizes().connections]).toEqual(['offline', 0])
+  await client.close()
 })

@@ -39,7 +39,8 @@ export function askForClaim(core: Core, connection: Connection, holding: Holding
 export function sendLoad(core: Core, connection: Connection, holding: Holding, known: KnownState): void {
   const entry = noteAsked(core, connection, holding.id)
   const said = told(connection, holding, known)
-  entry.said = said.known === durable(holding) ? said : undefined
+  const isWhole = said.known === durable(holding) && holding.stored?.partial !== true
+  entry.said = isWhole ? said : undefined
   send(core, connection, { action: 'load', id: holding.id, ...said })
   hasLeft(core, connection, holding.id)
 }

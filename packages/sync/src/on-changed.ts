@@ -5,15 +5,15 @@
  * known before. L2: gaps that could not be judged while a layer was silent are corrected now, if they are there.
  * Not here: finding that out (the storage does).
  */
-
 import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
 import type { StoredState } from '@tidemark/storage'
 import { sendKnown } from './claims.ts'
-import type { Core, Holding } from './core.ts'
+import { type Core, type Holding, IN_STEP, report } from './core.ts'
 import { settleGaps } from './corrections.ts'
 import { forward } from './forward.ts'
 import { acknowledgeable, durable, forget, holdingOf, lookAgain } from './holdings.ts'
-import { subscribersOf, viewOf } from './views.ts'
+import { statusOf } from './status.ts'
+import { markExact, settleView, subscribersOf, viewOf } from './views.ts'
 
 export function onChanged(core: Core, id: string, before: KnownState | undefined): void {
   const subscribers = subscribersOf(core, id)
@@ -34,9 +34,26 @@ export function settleChanged(core: Core, holding: Holding, before: StoredState 
   if (known === undefined) return
   dropChanged(holding)
   if (holding.stored?.partial !== true) settleGaps(core, holding)
-  if (covers(known, durable(holding))) return tellSafe(core, holding, before)
-  forget(core, holding)
-  forward(core, holding, before, [])
+  if (covers(known, durable(holding))) tellSafe(core, holding, before)
+  else {
+    forget(core, holding)
+    forward(core, holding, before, [])
+  }
+  settleWhole(core, holding)
+}
+
+/** It is known now what there is in all: an upstream that has been found to hold that has confirmed it. */
+function settleWhole(core: Core, { id, stored }: Holding): void {
+  const holding = core.holdings.get(id)
+  if (holding === undefined || stored?.partial === true) return
+  for (const connection of subscribersOf(core, id)) {
+    const view = connection.views.get(id)
+    if (view === undefined || view === IN_STEP || view.sending) continue
+    markExact(view, holding)
+    settleView(connection, id, view)
+    if (connection.traits.upstream && statusOf(core, id).uploaded === true)
+      report(core, { kind: 'confirmed', connection: connection.id, id, uploaded: true })
+  }
 }
 
 /** L3: what could not be acknowledged when it was stored, and now can, is said to whoever may wait for it. */

@@ -108,7 +108,7 @@ function goOn(core: Core, connection: Connection, holding: Holding, view: View):
     markReady(core, connection, holding, view)
     return
   }
-  markExact(view, durable(holding))
+  markExact(view, holding)
   settleView(connection, holding.id, view)
   endIfUnwanted(core, connection, holding.id)
 }

@@ -63,7 +63,13 @@ function mustWait(core: Core, holding: Holding, request: Request, claim: KnownSt
 /** The common case: the peer holds exactly what is stored. All there is to remember of it is the marker. */
 function answerInStep(core: Core, connection: Connection, holding: Holding, { known, digests }: LoadMessage): boolean {
   const belief = connection.views.get(holding.id)
-  if (digests !== undefined || isProbed(connection, holding) || !equals(known, durable(holding))) return false
+  if (
+    holding.stored?.partial === true ||
+    digests !== undefined ||
+    isProbed(connection, holding) ||
+    !equals(known, durable(holding))
+  )
+    return false
   if ((belief !== undefined && belief !== IN_STEP) || !subscribeInStep(core, connection, holding.id)) return false
   sendKnown(core, connection, holding)
   if (!connection.traits.upstream) wantUpstream(core, holding.id)
@@ -87,7 +93,7 @@ function answer(core: Core, connection: Connection, holding: Holding, view: View
   } else {
     probeClaim(core, connection, holding, view)
     sendKnown(core, connection, holding)
-    markExact(view, stored)
+    markExact(view, holding)
     settleView(connection, holding.id, view)
   }
 }

@@ -108,6 +108,11 @@ export function createConnection({ connect, clock, limits, hints, attach, change
       notBefore = Math.max(notBefore, clock.now() + retryAfterOf(cause))
       return { code: 0, reason: cause instanceof Error ? cause.message : String(cause) }
     }
+    // Between the channel's arrival and this line somebody may have ended it.
+    if (closed || !wanted) {
+      channel.close(GOING.code, GOING.reason)
+      return GOING
+    }
     const { hello } = channel.dialect.traits
     supervised = supervise(channel, {
       clock,

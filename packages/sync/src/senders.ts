@@ -145,7 +145,7 @@ function finish(core: Core, connection: Connection, holding: Holding, view: View
   stop(holding, view)
   askForClaim(core, connection, holding, view)
   probeClaim(core, connection, holding, view)
-  markExact(view, durable(holding))
+  markExact(view, holding)
   settleView(connection, holding.id, view)
   dependencyDone(core, connection, holding.id)
   relax(core, holding)

@@ -214,7 +214,7 @@ function failedContent(
   const view = viewOf(request.connection, holding.id, before?.known ?? EMPTY)
   // A peer still has what we refused. The application here does not: its write failed.
   if (view !== undefined && request.connection.traits.local) takeBack(view, pending.content)
-  if (view !== undefined) markExact(view, durable(holding))
+  if (view !== undefined) markExact(view, holding)
   refusedByStorage(core, request.connection, holding.id, pending.ends, allowed(core, request, 'read') === true, code)
 }
 

@@ -70,6 +70,8 @@ function standingOf(core: Core, upstream: Connection, id: string): 'unknown' | '
   if (belief.exact) return covers(belief.confirmed, belief.assumed) ? 'in step' : 'behind'
   const holding = core.holdings.get(id)
   const stored = holding?.stored?.known ?? EMPTY
+  // What a silent layer has may be more than anybody was asked about.
+  if (holding?.stored?.partial === true) return 'behind'
   if (holding?.looked !== true || holding.pendings.size > 0 || !covers(belief.confirmed, stored)) return 'behind'
   return covers(stored, belief.confirmed) ? 'in step' : 'ahead'
 }

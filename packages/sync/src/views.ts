@@ -190,9 +190,13 @@ export function settleView(connection: Connection, id: string, view: View): void
   connection.views.set(id, IN_STEP)
 }
 
-/** Notes whether what a peer is assumed to hold is exactly what is stored: nothing to send, nothing claimed beyond. */
-export function markExact(view: View, stored: KnownState): void {
-  view.exact = view.assumed !== undefined && equals(view.assumed, stored)
+/**
+ * Notes whether what a peer is assumed to hold is exactly what is stored: nothing to send, nothing claimed beyond. A part of what is stored
+ * says nothing of that.
+ */
+export function markExact(view: View, holding: Holding): void {
+  const isWhole = holding.stored?.partial !== true
+  view.exact = isWhole && view.assumed !== undefined && equals(view.assumed, durable(holding))
 }
 
 export function unsubscribe(core: Core, connection: Connection, id: string): void {
