@@ -39,7 +39,7 @@ export const mutations: readonly Mutation[] = [
     file: 'sync/src/on-looked.ts',
     from: "  if ('failed' in outcome) return lookFailed(core, holding, outcome.failed)",
     to: "  if ('failed' in outcome) outcome = { value: undefined }",
-    caught: { profile: 'disks', seed: 1, checker: 'absence' },
+    caught: { profile: 'disks', seed: 5, checker: 'absence' },
   },
   {
     name: 'drop what is parked when the storage has answered',
