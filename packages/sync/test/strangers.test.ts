@@ -122,3 +122,22 @@ test('32: a correction is asked about like a LOAD, also where a subscription is 
   await settled()
   expect(guest.heard).toEqual([])
 })
+
+test('what a frame brings that says nothing is taken in portions, with others in between', async () => {
+  const world = createWorld()
+  const server = await world.node('server')
+  const [stranger, other] = [world.peer('stranger', server), world.peer('other', server)]
+  let passed = 0
+  function* nothing() {
+    for (; passed < 100; passed++) yield undefined
+  }
+  stranger.link.receive(nothing())
+  expect(passed).toBeLessThanOrEqual(2)
+  expect(stranger.paused).toBe(true)
+  other.load('note')
+  await settled()
+  expect(other.heard).toMatchObject([{ action: 'known' }])
+  for (let round = 0; round < 4; round++) await settled()
+  expect(passed).toBe(100)
+  expect(stranger.paused).toBe(false)
+})
