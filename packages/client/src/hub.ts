@@ -157,7 +157,7 @@ function hubOn({ runner, outbox, comparison, sessions, clock, events, options, h
           ...(hints !== undefined && { hints }),
           attach(channel) {
             attached = attach(runner, channel, { upstream: true })
-            attached.ask([...outbox.ids(), ...awaited.keys()])
+            attached.ask([...outbox.ids(), ...awaited.keys()], 'outbox')
             return attached
           },
           changed: connectionChanged,
@@ -184,7 +184,7 @@ function hubOn({ runner, outbox, comparison, sessions, clock, events, options, h
   /** Asks for a document for as long as somebody waits for its upload. */
   function want(id: string): () => void {
     awaited.set(id, (awaited.get(id) ?? 0) + 1)
-    attached?.ask([id])
+    attached?.ask([id], 'outbox')
     return () => {
       const left = (awaited.get(id) ?? 1) - 1
       if (left > 0) return void awaited.set(id, left)

@@ -5,9 +5,9 @@
  * held. L8: pages end at seals. One known-state read for a peer that is up to date, and no content; else one page is in memory.
  * Not here: subscriptions, permission, forks, what peers are believed to hold (`@tidemark/sync` has all that).
  */
-import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
+import { covers, EMPTY, type KnownState, knownState, union } from '@tidemark/known-state'
 import type { ContentMessage, KnownMessage, LoadMessage } from '@tidemark/protocol'
-import { PAGE_BYTES, type Page, type Storage, type StoredState } from '@tidemark/storage'
+import { type Awaitable, PAGE_BYTES, type Page, type Storage, type StoredState } from '@tidemark/storage'
 
 export interface AnswerOptions {
   /** Stored bytes of one page. Default 64 KiB. */
@@ -30,13 +30,12 @@ export async function* answer(
 ): AsyncGenerator<LoadMessage | KnownMessage | ContentMessage, void, undefined> {
   const { pageBytes = PAGE_BYTES, knownFirst = false, signal } = options
   signal?.throwIfAborted()
-  const [stored] = await storage.knownStates([load.id])
-  signal?.throwIfAborted()
+  const [stored] = await unlessAborted(storage.knownStates([load.id]), signal)
   const held = stored?.known ?? EMPTY
   const lacks = load.probe !== true && !covers(load.known, held)
   const claimsMore = load.probe !== true && stored?.erased === undefined && !covers(held, load.known)
   const tell = known(load, stored)
-  const ask: LoadMessage = { action: 'load', id: load.id, known: held, ...digestsOf(stored) }
+  const ask: LoadMessage = { action: 'load', id: load.id, ...told(held, stored) }
   const plainly = claimsMore ? [ask, tell] : [tell]
   const first = lacks && knownFirst && claims(load.known)
 
@@ -49,7 +48,18 @@ export async function* answer(
 function known({ id, known: claim }: LoadMessage, stored: StoredState | undefined): KnownMessage {
   const held = stored?.known ?? EMPTY
   const said = stored?.erased === undefined ? held : union(claim, held)
-  return { action: 'known', id, known: said, correction: false, ...digestsOf(stored) }
+  return { action: 'known', id, ...told(said, stored), correction: false }
+}
+
+/** L3: names no more than may be acknowledged. Digests stand for exactly what is held. */
+function told(known: KnownState, stored: StoredState | undefined): Pick<LoadMessage, 'known' | 'digests'> {
+  if (stored?.durable === undefined) return { known, ...digestsOf(stored) }
+  return { known: lower(known, stored.durable) }
+}
+
+function lower(a: KnownState, b: KnownState): KnownState {
+  const least = [...a.sessions].map(([session, end]) => [session, Math.min(end, b.sessions.get(session) ?? 0)] as const)
+  return knownState(a.header && b.header, least)
 }
 
 async function* pages(
@@ -61,8 +71,7 @@ async function* pages(
 ): AsyncGenerator<ContentMessage, void, undefined> {
   let first = true
   for (let after = claim; ; ) {
-    const page = await storage.read(id, after, { bytesMax })
-    signal?.throwIfAborted()
+    const page = await unlessAborted(storage.read(id, after, { bytesMax }), signal)
     if (page === undefined) return
     if (page.header !== undefined || page.runs.length > 0) {
       yield contentOf(page, first && page.more ? union(after, held) : undefined)
@@ -89,6 +98,16 @@ function contentOf({ id, kind, priority, header, runs }: Page, expectUntil: Know
 
 function digestsOf(stored: StoredState | undefined): Pick<LoadMessage, 'digests'> {
   return stored !== undefined && stored.digests.size > 0 ? { digests: stored.digests } : {}
+}
+
+/** Whoever is gone does not wait for a storage that hangs. */
+function unlessAborted<T>(work: Awaitable<T>, signal: AbortSignal | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal?.reason)
+    const done = () => signal?.removeEventListener('abort', abort)
+    signal?.addEventListener('abort', abort, { once: true })
+    Promise.resolve(work).finally(done).then(resolve, reject)
+  })
 }
 
 const claims = (claim: KnownState): boolean => claim.header || claim.sessions.size > 0

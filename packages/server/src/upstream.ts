@@ -118,7 +118,7 @@ function connectTo({ connect, limits, clock, log, runner, outbox, comparison }: 
     attach(channel) {
       attached = attach(runner, channel, { upstream: true })
       // What somebody here is subscribed to is asked for by the engine.
-      attached.ask(outbox.ids())
+      attached.ask(outbox.ids(), 'outbox')
       return attached
     },
     changed,

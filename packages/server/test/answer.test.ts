@@ -1,7 +1,7 @@
 /** The answer to a LOAD from the storage alone: message logs, and what was read for them. */
 import { EMPTY, equals, type KnownState, knownState, union } from '@tidemark/known-state'
 import type { LoadMessage } from '@tidemark/protocol'
-import { type Append, memoryStorage, type Storage } from '@tidemark/storage'
+import { type Append, memoryStorage, type Storage, type StoredState } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { type AnswerOptions, answer } from '../src/index.ts'
 import { wrapped } from './help.ts'
@@ -31,6 +31,14 @@ function stored(...contents: Append[]): { storage: Storage; calls: string[] } {
   })
   return { storage, calls }
 }
+
+/** The same storage while only `durable` is in enough of its layers. */
+const layered = (storage: Storage, durable: KnownState): Storage =>
+  wrapped(storage, async (method, call) => {
+    const answer = await call()
+    if (method !== 'knownStates') return answer
+    return (answer as (StoredState | undefined)[]).map((state) => state && { ...state, durable })
+  })
 
 const a = (count: number): KnownState => knownState(true, [['a', count]])
 const load = (known: KnownState): LoadMessage => ({ action: 'load', id: 'note', known })
@@ -92,6 +100,15 @@ test('an erased document covers every claim', async () => {
   expect(await log(storage, load(a(3)))).toEqual(['KNOWN a:3'])
 })
 
+test('L3: of a storage made of several no more is named than enough of them have', async () => {
+  const { storage } = stored(...note(5))
+  const slow = layered(storage, a(3))
+  expect(await log(slow, load(a(5)))).toEqual(['KNOWN a:3'])
+  expect(await log(slow, load(a(4)), { knownFirst: true })).toEqual(['KNOWN a:3', 'CONTENT a:4+1'])
+  expect(await log(slow, load(a(9)))).toEqual(['LOAD a:3', 'KNOWN a:3'])
+  expect(await log(slow, { ...load(EMPTY), probe: true })).toEqual(['KNOWN a:3'])
+})
+
 test('L8: a long document leaves in pages that end at seals, announced by the first, one at a time', async () => {
   const { storage, calls } = stored(...note(40, 'x'.repeat(1_000)))
   const pages = answer(storage, load(a(2)), { pageBytes: 10_000 })
@@ -125,4 +142,12 @@ test('an answer that is no longer wanted ends with the reason of its signal', as
   await pages.next()
   over.abort(new Error('disconnected'))
   await expect(pages.next()).rejects.toThrow('disconnected')
+})
+
+test('an answer that is no longer wanted does not wait for a storage that hangs', async () => {
+  const over = new AbortController()
+  const hanging = wrapped(stored(...note(1)).storage, () => new Promise(() => {}))
+  const first = answer(hanging, load(EMPTY), { signal: over.signal }).next()
+  over.abort(new Error('disconnected'))
+  await expect(first).rejects.toThrow('disconnected')
 })

@@ -35,6 +35,8 @@ export interface Core {
   readonly erasing: Map<string, Holding>
   /** What shells asked for although nobody here has it open. */
   readonly wanted: Set<string>
+  /** What was written here and the upstreams that are connected were to be asked for, until they confirmed it. */
+  readonly owed: Set<string>
   /** Contents accepted, and erasures begun, that are not settled. */
   unsettled: number
   recentBytes: number

@@ -62,6 +62,7 @@ export function createEngine(options: EngineOptions): Engine {
     awaited: new Map(),
     erasing: new Map(),
     wanted: new Set(),
+    owed: new Set(),
     unsettled: 0,
     recentBytes: 0,
     now: 0,
@@ -127,7 +128,7 @@ function takeFrom(core: Core, connection: Connection, event: ConnectionEvent): v
     case 'wanted':
       for (const id of event.ids) {
         core.wanted.add(id)
-        askPeer(core, connection, id, 'reconcile')
+        askPeer(core, connection, id, event.urgency)
       }
       return
     case 'unwanted':

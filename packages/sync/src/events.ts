@@ -28,7 +28,13 @@ export type Event =
   | { readonly type: 'received'; readonly connection: ConnectionId; readonly message: Message; readonly bytes: number }
   | { readonly type: 'malformed'; readonly connection: ConnectionId; readonly error: ProtocolError }
   /** Documents that nobody here has open, and that this peer is to be asked for with what the storage holds (seed 000). */
-  | { readonly type: 'wanted'; readonly connection: ConnectionId; readonly ids: readonly string[] }
+  | {
+      readonly type: 'wanted'
+      readonly connection: ConnectionId
+      readonly ids: readonly string[]
+      /** What is to be uploaded comes before what is only compared. */
+      readonly urgency: 'outbox' | 'reconcile'
+    }
   /** Documents of which only `wanted` kept a subscription at this peer: it may end once both are in step. */
   | { readonly type: 'unwanted'; readonly connection: ConnectionId; readonly ids: readonly string[] }
   /** The socket has room for another page. */

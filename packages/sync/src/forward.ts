@@ -47,7 +47,10 @@ export function sendRest(core: Core, connection: Connection, holding: Holding): 
 function offerUpstream(core: Core, upstream: Connection, holding: Holding, isNew: boolean): void {
   if (upstream.views.has(holding.id)) return
   if (isNew) subscribe(core, upstream, holding.id, createView(EMPTY, EMPTY))
-  else askPeer(core, upstream, holding.id, 'outbox')
+  else {
+    core.owed.add(holding.id)
+    askPeer(core, upstream, holding.id, 'outbox')
+  }
 }
 
 /** Keeps what was just stored as a page, if it is one. */

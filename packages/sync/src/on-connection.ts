@@ -57,6 +57,8 @@ export function onConnected(core: Core, id: ConnectionId, traits: ConnectionTrai
 export function onDisconnected(core: Core, connection: Connection): void {
   core.connections.delete(connection.id)
   core.upstreams.delete(connection)
+  // Who writes down what is owed asks for it on the next connection.
+  if (core.upstreams.size === 0) core.owed.clear()
   connection.reading = undefined
   dropArrivals(core, connection)
   dropLanes(core, connection)

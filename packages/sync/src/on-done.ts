@@ -5,6 +5,7 @@
 import { type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
 import { stopSender } from './senders.ts'
 import { isWanted, subscribersOf, unsubscribe } from './views.ts'
+import { freed, isStillWanted } from './window.ts'
 
 export function onDone(core: Core, request: Request): void {
   const { connection, id } = request
@@ -18,10 +19,14 @@ export function endSubscription(core: Core, connection: Connection, id: string):
   for (const upstream of subscribersOf(core, id)) endIfUnwanted(core, upstream, id)
 }
 
-/** Tells an upstream that is in step with us that nobody here wants a document any more. */
+/** Tells an upstream that is in step with us, or has not answered, that nobody here wants a document any more. */
 export function endIfUnwanted(core: Core, upstream: Connection, id: string): void {
   const { done, upstream: isUpstream } = upstream.traits
-  if (!done || !isUpstream || upstream.views.get(id) !== IN_STEP || isWanted(core, id)) return
+  const belief = upstream.views.get(id)
+  if (!done || !isUpstream || belief === undefined || isWanted(core, id)) return
+  if (belief !== IN_STEP && (belief.assumed !== undefined || isStillWanted(core, upstream, id))) return
   unsubscribe(core, upstream, id)
   send(core, upstream, { action: 'done', id })
+  // Whoever wants it after this has to ask again.
+  freed(core, upstream, id)
 }

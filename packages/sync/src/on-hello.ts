@@ -4,9 +4,8 @@
  */
 import type { ErrorMessage, HelloMessage } from '@tidemark/protocol'
 import { settleItem } from './batches.ts'
-import { type Connection, type Core, emit, IN_STEP, report, send } from './core.ts'
-import type { ConnectionId } from './events.ts'
-import { askPeer, freed } from './window.ts'
+import { type Connection, type Core, emit, report, send } from './core.ts'
+import { askLater, freed } from './window.ts'
 
 export const PROTOCOL_VERSION = 1
 const FEATURES: readonly string[] = ['done', 'digests', 'probe']
@@ -45,29 +44,10 @@ export function onError(core: Core, connection: Connection, message: ErrorMessag
   askAgain(core, connection, id, message)
 }
 
-/**
- * Our LOAD was refused, which says nothing about absence: what may pass is asked again while somebody waits for the answer. However many
- * errors a peer sends, one deadline waits for each document (L10), and none keeps a connection alive that is gone.
- */
+/** Our LOAD was refused, which says nothing about absence: what may pass is asked again while somebody waits for the answer. */
 function askAgain(core: Core, connection: Connection, id: string, { code, retryAfterMs }: ErrorMessage): void {
-  const belief = connection.views.get(id)
-  if (belief === undefined || belief === IN_STEP || belief.assumed !== undefined || belief.asksAgain) return
   if (code !== 'failed' && code !== 'unavailable' && code !== 'busy') return
   // Not before our own time: a peer that says "at once" for ever would be asked for ever.
   const { askAgainMs, askAgainMaxMs } = core.limits
-  const waitMs = Math.max(Math.min(retryAfterMs ?? 0, askAgainMaxMs), askAgainMs)
-  belief.asksAgain = true
-  againLater(core, connection.id, id, waitMs)
-}
-
-function againLater(core: Core, peer: ConnectionId, id: string, waitMs: number): void {
-  core.deadlines.add(core.now + waitMs, () => {
-    const connection = core.connections.get(peer)
-    const belief = connection?.views.get(id)
-    if (connection === undefined || belief === undefined || belief === IN_STEP) return
-    // Of a subscription that began since, another deadline may wait: then this one asks in its place.
-    const asks = belief.asksAgain && belief.assumed === undefined
-    belief.asksAgain = false
-    if (asks) askPeer(core, connection, id, 'outbox')
-  })
+  askLater(core, connection, id, Math.max(Math.min(retryAfterMs ?? 0, askAgainMaxMs), askAgainMs))
 }

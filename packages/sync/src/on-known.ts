@@ -83,7 +83,9 @@ function differ(ours: Digests | undefined, theirs: Digests | undefined): boolean
 }
 
 function reportConfirmed(core: Core, connection: Connection, id: string): void {
-  report(core, { kind: 'confirmed', connection: connection.id, id, uploaded: statusOf(core, id).uploaded === true })
+  const uploaded = statusOf(core, id).uploaded === true
+  if (uploaded) core.owed.delete(id)
+  report(core, { kind: 'confirmed', connection: connection.id, id, uploaded })
 }
 
 function believe(

@@ -53,8 +53,11 @@ export interface AttachOptions {
 export interface Attached {
   /** As reports name the connection. */
   readonly id: ConnectionId
-  /** Asks this peer for documents that nobody here has open, with what the storage holds of them. */
-  ask(ids: readonly string[]): void
+  /**
+   * Asks this peer for documents that nobody here has open, with what the storage holds of them; for what is to be uploaded (`outbox`)
+   * before what is only to be compared (the default).
+   */
+  ask(ids: readonly string[], urgency?: 'outbox' | 'reconcile'): void
   /** Takes back `ask`: what nobody else wants and is in step needs no subscription. */
   leave(ids: readonly string[]): void
   /** What the connection costs at the moment. */
@@ -109,7 +112,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
   })
   return {
     id: link.id,
-    ask: (ids) => link.ask(ids),
+    ask: (ids, urgency) => link.ask(ids, urgency),
     leave: (ids) => link.leave(ids),
     sizes: () => ({ ...link.sizes(), namesBytes: codec.namesBytes?.() ?? 0 }),
     sendAway(reason, retryAfterMs) {

@@ -53,7 +53,7 @@ export interface Link {
   /** Messages of a frame of so many bytes, in order; `undefined` where much was passed over. */
   receive(decoded: Iterable<Decoded | undefined>, bytes?: number): void
   /** Asks this peer for documents that nobody here has open, with what the storage holds of them. */
-  ask(ids: readonly string[]): void
+  ask(ids: readonly string[], urgency?: 'outbox' | 'reconcile'): void
   /** Takes back `ask`: what nobody else wants and is in step needs no subscription. */
   leave(ids: readonly string[]): void
   drained(): void
@@ -329,7 +329,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
       return {
         id,
         receive: (decoded, bytes = 0) => inflow.receive(decoded, bytes),
-        ask: (ids) => tell({ type: 'wanted', connection: id, ids }),
+        ask: (ids, urgency = 'reconcile') => tell({ type: 'wanted', connection: id, ids, urgency }),
         leave: (ids) => tell({ type: 'unwanted', connection: id, ids }),
         drained: () => inflow.drained(),
         closed() {

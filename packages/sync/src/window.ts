@@ -10,14 +10,15 @@ import { dependenciesAsked, hasLeft } from './asking-order.ts'
 import { allowed } from './checks.ts'
 import { sendLoad } from './claims.ts'
 import { type Asked, type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
+import type { ConnectionId } from './events.ts'
 import { durable, guard } from './holdings.ts'
 import { enter, waitsForAppends } from './lanes.ts'
+import { endIfUnwanted } from './on-done.ts'
 import { createView, isWanted, subscribe } from './views.ts'
 
 /** Why a document is asked for, most urgent first. */
 export type Urgency = 'user' | 'outbox' | 'reconcile'
 const URGENCIES: readonly Urgency[] = ['user', 'outbox', 'reconcile']
-const LEAST_URGENT = URGENCIES.length - 1
 
 /** Asks a peer for a document when there is room in its window; asked again, a waiting one may become more urgent. */
 export function askPeer(core: Core, connection: Connection, id: string, urgency: Urgency): void {
@@ -34,7 +35,7 @@ export function askPeer(core: Core, connection: Connection, id: string, urgency:
 /** The place in the order is taken here, and filled when the look-up has answered. */
 function fillWindow(core: Core, connection: Connection): void {
   for (const [rank, queue] of connection.toAsk.entries()) {
-    if (rank === LEAST_URGENT && !refills(core, connection, queue.size)) return
+    if (rank > 0 && !refills(core, connection, queue.size)) return
     for (const id of queue) {
       if (connection.asked.size >= core.limits.loadsInFlightMax) return
       queue.delete(id)
@@ -62,9 +63,16 @@ function takePlace(core: Core, connection: Connection, id: string): void {
   enter(core, connection, id, { action: 'ask' })
 }
 
-/** Whoever wanted a document may have gone while the LOAD for it waited. */
-function isStillWanted(core: Core, connection: Connection, id: string): boolean {
-  if (!connection.traits.upstream || isWanted(core, id) || core.awaited.has(id)) return true
+/** A LOAD of ours was not answered: it is said again, unless nobody waits for the answer any more. */
+function askOrEnd(core: Core, connection: Connection, id: string): void {
+  if (isStillWanted(core, connection, id)) askPeer(core, connection, id, 'outbox')
+  else endIfUnwanted(core, connection, id)
+}
+
+/** Whoever wanted a document may have gone while the LOAD for it waited; what was written here is still owed. */
+export function isStillWanted(core: Core, connection: Connection, id: string): boolean {
+  if (!connection.traits.upstream || isWanted(core, id) || core.owed.has(id)) return true
+  if (core.awaited.has(id)) return true
   const lanes = core.holdings.get(id)?.lanes.values() ?? []
   return [...lanes].some((lane) => lane.waiting === 'upstream')
 }
@@ -113,7 +121,32 @@ function expireLater(core: Core, connection: Connection, oldest: Asked): void {
     for (const [id, entry] of connection.asked) {
       if (entry.since + core.limits.loadTimeoutMs > core.now) return expireLater(core, connection, entry)
       freed(core, connection, id)
+      // As of one that could not answer.
+      if (connection.traits.upstream) askLater(core, connection, id, core.limits.askAgainMs)
     }
+  })
+}
+
+/**
+ * Asks again for a document that a peer has not answered for. However many errors it sends, one deadline waits for each document (L10),
+ * and none keeps a connection alive that is gone.
+ */
+export function askLater(core: Core, connection: Connection, id: string, waitMs: number): void {
+  const belief = connection.views.get(id)
+  if (belief === undefined || belief === IN_STEP || belief.assumed !== undefined || belief.asksAgain) return
+  belief.asksAgain = true
+  againLater(core, connection.id, id, waitMs)
+}
+
+function againLater(core: Core, peer: ConnectionId, id: string, waitMs: number): void {
+  core.deadlines.add(core.now + waitMs, () => {
+    const connection = core.connections.get(peer)
+    const belief = connection?.views.get(id)
+    if (connection === undefined || belief === undefined || belief === IN_STEP) return
+    // Of a subscription that began since, another deadline may wait: then this one asks in its place.
+    const asks = belief.asksAgain && belief.assumed === undefined
+    belief.asksAgain = false
+    if (asks) askOrEnd(core, connection, id)
   })
 }
 
