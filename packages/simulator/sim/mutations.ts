@@ -157,10 +157,11 @@ export const mutations: readonly Mutation[] = [
     name: 'repair towards the longest',
     law: 'L12',
     file: 'reconciliation/src/layers/repair.ts',
-    from: '  if (!isBehind(core, id, layer)) return clearDirty(core, layer, id)',
+    from: '  if (!isBehind(core, id, layer)) return clearIfWhole(core, id, layer)',
     to: `  const long = (one: Layer) => count(stateIn({ core, id } as Run, one)?.known ?? NOTHING)
-  if (!isBehind(core, id, layer) || readers(core).every((one) => long(one) <= long(layer))) return clearDirty(core, layer, id)`,
+  if (readers(core).every((one) => long(one) <= long(layer))) return clearDirty(core, layer, id)
+  if (!isBehind(core, id, layer)) return clearIfWhole(core, id, layer)`,
     server: { disks: 2, policy: 'any-durable' },
-    caught: { profile: 'disks', seed: 89, checker: 'layers' },
+    caught: { profile: 'disks', seed: 647, checker: 'layers' },
   },
 ]
