@@ -29,8 +29,8 @@ export const mutations: readonly Mutation[] = [
     name: 'acknowledge before it is stored',
     law: 'L3',
     file: 'sync/src/on-content.ts',
-    from: '  confirm(view, union(ends, isAbsent(holding)',
-    to: '  if (!connection.traits.local) sendKnown(core, connection, holding, ends)\n  confirm(view, union(ends, isAbsent(holding)',
+    from: '  confirm(view, certain(',
+    to: '  if (!connection.traits.local) sendKnown(core, connection, holding, ends)\n  confirm(view, certain(',
     caught: { profile: 'calm', seed: 1, checker: 'durability' },
   },
   {

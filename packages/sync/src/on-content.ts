@@ -5,7 +5,7 @@
  * on whole: the storage compares them (L13). L4: continuity is judged against what was accepted, not only what is durable.
  * Not here: appending and acknowledging (`appends.ts`).
  */
-import { EMPTY, union } from '@tidemark/known-state'
+import { EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { ContentMessage, Run } from '@tidemark/protocol'
 import type { Append } from '@tidemark/storage'
 import { accept } from './appends.ts'
@@ -160,7 +160,7 @@ function take(
     if (content.runs.length > 0) sendKnown(core, connection, holding)
     return
   }
-  confirm(view, union(ends, isAbsent(holding) ? EMPTY : { header: true, sessions: new Map() }))
+  confirm(view, certain(holding, connection, content, ends))
   const { action: _action, expectUntil: _expectUntil, ...stored } = content
   accept(core, {
     request,
@@ -175,6 +175,18 @@ function take(
     unknown: undefined,
   })
   needDependencies(core, connection, holding, facts.dependencies)
+}
+
+/**
+ * What its sender holds for certain. What an application here writes where something stands may be something else: the storage
+ * compares them first, and the application is told what stands there like everybody else.
+ */
+function certain(holding: Holding, { traits }: Connection, content: ContentMessage, ends: KnownState): KnownState {
+  if (isAbsent(holding)) return ends
+  if (!traits.local) return union(ends, { header: true, sessions: new Map() })
+  const { sessions: accepted } = holding.accepted
+  const begun = content.runs.filter((run) => run.after >= (accepted.get(run.session) ?? 0))
+  return { ...endOf({ ...content, runs: begun }), header: content.header === undefined }
 }
 
 /** Verified content relies on everything that it was judged to repeat, other content on what it continues. */

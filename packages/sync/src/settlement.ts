@@ -22,7 +22,7 @@ import { REQUEST_BYTES, replay } from './lanes.ts'
 import { discharge } from './pools.ts'
 import { OTHER_HEADER, refuseContent } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
-import { markExact, subscribersOf, takeBack, viewOf } from './views.ts'
+import { confirm, markExact, subscribersOf, takeBack, viewOf } from './views.ts'
 
 type Taken = Exclude<AppendResult, { failed: unknown }>
 
@@ -90,7 +90,7 @@ function settleDocument(
     if (result.refused.size > 0 || result.headerRefused !== undefined) {
       whole = false
       refusedContent(core, pending, before, result)
-    }
+    } else compared(pending, before)
     taken.push(pending)
   }
   dropRefused(core, holding, before, refused)
@@ -175,6 +175,13 @@ function held(holding: Holding, pending: Pending): KnownState {
   return { header, sessions }
 }
 
+/** What an application here wrote where something stood is what stands there: the storage compared them. */
+function compared({ holding, request, ends }: Pending, before: StoredState | undefined): void {
+  if (!request.connection.traits.local) return
+  const view = viewOf(request.connection, holding.id, before?.known ?? EMPTY)
+  if (view !== undefined) confirm(view, ends)
+}
+
 /** `before`: what was stored when the marker of a peer in step was set, which is what such a peer holds. */
 function refusedContent(core: Core, pending: Pending, before: StoredState | undefined, result: Taken): void {
   const { holding, request } = pending
@@ -243,6 +250,7 @@ export function settleUnknown(core: Core, holding: Holding, before: StoredState 
   for (const pending of unknown) {
     release(core, pending)
     if (covers(stored, pending.ends) || holding.stored?.erased !== undefined) {
+      compared(pending, before)
       taken.push(pending)
       continue
     }

@@ -3,7 +3,7 @@
  */
 import { StorageError } from '@tidemark/storage'
 import { expect, test } from 'vitest'
-import { append, content, createWorld, settled, spied, state } from './world.ts'
+import { append, bytes, content, createWorld, settled, spied, state } from './world.ts'
 
 test('an acknowledgement of some sessions is no fork of the others, on which its sender went on (calm, seed 25)', async () => {
   const world = createWorld()
@@ -147,4 +147,34 @@ test('what is on its way to the disk is not absent, however long that takes (sto
   store()
   await settled()
   expect(user.heard.map(({ action }) => action)).toEqual(['content'])
+})
+
+test('an application that writes where something stands is given what stands there, from its start (disks, seed 2000430)', async () => {
+  const world = createWorld()
+  const spy = spied()
+  const dependenciesOf = () => ['group']
+  const client = await world.node('client', { storage: spy.storage, hooks: { dependenciesOf } })
+  const user = world.peer('user', client, { local: true })
+  const peer = world.peer('peer', client)
+  user.load('note')
+  await settled()
+  // It is stored, and forwarded when the group has come, or after 5 s.
+  peer.say(content('note', 'a:0-3'))
+  await settled()
+  let store = () => {}
+  spy.replace = {
+    append: (batch) =>
+      new Promise((resolve) => {
+        store = () => resolve(spy.real.append(batch))
+      }),
+  }
+  const other = content('note', 'a:0-2')
+  user.say({ ...other, runs: other.runs.map((run) => ({ ...run, transactions: [bytes('1'), bytes('2')] })) })
+  await world.clock.advance(5_000)
+  store()
+  await settled()
+  expect(user.heard.flatMap((message) => (message.action === 'content' ? message.runs : []))).toEqual(
+    content('note', 'a:0-3').runs,
+  )
+  expect(user.heard.map(({ action }) => action)).toContain('error')
 })
