@@ -111,6 +111,8 @@ export type Work =
   | { readonly action: 'compare'; readonly batch: Batch; readonly hash: string }
   /** Tell the peer plainly what is held (an answer to what was refused). */
   | { readonly action: 'tell' }
+  /** Send the peer what others write, although what it sent was refused. */
+  | { readonly action: 'follow' }
   /** Probe a claim once more. */
   | { readonly action: 'probe' }
   /** Correct the peer once more if a gap is still open. */

@@ -10,7 +10,7 @@ import { onDone } from './on-done.ts'
 import { onKnown } from './on-known.ts'
 import { onLoad } from './on-load.ts'
 import { onCompare } from './on-reconcile.ts'
-import { onTell } from './on-tell.ts'
+import { onFollow, onTell } from './on-tell.ts'
 import { onProbe } from './probes.ts'
 import { onResend } from './senders.ts'
 import { onAsk } from './window.ts'
@@ -42,6 +42,8 @@ function dispatch(core: Core, request: Request): void {
       return onCompare(core, request, work.hash)
     case 'tell':
       return onTell(core, request)
+    case 'follow':
+      return onFollow(core, request)
     case 'probe':
       return onProbe(core, request)
     case 'repeat':

@@ -16,6 +16,7 @@ import { type Connection, type Core, type Holding, type Request, ticket, type Vi
 import { correctGaps } from './corrections.ts'
 import { needDependencies } from './dependencies.ts'
 import { guard, isAbsent } from './holdings.ts'
+import { enter } from './lanes.ts'
 import { otherKind, type Refusal, refuseContent, tooManyDocuments, tooManySessions } from './refusals.ts'
 import { endOf } from './senders.ts'
 import { ahead, isVerified, verified, withoutHeader } from './verification.ts'
@@ -24,7 +25,9 @@ import { notePage } from './window.ts'
 
 export function onContent(core: Core, request: Request, message: ContentMessage): void {
   const { connection, id } = request
-  if (!permitted(core, request, 'write')) return
+  const mayWrite = allowed(core, request, 'write')
+  if (mayWrite === undefined) return
+  if (!permitted(core, request, 'write')) return enter(core, connection, id, { action: 'follow' })
   const mayRead = allowed(core, request, 'read')
   if (mayRead === undefined) return
   const holding = guard(core, request)
@@ -136,6 +139,7 @@ function learn(core: Core, request: Request, holding: Holding, content: ContentM
     if (answer === undefined) return undefined
     if ('failed' in answer) {
       refuseContent(core, request.connection, request.id, UNJUDGED)
+      enter(core, request.connection, request.id, { action: 'follow' })
       return undefined
     }
     tombstones = answer.value

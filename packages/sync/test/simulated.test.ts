@@ -178,3 +178,21 @@ test('an application that writes where something stands is given what stands the
   )
   expect(user.heard.map(({ action }) => action)).toContain('error')
 })
+
+test('who may read and not write is sent what others write although its own content was refused (disks, seed 1000705)', async () => {
+  const world = createWorld()
+  const authorize = async (principal: unknown, action: string) => action === 'read' || principal === 'writer'
+  const server = await world.node('server', { hooks: { authorize } })
+  const reader = world.peer('reader', server, { principal: 'reader' })
+  const writer = world.peer('writer', server, { principal: 'writer' })
+  // It created the document while it was alone, and pushes it without asking.
+  reader.say(content('note', 'a:0-1'))
+  await settled()
+  writer.say(content('note', 'b:0-1'))
+  await settled()
+  expect(world.trace.filter((line) => line.includes('reader'))).toEqual([
+    'reader > server  CONTENT note header a:0-1',
+    'server > reader  ERROR note forbidden',
+    'server > reader  CONTENT note header b:0-1',
+  ])
+})
