@@ -22,7 +22,7 @@ import { PROMETHEUS_CONTENT_TYPE } from './registry.ts'
 import type { Server } from './server.ts'
 
 export interface ListenOptions
-  extends Pick<AcceptOptions<Who>, 'dialects' | 'highWaterBytes' | 'pingEveryMs' | 'closeGraceMs'> {
+  extends Pick<AcceptOptions<Who>, 'dialects' | 'highWaterBytes' | 'pingEveryMs' | 'closeGraceMs' | 'frameGrowMs'> {
   /** Default: 127.0.0.1, this machine only. */
   readonly host?: string
   /** Default: 0, any that is free. */

@@ -37,6 +37,8 @@ export interface AcceptOptions<T> {
   readonly admitTimeoutMs?: number
   /** Bytes of frames that are not whole yet, over all connections; beyond it who holds most is closed. Default: 256 MiB. */
   readonly unfinishedBytesMax?: number
+  /** A frame has to become whole in this time, or grow by 128 KiB; else its connection is closed. Default: 30 s. */
+  readonly frameGrowMs?: number
   /** Pages are handed over while less than this is unsent. Default: 256 KiB. */
   readonly highWaterBytes?: number
   /** A peer from which nothing came for this long after a ping is given up. Default: 30 s. */
@@ -55,6 +57,7 @@ export interface Acceptor {
 
 const UPGRADES_MAX = 1_000
 const UNFINISHED_BYTES_MAX = 256 * 1024 * 1024
+const FRAME_GROW_MS = 30_000
 const ADMIT_TIMEOUT_MS = 10_000
 const NO_HANDSHAKE: Refusal = { status: 400, message: 'this is no WebSocket handshake of version 13' }
 const TOO_MANY: Refusal = { status: 503, message: 'too many clients at one time', retryAfterMs: 5_000 }
@@ -64,7 +67,8 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
   const { clock = systemClock, dialects = allDialects, upgradesMax = UPGRADES_MAX } = options
   const { closeGraceMs = CLOSE_GRACE_MS, pingEveryMs = PING_EVERY_MS, highWaterBytes = HIGH_WATER_BYTES } = options
   const liveness = createLiveness(pingEveryMs, clock)
-  const budget = createFrameBudget(options.unfinishedBytesMax ?? UNFINISHED_BYTES_MAX)
+  const { unfinishedBytesMax: bytesMax = UNFINISHED_BYTES_MAX, frameGrowMs: growMs = FRAME_GROW_MS } = options
+  const budget = createFrameBudget({ bytesMax, growMs, clock })
   const chosen = new WeakMap<IncomingMessage, Dialect>()
   const open = new Map<WebSocket, Channel>()
   let upgrades = 0
@@ -114,7 +118,7 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
 
   function begin(ws: WebSocket, socket: Socket, dialect: Dialect, admitted: T, asked: UpgradeRequest): void {
     const { channel, peer } = createSocketChannel(ws, socket, dialect, highWaterBytes)
-    budget.watch(ws, socket, options.accountOf?.(admitted))
+    budget.watch(ws, socket, peer, options.accountOf?.(admitted))
     const unwatch = liveness.watch(peer)
     open.set(ws, channel)
     ws.on('close', () => {

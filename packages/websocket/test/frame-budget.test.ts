@@ -3,8 +3,11 @@
  */
 import { createServer } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
+import type { Clock } from '@tidemark/storage'
+import type { Channel } from '@tidemark/sync/run'
 import { describe, expect, test } from 'vitest'
-import { acceptWebSockets } from '../src/node.ts'
+import { FRAME_GROWTH_BYTES } from '../src/frame-budget.ts'
+import { type AcceptOptions, acceptWebSockets } from '../src/node.ts'
 import { upgradeText } from './help.ts'
 
 describe('frames that are never finished', { timeout: 20_000 }, () => {
@@ -57,33 +60,122 @@ describe('frames that are never finished', { timeout: 20_000 }, () => {
       await until(() => many.some(({ destroyed }) => destroyed))
       expect(one.destroyed).toBe(false)
     }))
+
+  test('a frame that hardly grows is not waited for; one that grows, and whole ones, are', () => {
+    const { clock, pass } = steppedClock()
+    return withServer(
+      async ({ open, frames, received }) => {
+        const [dripping, growing, honest] = [await open(), await open(), await open()]
+        dripping.write(unfinished(1_000))
+        growing.write(unfinished(1_000))
+        honest.write(whole(0x82, 1_000))
+        await until(() => frames() === 1 && received() === 2_000 + 2 * FRAME_HEADER_BYTES + 1_008)
+        await pass()
+        for (let count = 1; count <= 3 && !dripping.destroyed; count++) {
+          expect([dripping.destroyed, growing.destroyed, honest.destroyed]).toEqual([false, false, false])
+          const before = received()
+          dripping.write('x')
+          growing.write(Buffer.alloc(FRAME_GROWTH_BYTES))
+          await until(() => received() === before + 1 + FRAME_GROWTH_BYTES)
+          await pass()
+          await until(() => dripping.destroyed)
+        }
+        honest.write(whole(0x82, 1_000))
+        await until(() => frames() === 2)
+        expect([growing.destroyed, honest.destroyed]).toEqual([false, false])
+      },
+      { unfinishedBytesMax: 10_000_000, frameGrowMs: 30_000, clock },
+    )
+  })
+
+  test('who is not read from is not held to it, nor is anybody for the time that the server stood still', () => {
+    const { clock, pass } = steppedClock()
+    return withServer(
+      async ({ open, received, channels }) => {
+        const holder = await open()
+        holder.write(unfinished(1_000))
+        await until(() => received() > 0)
+        await pass()
+        channels()[0]?.pause()
+        await pass()
+        channels()[0]?.resume()
+        await pass()
+        await pass(100_000)
+        holder.write('x')
+        await until(() => received() === 1_001 + FRAME_HEADER_BYTES)
+        expect(holder.destroyed).toBe(false)
+        await pass()
+        await until(() => holder.destroyed)
+      },
+      { unfinishedBytesMax: 10_000_000, frameGrowMs: 30_000, clock },
+    )
+  })
 })
+
+/** A clock whose waits of 30 s end when the test says so; all others are never over. */
+function steppedClock(): { clock: Clock; pass(ms?: number): Promise<void> } {
+  let now = 0
+  let go: (() => void) | undefined
+  const clock: Clock = {
+    now: () => now,
+    random: () => 0,
+    wait: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        if (ms === 30_000) go = resolve
+        signal?.addEventListener('abort', () => reject(signal.reason))
+      }),
+  }
+  return {
+    clock,
+    async pass(ms = 30_000) {
+      now += ms
+      go?.()
+      await new Promise((resolve) => setImmediate(resolve))
+    },
+  }
+}
 
 interface World {
   open(account?: string): Promise<Socket>
   /** Whole frames that were delivered. */
   frames(): number
+  /** Bytes that came of frames, whole or not. */
+  received(): number
+  channels(): readonly Channel[]
   connections(): number
 }
 
 /** A server whose sockets may hold 100 kB together. */
-async function withServer(use: (world: World) => Promise<void>): Promise<void> {
+async function withServer(
+  use: (world: World) => Promise<void>,
+  options: Partial<AcceptOptions<string | undefined>> = {},
+): Promise<void> {
   const http = createServer()
   const sockets: Socket[] = []
+  const channels: Channel[] = []
   let frames = 0
+  let received = 0
   const acceptor = acceptWebSockets<string | undefined>(http, {
     unfinishedBytesMax: 100_000,
     admit: ({ headers }) => ({ admitted: headers['x-account'] as string | undefined }),
     accountOf: (admitted) => admitted,
-    onChannel: (channel) =>
+    onChannel: (channel) => {
+      channels.push(channel)
       channel.open({
         frame() {
           frames += 1
         },
         drained() {},
         closed() {},
-      }),
+      })
+    },
+    ...options,
   })
+  http.on('upgrade', (_request, socket) =>
+    socket.on('data', (chunk: Buffer) => {
+      received += chunk.length
+    }),
+  )
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
   const { port } = http.address() as AddressInfo
   try {
@@ -100,6 +192,8 @@ async function withServer(use: (world: World) => Promise<void>): Promise<void> {
         return socket.on('data', () => {})
       },
       frames: () => frames,
+      received: () => received,
+      channels: () => channels,
       connections: () => acceptor.connections,
     })
   } finally {
@@ -108,6 +202,8 @@ async function withServer(use: (world: World) => Promise<void>): Promise<void> {
     http.close()
   }
 }
+
+const FRAME_HEADER_BYTES = 14
 
 /** A frame that announces 1 MB, and so much of it. */
 function unfinished(bytes: number): Buffer {
