@@ -40,8 +40,11 @@ export interface Codec {
   decodeInPortions(frame: Frame): Iterable<Decoded | undefined>
   /** Frames that carry `messages` in order, each at most `frameBytes` unless one message alone is larger. */
   encode(messages: readonly Message[], frameBytes: number): Frame[]
-  /** What the names take in memory that either end announced; estimated. Without it the dialect has none. */
-  namesBytes?(): number
+  /**
+   * What it keeps in memory between frames: names that either end announced, and a state of which more is to come; estimated. Without it
+   * the dialect keeps nothing.
+   */
+  keptBytes?(): number
 }
 
 /** Announcements, parts of states and unknown messages that are passed over in one go. */

@@ -97,7 +97,12 @@ export interface Joiner {
   join(part: Message | ContinuationMessage, more: boolean, bytes: number): Joined | undefined
   /** Something could not be understood: it may have been a part. */
   drop(): void
+  /** What the state takes in memory of which more is to come; estimated. */
+  readonly openBytes: number
 }
+
+/** A session of a state in memory, with its name; estimated. */
+const SESSION_BYTES = 150
 
 export function createJoiner(limits: Limits): Joiner {
   let open: { readonly message: LoadMessage | KnownMessage; readonly bytes: number } | undefined
@@ -131,6 +136,9 @@ export function createJoiner(limits: Limits): Joiner {
     },
     drop() {
       open = undefined
+    },
+    get openBytes() {
+      return (open?.message.known.sessions.size ?? 0) * SESSION_BYTES
     },
   }
 }

@@ -35,6 +35,11 @@ export class Decoder {
     this.offered = offered
   }
 
+  /** Of a state of which more is to come, in memory. */
+  get openBytes(): number {
+    return this.joiner.openBytes
+  }
+
   decode(frame: Frame, portions: boolean): Iterable<Decoded | undefined> {
     if (typeof frame === 'string')
       return [new ProtocolError('malformed', { field: 'frame', expected: 'a binary message', got: 'text' })]

@@ -35,6 +35,6 @@ function createCodec(limits: Partial<Limits> = {}): Codec {
     decode: (frame) => decoder.decode(frame, false) as Iterable<Decoded>,
     decodeInPortions: (frame) => decoder.decode(frame, true),
     encode: createEncoder(announcer, namesMax),
-    namesBytes: () => announcer.bytes + decoder.names.bytes,
+    keptBytes: () => announcer.bytes + decoder.names.bytes + decoder.openBytes,
   }
 }

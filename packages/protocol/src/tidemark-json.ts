@@ -39,6 +39,7 @@ function createCodec(limits: Partial<Limits> = {}): Codec {
     decode: (frame) => decodeLines(frame, inForce, read),
     decodeInPortions: (frame) => decodeLinesInPortions(frame, inForce, read),
     encode: (messages, frameBytes) => packLines(messages.flatMap(linesFor), frameBytes),
+    keptBytes: () => joiner.openBytes,
   }
 }
 

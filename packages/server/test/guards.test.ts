@@ -243,6 +243,37 @@ describe('what the memory budget counts', () => {
   })
 })
 
+describe('what the memory budget counts of states', () => {
+  const states = (from: number, count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`s${from + index}`, 1]))
+
+  async function connected() {
+    const { clock, ready } = setUp({ limits: { memoryBytesMax: 1_000_000 } })
+    const server = await ready
+    const [ours, theirs] = createPipe(tidemarkJson)
+    server.accept(ours)
+    return { clock, server, theirs, client: hear(theirs, clock) }
+  }
+
+  test('the sessions that a client claims to hold, of documents that nobody has', async () => {
+    const { clock, server, theirs, client } = await connected()
+    for (let document = 0; document < 20; document++)
+      theirs.send(JSON.stringify({ type: 'load', id: `d${document}`, header: true, sessions: states(0, 900) }))
+    await clock.pass(500)
+    expect(client.ends).toMatchObject([{ code: 1013 }])
+    await server.close()
+  })
+
+  test('a state of which more is to come', async () => {
+    const { clock, server, theirs, client } = await connected()
+    for (const [index, type] of ['load', 'more'].entries())
+      theirs.send(JSON.stringify({ type, id: 'd', header: true, sessions: states(index * 5_000, 5_000), more: true }))
+    await clock.pass(500)
+    expect(client.ends).toMatchObject([{ code: 1013 }])
+    await server.close()
+  })
+})
+
 describe('a full disk', () => {
   test('is told as degraded while writes fail, with the code, and reading goes on', async () => {
     let full = true

@@ -30,6 +30,8 @@ export function askForClaim(core: Core, connection: Connection, holding: Holding
   // The `load` is the correction of these gaps (L5).
   noteCorrected(
     core,
+    connection,
+    holding,
     view,
     [...missing(stored, claim).sessions].map(([session, { after }]) => [session, after] as const),
   )

@@ -188,10 +188,9 @@ export interface Connection {
   malformed: number
 }
 
-/** A LOAD of ours that has a place, and is not answered yet; `until` is what its answer announced to bring in several pages. */
+/** A LOAD of ours that has a place, and is not answered yet. */
 export interface Asked {
   readonly since: number
-  until: KnownState | undefined
   /** What it said, if that was exactly what is stored, and still is. */
   said: { readonly known: KnownState; readonly digests?: Digests } | undefined
   /** What is asked for before it, and has not left; `undefined` until it is known what it depends on. */
@@ -223,7 +222,7 @@ export interface View {
   confirmed: KnownState
   /** Confirmed and sent; `undefined` while we asked and it did not answer. */
   assumed: KnownState | undefined
-  /** Sessions that count for its connection. */
+  /** Sessions that count for its connection, of everything here that names some. */
   weight: number
   /** Nothing is to be sent, and `assumed` is exactly what is stored. */
   exact: boolean
@@ -244,8 +243,10 @@ export interface View {
   /** Refusals by the storage in a row, and whether a correction is scheduled. */
   refusals: number
   refused: boolean
-  /** What the storage refused of it: refused until that is durable, or corrected. */
-  lost: KnownState | undefined
+  /** What the storage refused of it: refused until that is durable, or corrected; `much`: more than is remembered. */
+  lost: KnownState | 'much' | undefined
+  /** What the answer to our LOAD announced to bring in several pages. */
+  until: KnownState | undefined
   /** A claim is being probed: for the first time, answered with a correction that is not believed yet, or again. */
   probe: 'first' | 'doubted' | 'second' | undefined
   /** Sessions forked by this peer (L13). */

@@ -14,7 +14,7 @@ import { type Connection, type Core, type Holding, IN_STEP, type Request, report
 import { durable, guard } from './holdings.ts'
 import { enter } from './lanes.ts'
 import { refuseContent, UNREADABLE } from './refusals.ts'
-import { createView, subscribe, subscribersOf, viewOf } from './views.ts'
+import { createView, lower, roomFor, subscribe, subscribersOf, viewOf, weigh } from './views.ts'
 
 /** Gaps remembered per document and connection: peers make up session names. */
 const GAPS_MAX = 1_000
@@ -32,7 +32,8 @@ export function correctGaps(
   for (const [session] of gaps) repeatLater(core, connection, holding.id, view, session)
   if (fresh.length === 0) return
   view.gaps ??= new Map()
-  for (const [session, have] of fresh) if (view.gaps.size < GAPS_MAX) view.gaps.set(session, have)
+  const most = gapsMax(core, connection, holding)
+  for (const [session, have] of fresh) if (view.gaps.size < most) view.gaps.set(session, have)
   if (holding.pendings.size === 0) sendCorrection(core, connection, holding, view)
 }
 
@@ -52,7 +53,7 @@ function sendCorrection(core: Core, connection: Connection, holding: Holding, vi
     view.gaps ??= new Map()
     return
   }
-  noteCorrected(core, view, view.gaps ?? [])
+  noteCorrected(core, connection, holding, view, view.gaps ?? [])
   view.gaps = undefined
   report(core, { kind: 'corrected', connection: connection.id, id: holding.id })
   send(core, connection, {
@@ -63,16 +64,28 @@ function sendCorrection(core: Core, connection: Connection, holding: Holding, vi
   })
 }
 
+function gapsMax(core: Core, connection: Connection, { id }: Holding): number {
+  weigh(connection, id)
+  return Math.max(1, Math.min(GAPS_MAX, roomFor(core, connection)))
+}
+
 function isCorrected(core: Core, view: View, session: string, have: number): boolean {
   const corrected = view.corrected?.get(session)
   return corrected?.have === have && core.now - corrected.at < core.limits.correctionRepeatMs
 }
 
 /** A correction says all that we hold, so a few of the gaps stand for all of them. */
-export function noteCorrected(core: Core, view: View, gaps: Iterable<readonly [session: string, have: number]>): void {
-  if (view.corrected === undefined || view.corrected.size >= GAPS_MAX) view.corrected = new Map()
+export function noteCorrected(
+  core: Core,
+  connection: Connection,
+  holding: Holding,
+  view: View,
+  gaps: Iterable<readonly [session: string, have: number]>,
+): void {
+  const most = gapsMax(core, connection, holding)
+  if (view.corrected === undefined || view.corrected.size >= most) view.corrected = new Map()
   for (const [session, have] of gaps) {
-    if (view.corrected.size >= GAPS_MAX) return
+    if (view.corrected.size >= most) return
     view.corrected.set(session, { have, at: core.now, repeats: false })
   }
 }
@@ -133,7 +146,7 @@ function correctLater(core: Core, connection: Connection, id: string, ends: Know
   // The application is told by the error and decides for itself.
   if (belief === undefined || connection.traits.local) return waitMs
   if (view !== undefined) {
-    view.lost = union(view.lost ?? EMPTY, ends)
+    noteLost(core, connection, id, view, ends)
     if (view.refused) return waitMs
     view.refused = true
     view.refusals += 1
@@ -149,6 +162,22 @@ function correctLater(core: Core, connection: Connection, id: string, ends: Know
   return waitMs
 }
 
+/**
+ * L10: what is too much to be remembered is forgotten, also as what the peer holds: then only the back-off ends its refusal, and it may
+ * be sent what it has.
+ */
+function noteLost(core: Core, connection: Connection, id: string, view: View, ends: KnownState): void {
+  if (view.lost !== 'much') view.lost = union(view.lost ?? EMPTY, ends)
+  weigh(connection, id)
+  if (roomFor(core, connection) > 0) return
+  const holding = core.holdings.get(id)
+  const stored = holding === undefined ? EMPTY : durable(holding)
+  view.lost = 'much'
+  view.confirmed = lower(view.confirmed, stored)
+  if (view.assumed !== undefined) view.assumed = lower(view.assumed, stored)
+  weigh(connection, id)
+}
+
 /** What nobody here wants, and its sender pushed with what depends on it, it believes us to hold: it is to be corrected, too. */
 function pushed(core: Core, connection: Connection, id: string, ends: KnownState, readable: boolean): View | undefined {
   if (connection.traits.local || !core.connections.has(connection.id)) return undefined
@@ -157,7 +186,7 @@ function pushed(core: Core, connection: Connection, id: string, ends: KnownState
 
 /** Content of this peer became durable: if that is all that was refused, the store takes it again. */
 export function clearRefusal(view: View, stored: KnownState): void {
-  if (view.lost !== undefined && !covers(stored, view.lost)) return
+  if (view.lost === 'much' || (view.lost !== undefined && !covers(stored, view.lost))) return
   view.lost = undefined
   view.refused = false
   view.refusals = 0

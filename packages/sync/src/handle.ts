@@ -13,10 +13,12 @@ import { onCompare } from './on-reconcile.ts'
 import { onFollow, onTell } from './on-tell.ts'
 import { onProbe } from './probes.ts'
 import { onResend } from './senders.ts'
+import { weigh } from './views.ts'
 import { onAsk } from './window.ts'
 
 export function handleRequest(core: Core, request: Request): void {
   dispatch(core, request)
+  weigh(request.connection, request.id)
   const holding = core.holdings.get(request.id)
   if (holding !== undefined) relax(core, holding)
 }

@@ -45,7 +45,7 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   const view = crossedDone(core, request) ? createView(EMPTY, EMPTY) : subscribedView(core, connection, holding)
   if (view === undefined) return refuseContent(core, connection, id, tooManyDocuments(core))
   view.readable = mayRead
-  notePage(core, connection, id, union(view.confirmed, endOf(message)), message.expectUntil)
+  notePage(core, connection, id, view, union(view.confirmed, endOf(message)), message.expectUntil)
   if (refusal !== undefined) refuseContent(core, connection, id, refusal)
   if (crowded) refuseContent(core, connection, id, tooManySessions(core))
   if (content.kind === 'json') noteProven(core, view, content.runs)

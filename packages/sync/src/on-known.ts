@@ -18,7 +18,7 @@ import { endIfUnwanted } from './on-done.ts'
 import { probedAgain } from './probes.ts'
 import { endReading, markReady, wanted } from './senders.ts'
 import { statusOf } from './status.ts'
-import { confirm, kept, lower, markExact, replaceBelief, settleView, subscribeHolding, viewOf, weigh } from './views.ts'
+import { confirm, createView, kept, lower, markExact, replaceBelief, settleView, subscribe, viewOf } from './views.ts'
 import { freed } from './window.ts'
 
 export function onKnown(core: Core, request: Request, message: KnownMessage): void {
@@ -97,11 +97,10 @@ function believe(
   answersUs: boolean,
 ): View | undefined {
   const known = kept(core, connection, holding, old, message.known)
-  if (old === undefined) return subscribeHolding(core, connection, holding.id, known)
+  if (old === undefined) return subscribe(core, connection, holding.id, createView(known, known))
   // An answer to a LOAD of ours may, in mid-stream, claim the announced end: believed is what it holds of what was sent.
   const clamped = answersUs && connection.traits.claimsStreams && old.streaming && old.assumed !== undefined
   confirm(old, clamped ? lower(known, old.assumed as KnownState) : known)
-  weigh(connection, old)
   return old
 }
 

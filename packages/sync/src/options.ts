@@ -41,8 +41,12 @@ export interface EngineLimits {
   readonly allPendingBytesMax: number
   /** Documents of one connection, and of all connections of one account together. */
   readonly subscriptionsMax: number
-  /** Sessions remembered of what the peer of a connection claims; beyond, only what is stored here too. */
+  /**
+   * Sessions remembered of what the peer of a connection names, and the peers of all connections of one account together; beyond, only
+   * what is stored here too.
+   */
   readonly viewSessionsMax: number
+  readonly accountViewSessionsMax: number
   /** Sessions of one document; more are refused, and so is not the document. */
   readonly sessionsMax: number
   readonly accountSubscriptionsMax: number
@@ -80,6 +84,7 @@ export const DEFAULT_ENGINE_LIMITS: EngineLimits = {
   allPendingBytesMax: 256 * 1024 * 1024,
   subscriptionsMax: 1_000_000,
   viewSessionsMax: 50_000,
+  accountViewSessionsMax: 200_000,
   // As many as one known state may name on the wire.
   sessionsMax: 100_000,
   accountSubscriptionsMax: 2_000_000,

@@ -19,6 +19,8 @@ export interface Pool {
 export interface Account {
   connections: number
   subscriptions: number
+  /** Sessions that the views of its connections name. */
+  viewSessions: number
   readonly pool: Pool
 }
 
@@ -32,6 +34,7 @@ export function joinAccount(core: Core, { account: key }: ConnectionTraits): Acc
   const account = core.accounts.get(key) ?? {
     connections: 0,
     subscriptions: 0,
+    viewSessions: 0,
     pool: createPool(core.limits.accountPendingBytesMax),
   }
   account.connections += 1

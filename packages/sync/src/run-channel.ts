@@ -61,7 +61,7 @@ export interface Attached {
   /** Takes back `ask`: what nobody else wants and is in step needs no subscription. */
   leave(ids: readonly string[]): void
   /** What the connection costs at the moment. */
-  sizes(): ConnectionSizes & { readonly namesBytes: number }
+  sizes(): ConnectionSizes & { readonly keptBytes: number }
   /** Closes it with 1013, and says when to come again where the dialect has words for it. */
   sendAway(reason: string, retryAfterMs: number): void
   /** Resolves when the channel is closed, by either end. */
@@ -114,7 +114,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
     id: link.id,
     ask: (ids, urgency) => link.ask(ids, urgency),
     leave: (ids) => link.leave(ids),
-    sizes: () => ({ ...link.sizes(), namesBytes: codec.namesBytes?.() ?? 0 }),
+    sizes: () => ({ ...link.sizes(), keptBytes: codec.keptBytes?.() ?? 0 }),
     sendAway(reason, retryAfterMs) {
       const error = { action: 'error', code: 'busy', message: reason, retryAfterMs } as const
       if (channel.dialect.traits.errors) for (const frame of codec.encode([error], frameBytes)) channel.send(frame)

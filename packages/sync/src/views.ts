@@ -47,6 +47,7 @@ export function createView(confirmed: KnownState, assumed: KnownState | undefine
     refusals: 0,
     refused: false,
     lost: undefined,
+    until: undefined,
     probe: undefined,
     frozen: undefined,
     proven: undefined,
@@ -75,7 +76,7 @@ export function kept(
   let beyond = 0
   for (const session of before.keys()) if (isBeyond(session)) beyond += 1
   const least = beyond === 0 ? 1 : 0
-  const room = Math.min(CLAIMS_MAX - beyond, core.limits.viewSessionsMax - connection.viewSessions)
+  const room = Math.min(CLAIMS_MAX - beyond, roomFor(core, connection))
   let left = Math.max(least, room)
   const sessions = new Map<string, number>()
   for (const [session, count] of claim.sessions)
@@ -83,24 +84,39 @@ export function kept(
   return sessions.size === claim.sessions.size ? claim : { header: claim.header, sessions }
 }
 
-/** Counts what a view of a connection names for it. */
-export function weigh(connection: Connection, view: View): void {
-  const weight = Math.max(view.confirmed.sessions.size, view.assumed?.sessions.size ?? 0)
-  connection.viewSessions += weight - view.weight
+/** How many more sessions may be remembered of what a peer names; of upstreams, which we chose, and of ourselves any number. */
+export function roomFor({ limits }: Core, { traits, viewSessions, account }: Connection): number {
+  if (traits.upstream || traits.local) return Number.POSITIVE_INFINITY
+  const ofAccount = limits.accountViewSessionsMax - (account?.viewSessions ?? 0)
+  return Math.max(0, Math.min(limits.viewSessionsMax - viewSessions, ofAccount))
+}
+
+/** Counts the sessions that a view names, for its connection and its account. Done after each request, which may have changed it. */
+export function weigh(connection: Connection, id: string): void {
+  const view = connection.views.get(id)
+  if (view !== undefined && view !== IN_STEP) setWeight(connection, view, weightOf(view))
+}
+
+function weightOf(view: View): number {
+  const { confirmed, assumed, claims, lost, until, corrected, gaps, frozen, proven, dependencies } = view
+  // What is assumed contains what is confirmed, and what is claimed often is the very same.
+  let weight = Math.max(confirmed.sessions.size, assumed?.sessions.size ?? 0)
+  if (claims !== undefined && claims.sessions !== confirmed.sessions) weight += claims.sessions.size
+  if (lost !== undefined && lost !== 'much') weight += lost.sessions.size
+  weight += until?.sessions.size ?? 0
+  for (const names of [corrected, gaps, frozen, proven, dependencies]) weight += names?.size ?? 0
+  return weight
+}
+
+function setWeight(connection: Connection, view: View, weight: number): void {
+  const more = weight - view.weight
+  connection.viewSessions += more
+  if (connection.account !== undefined) connection.account.viewSessions += more
   view.weight = weight
 }
 
 function unweigh(connection: Connection, belief: Belief | undefined): void {
-  if (belief === undefined || belief === IN_STEP) return
-  connection.viewSessions -= belief.weight
-  belief.weight = 0
-}
-
-/** Subscribes a peer that holds this. */
-export function subscribeHolding(core: Core, connection: Connection, id: string, known: KnownState): View | undefined {
-  const view = subscribe(core, connection, id, createView(known, known))
-  if (view !== undefined) weigh(connection, view)
-  return view
+  if (belief !== undefined && belief !== IN_STEP) setWeight(connection, belief, 0)
 }
 
 export function subscribe(core: Core, connection: Connection, id: string, view: View): View | undefined {
@@ -134,7 +150,7 @@ export function replaceBelief(
   claim: KnownState,
 ): View | undefined {
   const old = viewOf(connection, holding.id, durable(holding))
-  if (old === undefined) return subscribeHolding(core, connection, holding.id, claim)
+  if (old === undefined) return subscribe(core, connection, holding.id, createView(claim, claim))
   // In mid-stream the cursor may be lowered, never raised past what was sent: the claim may be the stream's announced end.
   const believed = old.streaming && old.assumed !== undefined ? lower(claim, old.assumed) : claim
   Object.assign(old, {
@@ -145,7 +161,6 @@ export function replaceBelief(
     corrected: undefined,
     probe: undefined,
   })
-  weigh(connection, old)
   return old
 }
 
@@ -179,6 +194,7 @@ export function settleView(connection: Connection, id: string, view: View): void
     view.toProbe ||
     view.probe !== undefined ||
     view.claims !== undefined ||
+    view.until !== undefined ||
     view.frozen !== undefined ||
     view.proven !== undefined ||
     view.refused ||

@@ -9,12 +9,12 @@ import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
 import { dependenciesAsked, hasLeft } from './asking-order.ts'
 import { allowed } from './checks.ts'
 import { sendLoad } from './claims.ts'
-import { type Asked, type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
+import { type Asked, type Connection, type Core, IN_STEP, type Request, send, type View } from './core.ts'
 import type { ConnectionId } from './events.ts'
 import { durable, guard } from './holdings.ts'
 import { enter, waitsForAppends } from './lanes.ts'
 import { endIfUnwanted } from './on-done.ts'
-import { createView, isWanted, subscribe } from './views.ts'
+import { createView, isWanted, roomFor, subscribe } from './views.ts'
 
 /** Why a document is asked for, most urgent first. */
 export type Urgency = 'user' | 'outbox' | 'reconcile'
@@ -106,7 +106,7 @@ export function askFailed(core: Core, connection: Connection, id: string): void 
 export function noteAsked(core: Core, connection: Connection, id: string): Asked {
   const known = connection.asked.get(id)
   if (known !== undefined) return known
-  const entry: Asked = { since: core.now, until: undefined, said: undefined, behind: undefined }
+  const entry: Asked = { since: core.now, said: undefined, behind: undefined }
   connection.asked.set(id, entry)
   // All have equally long, so they expire in order: one deadline is enough, for the oldest.
   if (connection.asked.size === 1) expireLater(core, connection, entry)
@@ -161,18 +161,27 @@ export function notePage(
   core: Core,
   connection: Connection,
   id: string,
+  view: View,
   held: KnownState,
   until: KnownState | undefined,
 ): void {
-  const entry = connection.asked.get(id)
-  if (entry === undefined) return
-  entry.until = until ?? entry.until
-  if (entry.until === undefined || covers(held, entry.until)) freed(core, connection, id)
+  if (!connection.asked.has(id)) return
+  if (until !== undefined) view.until = announced(core, connection, until)
+  if (view.until === undefined || covers(held, view.until)) freed(core, connection, id)
+}
+
+/** L10: of what a stranger announces no more is remembered than there is room for; its slot is free a little sooner then. */
+function announced(core: Core, connection: Connection, until: KnownState): KnownState {
+  const room = roomFor(core, connection)
+  if (until.sessions.size <= room) return until
+  return { header: until.header, sessions: new Map([...until.sessions].slice(0, room)) }
 }
 
 /** Our LOAD was answered, refused or given up: its slot is free. */
 export function freed(core: Core, connection: Connection, id: string): void {
   if (!connection.asked.delete(id)) return
+  const belief = connection.views.get(id)
+  if (belief !== undefined && belief !== IN_STEP) belief.until = undefined
   hasLeft(core, connection, id)
   fillWindow(core, connection)
 }

@@ -2,8 +2,10 @@
  * What a stranger cannot do: have us remember more than a bound, whatever it names (L10), or read on after it may no longer.
  */
 import { EMPTY, type KnownState } from '@tidemark/known-state'
+import type { ContentMessage } from '@tidemark/protocol'
+import { StorageError } from '@tidemark/storage'
 import { expect, test } from 'vitest'
-import { append, content, createWorld, settled, state } from './world.ts'
+import { append, bytes, content, createWorld, settled, spied, state } from './world.ts'
 
 /** `count` sessions that nobody has. */
 const claim = (count: number, prefix = 's'): KnownState => ({
@@ -20,7 +22,7 @@ test('LOADs that claim sessions which nobody has are answered and asked for, and
   expect(peer.heard.filter(({ action }) => action === 'load')).toHaveLength(100)
   expect(peer.link.sizes()).toMatchObject({ subscriptions: 100 })
   expect(peer.link.sizes().sessions).toBeGreaterThan(1_000)
-  expect(peer.link.sizes().sessions).toBeLessThanOrEqual(5_000 + 100)
+  expect(peer.link.sizes().sessions).toBeLessThanOrEqual(5_000 + 2 * 100)
   for (let document = 0; document < 100; document++) peer.say({ action: 'done', id: `d${document}` })
   await settled()
   expect(peer.link.sizes().sessions).toBe(0)
@@ -50,6 +52,68 @@ test('what is stored of a claim is remembered however much else it names, and no
   peer.load('note', { header: true, sessions: new Map([...claim(2_000).sessions, ['a', 3]]) })
   await settled()
   expect(world.trace.filter((line) => line.includes('CONTENT'))).toEqual(['server > peer  CONTENT note b:0-1'])
+})
+
+test('the connections of one account share what is remembered of their claims', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { limits: { viewSessionsMax: 5_000, accountViewSessionsMax: 6_000 } })
+  const devices = ['one', 'two', 'three'].map((name) => world.peer(name, server, { account: 'ada' }))
+  const other = world.peer('other', server, { account: 'ben' })
+  for (const peer of [...devices, other])
+    for (let document = 0; document < 10; document++) peer.load(`d${document}`, claim(3_000))
+  await settled()
+  const remembered = devices.map(({ link }) => link.sizes().sessions)
+  expect(remembered.reduce((sum, sessions) => sum + sessions)).toBeLessThanOrEqual(6_000 + 2 * 30)
+  expect(other.link.sizes().sessions).toBeGreaterThanOrEqual(5_000)
+  devices[0]?.link.closed()
+  devices[2]?.load('more', claim(3_000))
+  await settled()
+  expect(devices[2]?.link.sizes().sessions).toBeGreaterThan(1_000)
+})
+
+test('gaps, announcements and what the storage refused are counted and bounded as claims are', async () => {
+  const world = createWorld()
+  const spy = spied()
+  const server = await world.node('server', {
+    storage: spy.storage,
+    limits: { viewSessionsMax: 2_000, refusalBackoffMs: 100_000 },
+  })
+  const peer = world.peer('peer', server)
+  const runs = (from: number, after: number) =>
+    Array.from({ length: 400 }, (_, index) => ({ session: `s${from + index}`, after, transactions: [bytes('{}')] }))
+  const say = (id: string, from: number, after: number, more: Partial<ContentMessage> = {}) =>
+    peer.say({ action: 'content', id, kind: 'json', priority: 3, runs: runs(from, after), ...more })
+  const header = bytes('{}')
+  for (let document = 0; document < 20; document++) say(`gaps ${document}`, 0, 7)
+  await settled()
+  expect(peer.link.sizes().sessions).toBeGreaterThan(1_000)
+  expect(peer.link.sizes().sessions).toBeLessThanOrEqual(2_000 + 3 * 20)
+  for (let document = 0; document < 20; document++) peer.say({ action: 'done', id: `gaps ${document}` })
+  await settled()
+  expect(peer.link.sizes().sessions).toBe(0)
+
+  for (let document = 0; document < 20; document++) {
+    peer.load(`until ${document}`, claim(1))
+    say(`until ${document}`, 0, 0, { header, runs: [], expectUntil: claim(3_000) })
+  }
+  await settled()
+  expect(peer.link.sizes().sessions).toBeGreaterThan(1_000)
+  expect(peer.link.sizes().sessions).toBeLessThanOrEqual(2_000 + 5 * 20)
+  for (let document = 0; document < 20; document++) peer.say({ action: 'done', id: `until ${document}` })
+  await settled()
+  expect(peer.link.sizes().sessions).toBe(0)
+
+  spy.replace = { append: () => Promise.reject(new StorageError('QUOTA', 'full')) }
+  for (let round = 0; round < 20; round++) {
+    say('lost', round * 400, 0, { header })
+    await settled()
+  }
+  expect(peer.link.sizes().sessions).toBeGreaterThan(400)
+  expect(peer.link.sizes().sessions).toBeLessThanOrEqual(2_000 + 400)
+  spy.replace = {}
+  peer.heard.length = 0
+  await world.clock.advance(100_000)
+  expect(peer.heard).toMatchObject([{ action: 'known', id: 'lost', correction: true }])
 })
 
 test('however many errors answer our LOAD, one deadline waits to ask again, and not longer than we like', async () => {
