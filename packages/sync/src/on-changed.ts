@@ -19,7 +19,8 @@ export function onChanged(core: Core, id: string, before: KnownState | undefined
   const subscribers = subscribersOf(core, id)
   if (!core.holdings.has(id) && subscribers.length === 0) return
   const holding = holdingOf(core, id)
-  const known = holding.stored === undefined ? (before ?? EMPTY) : durable(holding)
+  // Said again before it was looked up: what grew since the first time is still to be sent.
+  const known = holding.changedFrom ?? (holding.stored === undefined ? (before ?? EMPTY) : durable(holding))
   // A marker says "what is stored": from now on that is more.
   for (const connection of subscribers) viewOf(connection, id, known)
   if (holding.changedFrom === undefined) holding.pins += 1

@@ -5,7 +5,7 @@
  * that layer refills them).
  */
 import { type Generation, isHonoured } from '@tidemark/storage'
-import { type Core, writers } from './core.ts'
+import { type Core, readers, writers } from './core.ts'
 import { INTERNAL } from './dirty.ts'
 import type { Layer } from './layer.ts'
 
@@ -14,18 +14,31 @@ const PAGE = 500
 const utf8 = new TextEncoder()
 const text = new TextDecoder()
 
+/** `first`: there is nothing that it could lack. `unnoted`: it keeps no marks, so nobody knows. */
+export type Standing = 'known' | 'recreated' | 'new' | 'first' | 'unnoted'
+
 /**
  * What others noted of a layer: this one, another (it was made anew, or restored), or nothing, and then it is new to them. Notes that could
  * not be read are taken for notes of this one.
  */
-export async function standingOf(core: Core, layer: Layer): Promise<'known' | 'recreated' | 'new'> {
+export async function standingOf(core: Core, layer: Layer): Promise<Standing> {
   const { opened } = layer
-  if (opened === undefined || !layer.keepsMarks) return 'new'
+  if (opened === undefined || !layer.keepsMarks) return 'unnoted'
   const notes = await Promise.allSettled(keepers(core, layer).map((other) => readNote(other, layer)))
   const noted = notes.flatMap((note) => (note.status === 'fulfilled' && note.value !== undefined ? [note.value] : []))
   const history = opened.history ?? [opened.generation]
   if (noted.some((generation) => !isHonoured(generation, history, opened.generation.sequence))) return 'recreated'
-  return noted.length === 0 && notes.every(({ status }) => status === 'fulfilled') ? 'new' : 'known'
+  if (noted.length > 0 || notes.some(({ status }) => status === 'rejected')) return 'known'
+  return (await othersHold(core, layer)) ? 'new' : 'first'
+}
+
+/** Whether there is, or may be, anything in other layers. */
+async function othersHold(core: Core, layer: Layer): Promise<boolean> {
+  const listing = readers(core).filter((other) => other !== layer && other.opened?.capabilities.list)
+  const lists = await Promise.allSettled(
+    listing.map((other) => other.call('look', (storage) => storage.list({ limit: 1 }))),
+  )
+  return lists.some((list) => list.status === 'rejected' || list.value.length > 0)
 }
 
 /** Notes in all others which layer this is now. */

@@ -11,22 +11,26 @@ import { backoffMs } from './breaker.ts'
 import { type Core, readers, writers } from './core.ts'
 import { joinOf } from './join.ts'
 import type { Layer } from './layer.ts'
+import { nextSweepMs, noteProgress, readProgress } from './progress.ts'
 import { ask, isInStep, silentLayers, stateOf } from './race.ts'
 
 /** Between two slices of the full sweep. */
 const SLICE_PAUSE_MS = 1_000
 const PROBE_ID = 'tidemark: does this layer answer'
 
-/** Runs until the layers are closed. */
+/** Runs until the layers are closed. What is overdue is begun, or gone on with, soon after a start: there may not be a long one. */
 export async function sweepForever(core: Core): Promise<void> {
   const { clock, limits, closing } = core
-  let fullAtMs = clock.now() + limits.fullSweepMs * (0.5 + clock.random() / 2)
+  let progress = await readProgress(core)
   while (!closing.signal.aborted) {
-    await clock.wait(limits.sweepMs * (0.5 + clock.random() / 2), closing.signal)
+    const untilDueMs = Math.max(progress.dueAtMs - clock.now(), SLICE_PAUSE_MS)
+    await clock.wait(Math.min(limits.sweepMs * (0.5 + clock.random() / 2), untilDueMs), closing.signal)
     sweepDirty(core)
-    if (clock.now() < fullAtMs) continue
-    fullAtMs = clock.now() + limits.fullSweepMs * (0.5 + clock.random() / 2)
-    await sweepAll(core)
+    if (clock.now() < progress.dueAtMs) continue
+    const { dueAtMs } = progress
+    await sweepAll(core, progress.after, (after) => noteProgress(core, { dueAtMs, after }))
+    progress = { dueAtMs: nextSweepMs(core) }
+    await noteProgress(core, progress)
   }
 }
 
@@ -35,19 +39,26 @@ export function sweepDirty(core: Core): void {
     if (layer.available) for (const id of core.dirty.ids(layer)) core.background.want(id, 'sweep')
 }
 
-/** Every document of every layer that can list its own. */
-export async function sweepAll(core: Core): Promise<void> {
+/** Every document of every layer that can list its own, after one if it is gone on with; `passed` is told of each slice. */
+export async function sweepAll(
+  core: Core,
+  start?: string,
+  passed: (after: string) => Promise<void> = async () => {},
+): Promise<void> {
   const swept = readers(core).filter((layer) => layer.available)
-  for (let after: string | undefined; ; ) {
-    const { ids } = await slice(core, swept, after)
+  let isWhole = start === undefined
+  for (let after = start; ; ) {
+    const { ids, isWhole: isListed } = await slice(core, swept, after)
+    isWhole &&= isListed
     if (ids.length > 0) await sweepIds(core, ids)
     // A slice is repaired before the next is looked at: there may be many more than the queue holds.
     await core.background.settled()
     if (ids.length < sliceOf(core)) break
-    after = ids.at(-1)
+    after = ids.at(-1) as string
+    await passed(after)
     await core.clock.wait(SLICE_PAUSE_MS * core.clock.random(), core.closing.signal)
   }
-  for (const layer of swept) core.dirty.swept(layer)
+  if (isWhole) for (const layer of swept) core.dirty.swept(layer)
 }
 
 function sliceOf({ limits }: Core): number {

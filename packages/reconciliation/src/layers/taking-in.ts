@@ -10,6 +10,9 @@ import type { Layer } from './layer.ts'
 import { sweepReturned } from './sweeps.ts'
 import { homeOf, isMemoryBesideDurable, noteCache } from './whole.ts'
 
+/** A layer that was added to others is filled a little after the start, when much else is asked for. */
+const PATIENCE_MS = 1_000
+
 /** `isNew`: it was attached, so nobody knows what it adds. */
 export async function takeIn(core: Core, layer: Layer, isNew: boolean): Promise<void> {
   if (layer.opened?.level === 'memory') noteCache(core, layer)
@@ -36,31 +39,33 @@ export async function readFlags(core: Core, from: Layer): Promise<void> {
 }
 
 /**
- * A layer that was made anew is refilled: marks at once, documents in the background. It is noted when it has them all: a refill that ended with its
- * process begins again.
+ * A layer that is new, or was made anew, is filled: marks at once, documents in the background. It is noted when it has them all: what ended with
+ * its process begins again.
  */
 export async function compare(core: Core, layer: Layer, isNew: boolean): Promise<void> {
   layer.takenIn = true
   if (layer.isCache) return
   const standing = await standingOf(core, layer)
-  layer.refilling = standing !== 'known' || isNew
+  layer.refilling = isNew || (standing !== 'known' && standing !== 'first')
   if (standing === 'recreated') {
     core.events.emit({ kind: 'layer', layer: layer.name, condition: 'recreated' })
     await refillMarks(core, layer).catch(() => {})
   }
-  if (standing !== 'recreated') void noteGeneration(core, layer)
-  if (standing === 'recreated' || isNew) refill(core, layer, standing === 'recreated').catch(() => {})
+  if (isNew || standing === 'recreated' || standing === 'new')
+    fill(core, layer, isNew || standing === 'recreated' ? 0 : PATIENCE_MS).catch(() => {})
+  else void noteGeneration(core, layer)
 }
 
 /** Goes through everything until the layer has it, with ever longer pauses in which what failed may pass. */
-async function refill(core: Core, layer: Layer, isRecreated: boolean): Promise<void> {
+async function fill(core: Core, layer: Layer, patienceMs: number): Promise<void> {
+  if (patienceMs > 0) await core.clock.wait(patienceMs, core.closing.signal)
   const { sweepMs, fullSweepMs } = core.limits
   for (let pauseMs = sweepMs; !(await sweepReturned(core, layer)); pauseMs = Math.min(pauseMs * 2, fullSweepMs)) {
     if (core.closing.signal.aborted || layer.detached) return
     await core.clock.wait(pauseMs, core.closing.signal)
   }
   layer.refilling = false
-  if (isRecreated) await noteGeneration(core, layer)
+  await noteGeneration(core, layer)
   for (const one of retiring(core)) noteCache(core, one)
 }
 

@@ -2,7 +2,8 @@
  * Scenario 40 as a property: whatever happened, in whatever order layers answered, all of them end with the join.
  *
  * Each history has two to four layers that hold random parts of a document, takes a random turn through writes, loads, failures and
- * absences, and then lets things settle. Not here: processes that are killed (`killed.test.ts`).
+ * absences, and then lets things settle. `TIDEMARK_SEED` and `TIDEMARK_HISTORIES` choose which and how many; `TIDEMARK_LARGE` plays 20,000.
+ * Not here: processes that are killed (`faults.test.ts`).
  */
 import type { Append } from '@tidemark/storage'
 import type { FaultyStorage } from '@tidemark/storage/conformance'
@@ -12,8 +13,8 @@ import { chance, content, type Disk, disk, dump, held, manualClock, of, store } 
 
 type Store = FaultyStorage & { readonly disk: Disk }
 
-const HISTORIES = Number(process.env.TIDEMARK_HISTORIES ?? 1_000)
-const FIRST_SEED = Number(process.env.TIDEMARK_SEED ?? Math.floor(Math.random() * 1_000_000))
+const HISTORIES = Number(process.env.TIDEMARK_HISTORIES ?? (process.env.TIDEMARK_LARGE ? 20_000 : 1_000))
+const FIRST_SEED = Number(process.env.TIDEMARK_SEED ?? 1)
 const SESSIONS = ['a', 'b', 'c']
 
 test(`40: in ${HISTORIES} random histories all layers end with the join of what they held and what was acknowledged`, async () => {
@@ -23,7 +24,7 @@ test(`40: in ${HISTORIES} random histories all layers end with the join of what 
         cause,
       })
     })
-}, 120_000)
+}, 600_000)
 
 async function history(seed: number): Promise<void> {
   const random = chance(seed)

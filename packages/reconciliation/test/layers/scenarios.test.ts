@@ -149,6 +149,8 @@ test('44: a layer that never answers changes nothing about when a document is us
 test('45: a second repair writes nothing and reads no content', async () => {
   const { all, stores, clock } = await three()
   await all.load('note', { until: 'settled' })
+  // They were composed for the first time, and note so when all have everything.
+  await clock.advance(10_000)
   const before = stores.map(({ calls }) => ({ ...calls }))
   await clock.advance(60_000)
   await all.load('note', { until: 'settled' })

@@ -122,3 +122,52 @@ test('a best-effort layer whose first opening failed is recognised as wiped when
   expect(of(events, 'layer').map(({ condition }) => condition)).toContain('recreated')
   expect([held({ disk: fresh }, 'x'), fresh.data.marks({ prefix: 'outbox', limit: 9 }).length]).toEqual(['a:2', 1])
 })
+
+test('a layer that was added between two runs gets everything in the next, also when that ends before it is done', async () => {
+  const clock = manualClock()
+  const [on, added] = [disk(), disk()]
+  const first = await over([on], { clock })
+  const ids = ['x', 'y', 'z']
+  await first.all.append(ids.map((id) => content(id, 'a:0-2')))
+  await first.all.close()
+  const interrupted = layers(
+    [on, added].map((one, index) => ({ storage: store(one), name: 'AB'[index] as string })),
+    { clock, limits: { repairsQueuedMax: 1, repairsMax: 1 } },
+  )
+  await interrupted.open()
+  for (const one of [on, added]) one.kill()
+  const again = await over([on, added], { clock })
+  expect(of(again.events, 'layer')).toEqual([])
+  await clock.advance(1_000)
+  expect(ids.map((id) => held({ disk: added }, id))).toEqual(['a:2', 'a:2', 'a:2'])
+  await again.all.close()
+  const looked = (await over([on, added], { clock })).stores.map(({ calls }) => calls.list)
+  await clock.advance(1_000)
+  expect(looked).toEqual([0, 0])
+})
+
+test('the daily sweep goes on where the last process ended, and is not put off by restarts', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  const limits = { sweepSlice: 10 }
+  const ids = Array.from({ length: 100 }, (_, index) => `note ${index + 100}`)
+  await (await over(disks, { clock, limits })).all.close()
+  disks[0].data.append(ids.map((id) => content(id, 'a:0-2')))
+  const filled = () => ids.filter((id) => held({ disk: disks[1] }, id) === 'a:2').length
+  const filledAfter: number[] = []
+  const begun: (string | undefined)[] = []
+  // The sweep is due after 18 hours, when the third run ends.
+  for (let run = 0; run < 4; run++) {
+    const { all, a } = await over(disks, { clock, limits })
+    const list = a.list
+    a.list = (options) => {
+      begun[run] ??= options.after ?? 'the first'
+      return list(options)
+    }
+    await clock.advance(6 * 3_600_000)
+    filledAfter.push(filled())
+    await all.close()
+  }
+  expect(filledAfter).toEqual([0, 0, 10, 100])
+  expect(begun).toEqual([undefined, undefined, 'the first', 'note 109'])
+})
