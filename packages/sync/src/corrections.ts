@@ -12,7 +12,7 @@ import type { StorageErrorCode } from '@tidemark/storage'
 import { told } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, report, send, type View } from './core.ts'
 import { durable, guard } from './holdings.ts'
-import { enter } from './lanes.ts'
+import { enter, waitsForAppends } from './lanes.ts'
 import { refuseContent, UNREADABLE } from './refusals.ts'
 import { createView, lower, roomFor, subscribe, subscribersOf, viewOf, weigh } from './views.ts'
 
@@ -195,8 +195,9 @@ export function clearRefusal(view: View, stored: KnownState): void {
 export function onCorrect(core: Core, request: Request): void {
   const { connection, id } = request
   const holding = guard(core, request)
-  const view = holding && viewOf(connection, id, durable(holding))
-  if (holding !== undefined && view !== undefined) sendCorrection(core, connection, holding, view)
+  if (holding === undefined || waitsForAppends(core, holding, request)) return
+  const view = viewOf(connection, id, durable(holding))
+  if (view !== undefined) sendCorrection(core, connection, holding, view)
 }
 
 /** 1 s × 2^n up to 5 minutes, half of it at random, so that many peers do not come back at once. */

@@ -8,6 +8,7 @@ import { allowed } from './checks.ts'
 import { sendKnown } from './claims.ts'
 import type { Core, Request } from './core.ts'
 import { durable, guard } from './holdings.ts'
+import { waitsForAppends } from './lanes.ts'
 import { markReady } from './senders.ts'
 import { createView, subscribe } from './views.ts'
 
@@ -16,7 +17,8 @@ export function onTell(core: Core, request: Request): void {
   const may = allowed(core, request, 'read')
   if (may === undefined) return
   const holding = guard(core, request)
-  if (holding !== undefined) sendKnown(core, request.connection, holding, may ? durable(holding) : EMPTY)
+  if (holding === undefined || waitsForAppends(core, holding, request)) return
+  sendKnown(core, request.connection, holding, may ? durable(holding) : EMPTY)
 }
 
 /** Subscribes a peer that is not, as one that holds nothing that we know of. */

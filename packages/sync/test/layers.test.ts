@@ -249,3 +249,17 @@ function chance(seed: number): () => number {
     return (state >>> 8) / 2 ** 24
   }
 }
+
+test('who is in step is sent nothing again because look-ups failed for a while (disks, seeds 205 and 941 of two disks)', async () => {
+  const { world, server, a, b } = await node({ a: append('note', 'a:0-3'), b: append('note', 'a:0-3') })
+  const reader = world.peer('reader', server)
+  reader.load('note', state('a:3'))
+  await world.clock.advance(100)
+  for (const one of [a, b]) one.plan = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
+  const other = world.peer('other', server)
+  other.load('note', state('a:3'))
+  await world.clock.advance(3_000)
+  for (const one of [a, b]) one.plan = undefined
+  await world.clock.advance(60_000)
+  expect(said(world)).toEqual(['server > reader  KNOWN note header a:3', 'server > other  KNOWN note header a:3'])
+})

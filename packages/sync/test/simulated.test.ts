@@ -196,3 +196,30 @@ test('who may read and not write is sent what others write although its own cont
     'server > reader  CONTENT note header b:0-1',
   ])
 })
+
+test('a correction after a refusal waits for what is on its way to the disk (disks, seed 879 of two disks)', async () => {
+  const world = createWorld()
+  const spy = spied()
+  const server = await world.node('server', { storage: spy.storage })
+  const refused = world.peer('refused', server)
+  const other = world.peer('other', server)
+  spy.replace = { append: (batch) => batch.map(() => ({ failed: 'QUOTA' as const })) }
+  refused.say(content('note', 'a:0-1'))
+  await settled()
+  let store = () => {}
+  spy.replace = {
+    append: (batch) =>
+      new Promise((resolve) => {
+        store = () => resolve(spy.real.append(batch))
+      }),
+  }
+  other.say(content('note', 'b:0-1'))
+  await world.clock.advance(2_000)
+  store()
+  await settled()
+  expect(world.trace.filter((line) => line.startsWith('server > refused'))).toEqual([
+    'server > refused  ERROR note quota',
+    'server > refused  KNOWN! note header b:1',
+    'server > refused  CONTENT note b:0-1',
+  ])
+})

@@ -31,10 +31,11 @@ export async function ask(core: Core, ids: readonly string[], patient = false): 
 
 /** More is known of a document than was answered, and not by a write: whoever watches learns of it before it is answered. */
 export function tellGrowth(core: Core, id: string): void {
-  const told = core.seen.of(id)?.told ?? core.seen.unsure.get(id)
+  const sight = core.seen.of(id)
+  const told = sight?.told ?? core.seen.unsure.get(id)
   const known = stateOf(core, id)?.known ?? EMPTY
-  if (told === undefined || covers(told, known)) return
-  core.seen.tell(id, known)
+  if (told === undefined || covers(sight?.announced ?? told, known)) return
+  core.seen.announce(id, known)
   core.changed(id, told)
 }
 
@@ -162,11 +163,14 @@ export async function lookUp(core: Core, ids: readonly string[]): Promise<readon
   return ids.map((id) => {
     const state = answerOf(core, id)
     const silent = silentLayers(core, id)
+    // Also a layer that was detached meanwhile did not answer this question.
+    if (state === undefined && silences.length + silent.length > 0) {
+      if (silent.length > 0) core.seen.failed(id)
+      throw unknown(id, silences)
+    }
     core.seen.tell(id, state?.known ?? EMPTY)
     if (silent.length === 0) completed(core, id)
     if (silent.length > 0) core.seen.noteUnsure(id, state?.known ?? EMPTY)
-    // Also a layer that was detached meanwhile did not answer this question.
-    if (state === undefined && silences.length + silent.length > 0) throw unknown(id, silences)
     if (state !== undefined || silent.length > 0) core.background.consider(id, 'load')
     return state
   })

@@ -3,7 +3,7 @@
  *
  * A look-up that was asked before a write of the same document says nothing about what was written meanwhile.
  */
-import { covers, type KnownState } from '@tidemark/known-state'
+import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
 import type { StoredState } from '@tidemark/storage'
 import { Remembered } from '@tidemark/storage/adapter'
 import type { Events } from './events.ts'
@@ -17,6 +17,8 @@ export interface Sight {
   written: number
   /** What whoever asked or wrote knows of the join; what is more is told to watchers before it is answered. */
   told: KnownState | undefined
+  /** What watchers were told to ask for since. */
+  announced: KnownState | undefined
 }
 
 export interface Seen {
@@ -31,6 +33,10 @@ export interface Seen {
   noteUnsure(id: string, answered: KnownState): void
   /** This was answered. */
   tell(id: string, answered: KnownState): void
+  /** Watchers were told that there is more. */
+  announce(id: string, known: KnownState): void
+  /** A look-up failed, so nothing was answered: what was told stands, and watchers are told once more. */
+  failed(id: string): void
   wrote(id: string, layer: Layer, state: StoredState | undefined): void
   /** A write failed: it is unknown whether it holds more than it did. */
   doubt(id: string, layer: Layer): void
@@ -60,7 +66,7 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
   function sight(id: string): Sight {
     const known = of(id)
     if (known !== undefined) return known
-    const fresh: Sight = { states: new Map(), doubtful: new Set(), written: 0, told: undefined }
+    const fresh: Sight = { states: new Map(), doubtful: new Set(), written: 0, told: undefined, announced: undefined }
     sights.set(id, fresh)
     return fresh
   }
@@ -73,6 +79,15 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
     if (before === undefined || state?.erased !== undefined) return
     if (state === undefined || !covers(state.known, before.known))
       events.emit({ kind: 'regressed', id, layer: layer.name })
+  }
+
+  function noteUnsure(id: string, answered: KnownState): void {
+    if (unsure.has(id)) return
+    unsure.set(id, answered)
+    for (const longest of unsure.keys()) {
+      if (unsure.size <= UNSURE_MAX) return
+      unsure.delete(longest)
+    }
   }
 
   return {
@@ -99,16 +114,17 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
     silent(id, layer) {
       of(id)?.states.delete(layer)
     },
-    noteUnsure(id, answered) {
-      if (unsure.has(id)) return
-      unsure.set(id, answered)
-      for (const longest of unsure.keys()) {
-        if (unsure.size <= UNSURE_MAX) return
-        unsure.delete(longest)
-      }
-    },
+    noteUnsure,
     tell(id, answered) {
-      sight(id).told = answered
+      Object.assign(sight(id), { told: answered, announced: undefined })
+    },
+    announce(id, known) {
+      sight(id).announced = known
+    },
+    failed(id) {
+      const seen = of(id)
+      noteUnsure(id, seen?.told ?? EMPTY)
+      if (seen !== undefined) seen.announced = undefined
     },
     wrote(id, layer, state) {
       const seen = sight(id)
