@@ -56,6 +56,27 @@ describe.each(dialects.map((dialect) => [dialect.name, dialect] as const))('in t
     await world.end()
   })
 
+  test('what the server turns out to hold, and more, is not owed once the rest has come', async () => {
+    const held = memoryStorage()
+    held.open()
+    const more = { session: 't', after: 0, transactions: [jsonPayload(2)], seal: jsonPayload('t') }
+    const note = { id: 'note', kind: 'json', priority: 3, header, runs: [] } as const
+    held.append([{ ...note, runs: [{ ...more, session: 's' }, more] }])
+    const world = await createWorld(dialect, { storage: held })
+    const disk = memoryStorage()
+    disk.open()
+    const owed = new TextEncoder().encode('"note"')
+    disk.append([{ ...note, runs: [{ ...more, session: 's' }] }], {
+      marks: new Map([['tidemark outbox earlier', owed]]),
+    })
+    const { client, trace } = await world.client({ storage: keptOpen(disk) })
+    await world.clock.advance(40_000)
+    expect(trace).toContain('S>C CONTENT note t:0+1')
+    expect([client.status('note'), client.status()]).toEqual([{ uploaded: true }, { uploaded: true, pending: 0 }])
+    expect(await marksOf(disk)).toBe(0)
+    await world.end()
+  })
+
   test('a crash between the confirmation and the removal of its mark costs one question, and sends nothing', async () => {
     const world = await createWorld(dialect)
     const disk = memoryStorage()

@@ -47,7 +47,10 @@ type AppendStep = Extract<Step, { kind: 'append' }>
 
 test('answers what the memory storage answers', { timeout: 120_000 }, async () => {
   const history = fc.array(step, { minLength: 1, maxLength: 60 })
-  await fc.assert(fc.asyncProperty(history, fc.boolean(), follow), { numRuns: 60 })
+  await fc.assert(fc.asyncProperty(history, fc.boolean(), follow), {
+    seed: Number(process.env.TIDEMARK_SEED ?? 20_261_121),
+    numRuns: 60,
+  })
 })
 
 async function follow(steps: readonly Step[], ofBytes: boolean): Promise<void> {

@@ -4,7 +4,6 @@
  * The cases of the kit are small; here sessions are folded into segments and documents outgrow their row. A failing seed is printed
  * in the title: run it again with TIDEMARK_SEED.
  */
-import { randomInt } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { EMPTY, type KnownState, knownState } from '@tidemark/known-state'
 import type { Run } from '@tidemark/protocol'
@@ -15,7 +14,7 @@ import { type LevelDatabase, type LeveldbStorage, leveldbStorage } from '../src/
 import { bytesOf, home } from './support.ts'
 
 const LIMITS = { runBytesMax: 20_000, pageBytes: 8_000 }
-const base = Number(process.env.TIDEMARK_SEED ?? randomInt(2 ** 31))
+const base = Number(process.env.TIDEMARK_SEED ?? 20_261_121)
 
 for (const seed of [base, base + 1]) {
   for (const engine of ['classic-level', 'memory-level']) {

@@ -4,7 +4,6 @@
  * SIGKILL leaves what the system has not yet written to the disk, a power cut does not: that is cut.test.ts and the kit's faults.
  * `TIDEMARK_KILLS` kills as often with each driver, `TIDEMARK_SEED` repeats a run.
  */
-import { randomInt } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { betterSqlite3, type SqliteDriver, type SqliteStorage, sqliteStorage } from '../src/index.ts'
@@ -15,7 +14,7 @@ import { bytesOf, folder, readAll } from './support.ts'
 const KILLS = Number(process.env.TIDEMARK_KILLS ?? 10)
 /** A store grows with every round: after so many kills another one is begun. */
 const KILLS_PER_STORE = 20
-const seed = Number(process.env.TIDEMARK_SEED ?? randomInt(2 ** 31))
+const seed = Number(process.env.TIDEMARK_SEED ?? 20_261_121)
 
 interface Said {
   readonly opened?: { readonly id: string; readonly sequence: number }

@@ -8,11 +8,11 @@
 import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
 import type { StoredState } from '@tidemark/storage'
 import { sendKnown } from './claims.ts'
-import { type Core, type Holding, IN_STEP, report } from './core.ts'
+import { reportConfirmed } from './confirmations.ts'
+import { type Core, type Holding, IN_STEP } from './core.ts'
 import { settleGaps } from './corrections.ts'
 import { forward } from './forward.ts'
 import { acknowledgeable, durable, forget, holdingOf, lookAgain } from './holdings.ts'
-import { statusOf } from './status.ts'
 import { markExact, settleView, subscribersOf, viewOf } from './views.ts'
 
 export function onChanged(core: Core, id: string, before: KnownState | undefined): void {
@@ -52,8 +52,7 @@ function settleWhole(core: Core, { id, stored }: Holding): void {
     if (view === undefined || view === IN_STEP || view.sending) continue
     markExact(view, holding)
     settleView(connection, id, view)
-    if (connection.traits.upstream && statusOf(core, id).uploaded === true)
-      report(core, { kind: 'confirmed', connection: connection.id, id, uploaded: true })
+    if (connection.traits.upstream) reportConfirmed(core, connection, id)
   }
 }
 

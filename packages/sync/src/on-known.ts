@@ -10,14 +10,14 @@ import type { Digests, KnownMessage } from '@tidemark/protocol'
 import { settleItem } from './batches.ts'
 import { allowed } from './checks.ts'
 import { sendKnown } from './claims.ts'
-import { type Connection, type Core, type Holding, IN_STEP, type Request, report, type View } from './core.ts'
+import { reportConfirmed } from './confirmations.ts'
+import { type Connection, type Core, type Holding, IN_STEP, type Request, type View } from './core.ts'
 import { compareDigests } from './forks.ts'
 import { durable, guard } from './holdings.ts'
 import { replay } from './lanes.ts'
 import { endIfUnwanted } from './on-done.ts'
 import { probedAgain } from './probes.ts'
 import { endReading, markReady, wanted } from './senders.ts'
-import { statusOf } from './status.ts'
 import { confirm, createView, kept, lower, markExact, replaceBelief, settleView, subscribe, viewOf } from './views.ts'
 import { freed } from './window.ts'
 
@@ -80,12 +80,6 @@ function agrees(core: Core, connection: Connection, id: string, { known, digests
 
 function differ(ours: Digests | undefined, theirs: Digests | undefined): boolean {
   return [...(theirs ?? [])].some(([session, digest]) => ours?.get(session) !== digest)
-}
-
-function reportConfirmed(core: Core, connection: Connection, id: string): void {
-  const uploaded = statusOf(core, id).uploaded === true
-  if (uploaded) core.owed.delete(id)
-  report(core, { kind: 'confirmed', connection: connection.id, id, uploaded })
 }
 
 function believe(

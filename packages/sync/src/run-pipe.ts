@@ -25,10 +25,10 @@ function createEnd(dialect: Dialect): End {
   let receiver: Receiver | undefined
   let waiting: Frame[] = []
   let paused = false
-  let closed = false
+  let closed: { readonly code: number; readonly reason: string } | undefined
 
   const flush = () => {
-    while (receiver !== undefined && !paused && !closed) {
+    while (receiver !== undefined && !paused && closed === undefined) {
       const frame = waiting.shift()
       if (frame === undefined) return
       receiver.frame(frame)
@@ -41,9 +41,9 @@ function createEnd(dialect: Dialect): End {
       if (waiting.length === 1) queueMicrotask(flush)
     },
     finish(code, reason) {
-      if (closed) return
+      if (closed !== undefined) return
       flush()
-      closed = true
+      closed = { code, reason }
       waiting = []
       receiver?.closed(code, reason)
     },
@@ -51,10 +51,13 @@ function createEnd(dialect: Dialect): End {
       dialect,
       open(to) {
         receiver = to
-        if (waiting.length > 0) queueMicrotask(flush)
+        const ended = closed
+        // It may have been closed before anybody listened.
+        if (ended !== undefined) queueMicrotask(() => to.closed(ended.code, ended.reason))
+        else if (waiting.length > 0) queueMicrotask(flush)
       },
       send(frame) {
-        if (!closed) end.other?.deliver(frame)
+        if (closed === undefined) end.other?.deliver(frame)
       },
       room: () => true,
       unsent: () => 0,

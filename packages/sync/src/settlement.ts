@@ -11,6 +11,7 @@ import { dropQueued, enqueueWaiting, gather, recount } from './appends.ts'
 import { settleItem } from './batches.ts'
 import { allowed } from './checks.ts'
 import { sendKnown } from './claims.ts'
+import { reportConfirmed } from './confirmations.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Pending, report } from './core.ts'
 import { clearRefusal, correctGaps, refusedByStorage, settleGaps } from './corrections.ts'
 import { erase } from './erasures.ts'
@@ -117,9 +118,10 @@ function settled(
   else if (grew) forget(core, holding)
   return () => {
     if (grew) forward(core, holding, before, taken)
-    else
-      for (const connection of new Set(taken.map(({ request }) => request.connection)))
-        sendRest(core, connection, holding)
+    for (const connection of new Set(taken.map(({ request }) => request.connection))) {
+      if (!grew) sendRest(core, connection, holding)
+      if (connection.traits.upstream) reportConfirmed(core, connection, holding.id)
+    }
     erase(core, holding, taken)
   }
 }

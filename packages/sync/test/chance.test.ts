@@ -3,7 +3,7 @@
  *
  * Checked: all nodes end with the union of what was written; what was acknowledged is stored; who is subscribed is sent each
  * transaction once per connection and in order, unless it asked again or its connection was answered with a failure.
- * A failing history prints its seed: `SEED=n` runs it alone.
+ * A failing history prints how it runs again, alone: `TIDEMARK_SEED` is the first seed, `TIDEMARK_HISTORIES` how many follow.
  */
 import { EMPTY, type KnownState, knownState, union } from '@tidemark/known-state'
 import { memoryStorage, type Storage, StorageError } from '@tidemark/storage'
@@ -23,16 +23,15 @@ import {
 
 declare const process: { readonly env: Record<string, string | undefined> }
 
-const HISTORIES = 150
-const only = process.env.SEED
-const seeds = only === undefined ? Array.from({ length: HISTORIES }, (_, index) => index + 1) : [Number(only)]
+const HISTORIES = Number(process.env.TIDEMARK_HISTORIES ?? 150)
+const FIRST_SEED = Number(process.env.TIDEMARK_SEED ?? 1)
 
 for (const traits of ['own', 'jazz'] as const)
   test(`${traits} dialect: random histories converge once everything heals`, { timeout: 120_000 }, async () => {
-    for (const seed of seeds)
-      await history(seed, traits).catch((cause) =>
-        Promise.reject(new Error(`SEED=${seed}: ${cause.message}`, { cause })),
-      )
+    for (let seed = FIRST_SEED; seed < FIRST_SEED + HISTORIES; seed++)
+      await history(seed, traits).catch((cause) => {
+        throw new Error(`TIDEMARK_SEED=${seed} TIDEMARK_HISTORIES=1: ${cause.message}`, { cause })
+      })
   })
 
 async function history(seed: number, dialect: 'own' | 'jazz'): Promise<void> {

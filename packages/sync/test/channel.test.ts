@@ -27,6 +27,16 @@ for (const dialect of dialects)
     await Promise.all([server.close(), client.close()])
   })
 
+test('who takes a pipe that was closed meanwhile is told so', async () => {
+  const [near, far] = createPipe(jazz)
+  far.close(1006, 'cut')
+  await settled()
+  const runner = await run({ storage: memoryStorage(), peer: 'server' })
+  expect(await attach(runner, near).closed).toEqual({ code: 1006, reason: 'cut' })
+  expect(runner.sizes().connections).toBe(0)
+  await runner.close()
+})
+
 /** A channel whose other end reads nothing until it is told to. */
 function stuffed(dialect: Dialect) {
   const seen = { unsent: 0, paused: 0, resumed: 0, receiver: undefined as Receiver | undefined }
