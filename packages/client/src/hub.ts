@@ -6,8 +6,16 @@
  */
 
 import type { HelloMessage } from '@tidemark/protocol'
-import { type Comparison, forgetUpstream, loadComparison, loadOutbox, type Outbox } from '@tidemark/reconciliation'
-import { type Clock, type Opened, randomToken, systemClock, watchChanges } from '@tidemark/storage'
+import {
+  type Brought,
+  type Comparison,
+  forgetUpstream,
+  loadComparison,
+  loadOutbox,
+  type Outbox,
+  watchBrought,
+} from '@tidemark/reconciliation'
+import { type Clock, type Opened, randomToken, systemClock } from '@tidemark/storage'
 import type { EngineSizes, Report } from '@tidemark/sync'
 import { type Connection, type ConnectionState, createConnection, type Disconnect } from '@tidemark/sync/reconnect'
 import { type Attached, attach, type Link, type Port, type Runner, run } from '@tidemark/sync/run'
@@ -76,16 +84,18 @@ export type HubOptions = Omit<ClientOptions, 'kind'>
 export async function createHub(options: HubOptions, events: HubEvents): Promise<Hub> {
   const { storage } = options
   options.signal?.throwIfAborted()
+  const brought = watchBrought(storage)
   const opened = await storage.open(options.signal === undefined ? {} : { signal: options.signal })
   try {
-    return await openHub(options, events, opened)
+    return await openHub(options, events, opened, brought)
   } catch (cause) {
+    brought.stop()
     await storage.close()
     throw cause
   }
 }
 
-async function openHub(options: HubOptions, events: HubEvents, opened: Opened): Promise<Hub> {
+async function openHub(options: HubOptions, events: HubEvents, opened: Opened, brought: Brought): Promise<Hub> {
   const { storage, connect, clock = systemClock, hooks, soon, observe, engineLimits } = options
   const { peer = `client-${randomToken(clock)}` } = options
   const hadUpstream = connect === undefined && opened.writable && (await forgetUpstream(storage))
@@ -117,7 +127,7 @@ async function openHub(options: HubOptions, events: HubEvents, opened: Opened): 
     ...(observe !== undefined && { observe }),
     ...(engineLimits !== undefined && { limits: engineLimits }),
   })
-  late.hub = hubOn({ runner, outbox, comparison, sessions, clock, events, options, hadUpstream })
+  late.hub = hubOn({ runner, outbox, comparison, sessions, brought, clock, events, options, hadUpstream })
   return late.hub
 }
 
@@ -132,6 +142,7 @@ interface Parts {
   readonly outbox: Outbox
   readonly comparison: Comparison
   readonly sessions: Sessions
+  readonly brought: Brought
   readonly clock: Clock
   readonly events: HubEvents
   readonly options: HubOptions
@@ -139,7 +150,8 @@ interface Parts {
   readonly hadUpstream: boolean
 }
 
-function hubOn({ runner, outbox, comparison, sessions, clock, events, options, hadUpstream }: Parts): InnerHub {
+function hubOn(parts: Parts): InnerHub {
+  const { runner, outbox, comparison, sessions, brought, clock, events, options, hadUpstream } = parts
   const { storage, connect, hints } = options
   const limits: ClientLimits = { ...DEFAULT_CLIENT_LIMITS, ...options.limits }
   /** Documents that somebody waits for the upload of, and how many do. */
@@ -171,8 +183,8 @@ function hubOn({ runner, outbox, comparison, sessions, clock, events, options, h
     else if (report.kind === 'storage' && report.operation === 'append') outbox.markAgain()
   })
 
-  // What another layer brings has no mark: nobody knows whether the upstream has it.
-  const unwatch = connect === undefined ? () => {} : watchChanges(storage, ({ id }) => owe(id))
+  if (connect === undefined) brought.stop()
+  else brought.hear(owe)
 
   function owe(id: string): void {
     if (outbox.has(id)) return
@@ -275,7 +287,7 @@ function hubOn({ runner, outbox, comparison, sessions, clock, events, options, h
     abandonWaiters: (error) => uploads.close(error),
     flushed: () => runner.flushed(),
     async close(patiently) {
-      unwatch()
+      brought.stop()
       comparison.interrupt()
       connection?.close()
       sessions.close()

@@ -194,6 +194,35 @@ test('what a layer brings later is owed to the upstream', async () => {
   expect([await heldBy(held, 'y'), client.status('y').uploaded]).toEqual([1, true])
 })
 
+test('what a layer that is new at the start holds is owed to the upstream', async () => {
+  const held = memoryStorage()
+  const world = await createWorld(tidemarkJson, { storage: keptOpen(held) })
+  const [a, b] = [durable(memoryStorage()), durable(memoryStorage())]
+  const layered = (names: ReadonlyMap<string, Storage>) =>
+    layers(
+      [...names].map(([name, storage]) => ({ storage: keptOpen(storage), name })),
+      { clock: world.clock },
+    )
+  const first = await world.client({ storage: layered(new Map([['a', a]])) })
+  await (await first.client.create('x', one)).close()
+  await first.client.whenUploaded()
+  await first.client.close()
+  await b.open()
+  await b.append([
+    { id: 'y', kind: 'json', priority: 3, header, runs: [{ session: 's', after: 0, transactions: [jsonPayload(1)] }] },
+  ])
+  const { client } = await world.client({
+    storage: layered(
+      new Map([
+        ['a', a],
+        ['b', b],
+      ]),
+    ),
+  })
+  await world.clock.advance(60_000)
+  expect([await heldBy(held, 'y'), client.status('y').uploaded]).toEqual([1, true])
+})
+
 test('a client that cannot be created closes the storage that it opened', async () => {
   let opened = 0
   const disk = memoryStorage()

@@ -7,7 +7,15 @@
  * offers all that it holds. It speaks to the core with credentials of its own: those of `connect`.
  * Not here: who may read what (the hooks, at each server for its own clients), channels (`@tidemark/websocket`).
  */
-import { type Comparison, forgetUpstream, loadComparison, loadOutbox, type Outbox } from '@tidemark/reconciliation'
+import {
+  type Brought,
+  type Comparison,
+  forgetUpstream,
+  loadComparison,
+  loadOutbox,
+  type Outbox,
+  watchBrought,
+} from '@tidemark/reconciliation'
 import type { Clock, Storage } from '@tidemark/storage'
 import type { Report } from '@tidemark/sync'
 import {
@@ -49,16 +57,33 @@ export interface UpstreamContext {
 /**
  * Opens the storage, and reads what an earlier run has left.
  *
- * @throws StorageError if that cannot be done.
+ * @throws StorageError if that cannot be done; the storage is then closed.
  */
 export async function openUpstream(options: UpstreamOptions, context: UpstreamContext): Promise<Upstream> {
-  const { storage, clock } = context
+  const { storage } = context
+  const brought = watchBrought(storage)
   const { capabilities } = await storage.open()
+  try {
+    return await loadUpstream(options, context, capabilities.list, brought)
+  } catch (cause) {
+    brought.stop()
+    await storage.close()
+    throw cause
+  }
+}
+
+async function loadUpstream(
+  options: UpstreamOptions,
+  context: UpstreamContext,
+  canList: boolean,
+  brought: Brought,
+): Promise<Upstream> {
+  const { storage, clock } = context
   const late: { session?: Session } = {}
   const outbox = await loadOutbox(storage, clock, (id) => late.session?.leave(id))
   const comparison = await loadComparison({
     storage,
-    canList: capabilities.list,
+    canList,
     clock,
     isOwed: outbox.has,
     isConfirmed: (id) => late.session?.isConfirmed(id) === true,
@@ -76,8 +101,10 @@ export async function openUpstream(options: UpstreamOptions, context: UpstreamCo
     runOptions: { append: outbox.append, upstreamExpected: true },
     start(runner) {
       late.session = connectTo({ ...options, ...context, runner, outbox, comparison })
+      brought.hear(late.session.owe)
     },
     stop() {
+      brought.stop()
       comparison.interrupt()
       late.session?.connection.close()
     },
@@ -100,6 +127,8 @@ export function appendUnowed(storage: Storage): NonNullable<RunOptions['append']
 interface Session {
   readonly connection: Connection
   isConfirmed(id: string): boolean
+  /** Something else than clients and the core brought it. */
+  owe(id: string): void
   leave(id: string): void
 }
 
@@ -155,6 +184,11 @@ function connectTo({ connect, limits, clock, log, runner, outbox, comparison }: 
   return {
     connection,
     isConfirmed: (id) => runner.status(id).uploaded === true,
+    owe(id) {
+      if (outbox.has(id)) return
+      outbox.add([id])
+      attached?.ask([id], 'outbox')
+    },
     leave: (id) => attached?.leave([id]),
   }
 }
