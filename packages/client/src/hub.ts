@@ -119,7 +119,8 @@ async function openHub(options: HubOptions, events: HubEvents, opened: Opened, b
     peer,
     upstreamExpected: connect !== undefined,
     append(batch, owed) {
-      sessions.retire(foreignSessions(batch, owed))
+      // Without an upstream there is nobody else, and nothing is owed.
+      if (connect !== undefined) sessions.retire(foreignSessions(batch, owed))
       return outbox.append(batch, owed)
     },
     ...(hooks !== undefined && { hooks }),

@@ -6,7 +6,7 @@
  * and for good once somebody else was seen to write in it (a storage that was rolled back, a copy of it), a new one is written.
  * Not here: two handles of one client (`writers.ts`), reading what comes before (`handle.ts`).
  */
-import type { Append, Clock, Storage } from '@tidemark/storage'
+import { type Append, type Clock, randomToken, type Storage } from '@tidemark/storage'
 
 /** Exclusive locks of sessions, on this device. */
 export interface SessionLocks {
@@ -76,9 +76,7 @@ export function freshSessions(clock: Clock): Sessions {
   return createSessions({ clock }, { isFresh: true })
 }
 
-/** Sixteen digits, made up. */
-const fresh = (clock: Clock) =>
-  `s${Array.from({ length: 16 }, () => Math.floor(clock.random() * 16).toString(16)).join('')}`
+const fresh = (clock: Clock) => `s${randomToken(clock)}`
 
 function createSessions({ clock, kept }: SessionsContext, lease: Lease): Sessions {
   let { session } = lease

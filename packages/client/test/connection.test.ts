@@ -90,6 +90,18 @@ describe('attempts', () => {
     await client.close()
   })
 
+  test('are made again after ten minutes, however long a server asked to be left alone', async () => {
+    const retryAfterMs = Number.MAX_SAFE_INTEGER
+    const { client, clock, attempts } = await lonely(() =>
+      Promise.reject(Object.assign(new Error('never'), { retryAfterMs })),
+    )
+    await clock.advance(600_499)
+    expect(attempts).toEqual([0])
+    await clock.advance(1)
+    expect(attempts).toEqual([0, 600_500])
+    await client.close()
+  })
+
   test('that a server ends at once go on being counted as failures', async () => {
     const world = await createWorld(tidemarkJson)
     const { client } = await world.client()

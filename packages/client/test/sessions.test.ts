@@ -169,3 +169,17 @@ test('a copy of a storage in use elsewhere ends with two sessions, not with a fo
   expect(atOne.known).toEqual(atTwo.known)
   await end()
 })
+
+test('a client without an upstream goes on with its session in every run', async () => {
+  const { run, end } = await createRuns()
+  const disk = memoryStorage()
+  const alone = { connect: undefined } as unknown as Partial<ClientOptions>
+  const sessions = new Set<string>()
+  for (const value of [1, 2, 3]) {
+    const client = await run(disk, alone)
+    sessions.add(await write(read(client), value))
+    await client.close()
+  }
+  expect([sessions.size, (await disk.knownStates(['note']))[0]?.known.sessions.size]).toEqual([1, 1])
+  await end()
+})

@@ -1,8 +1,8 @@
 /**
  * `@tidemark/sync/reconnect`: the connection to an upstream, kept up by trying again. For clients, and for servers that have one.
  *
- * Attempts are made with full jitter from the first one on, later and later up to a cap, never before the peer asked to be left
- * alone (`retryAfterMs`). Waits through the clock it is given; no socket and no timer of its own.
+ * Attempts are made with full jitter from the first one on, later and later up to a cap, not before the time for which the peer asked to be
+ * left alone (`retryAfterMs`), which has a cap of its own. Waits through the clock it is given; no socket and no timer of its own.
  * Not here: what is said on a connection (the engine), what a channel is made of (`@tidemark/websocket`).
  */
 import type { Clock } from '@tidemark/storage'
@@ -29,6 +29,8 @@ export interface ConnectionLimits extends BackoffOptions {
   readonly silenceMsMax: number
   /** A connection that lasted as long was a good one: failures are counted anew. */
   readonly stableMs: number
+  /** A peer that asks to be left alone (`retryAfterMs`, `Retry-After`) is left alone for so long at most. */
+  readonly retryAfterMsMax: number
 }
 
 export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
@@ -37,6 +39,7 @@ export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
   connectMsMax: 10_000,
   silenceMsMax: 10_000,
   stableMs: 10_000,
+  retryAfterMsMax: 600_000,
 }
 
 export interface Connection {
@@ -105,7 +108,7 @@ export function createConnection({ connect, clock, limits, hints, attach, change
     try {
       channel = await open()
     } catch (cause) {
-      notBefore = Math.max(notBefore, clock.now() + retryAfterOf(cause))
+      leaveAlone(retryAfterOf(cause))
       return { code: 0, reason: cause instanceof Error ? cause.message : String(cause) }
     }
     // Between the channel's arrival and this line somebody may have ended it.
@@ -149,6 +152,11 @@ export function createConnection({ connect, clock, limits, hints, attach, change
     } finally {
       patience.abort()
     }
+  }
+
+  /** Whoever asks for years is broken, or means harm. */
+  function leaveAlone(ms: number): void {
+    notBefore = Math.max(notBefore, clock.now() + Math.min(ms, limits.retryAfterMsMax))
   }
 
   function restMs(): number {
@@ -198,9 +206,7 @@ export function createConnection({ connect, clock, limits, hints, attach, change
       return ended
     },
     greeted: () => become('online'),
-    retryAfter(ms) {
-      notBefore = clock.now() + ms
-    },
+    retryAfter: leaveAlone,
     connectNow,
     disconnect() {
       wanted = false
