@@ -102,16 +102,6 @@ describe('the digest of a session', () => {
     }
     expect(() => digestFromBytes(new Uint8Array(7))).toThrow(RangeError)
   })
-
-  test('is made at hundreds of megabytes a second', () => {
-    const large = [new Uint8Array(4_000_000).fill(7)]
-    let digest = extendDigest(EMPTY_DIGEST, large)
-    const start = performance.now()
-    for (let round = 0; round < 10; round++) digest = extendDigest(digest, large)
-    const megabytesPerSecond = 40 / ((performance.now() - start) / 1000)
-    // Far below what it does (about 1,000): a busy machine must not fail the test, a `bigint` would.
-    expect(megabytesPerSecond).toBeGreaterThan(60)
-  })
 })
 
 function plainDigest(transactions: readonly Uint8Array[]): string {

@@ -5,15 +5,19 @@ import { EMPTY } from '@tidemark/known-state'
 import { memoryStorage, StorageError } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { createEngine } from '../src/engine.ts'
-import { append, bytes, content, createWorld, JAZZ, nextTurn, OWN, settled, state } from './world.ts'
-
-function gate() {
-  let open: () => void = () => {}
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { opened, open }
-}
+import {
+  append,
+  bytes,
+  content,
+  createWorld,
+  gate,
+  JAZZ,
+  nextTurn,
+  OWN,
+  settled,
+  state,
+  verifyGenuine,
+} from './world.ts'
 
 test('the slot of a LOAD is freed by the last page of its answer, not by one in the middle', async () => {
   const world = createWorld()
@@ -588,16 +592,10 @@ test('what a storage refused is corrected also when the same append held somethi
 
 test('verification: content that only repeats what is on its way is not stored unverified when that fails', async () => {
   const world = createWorld()
-  const genuine = (transaction: Uint8Array) => new TextDecoder().decode(transaction).startsWith('{"a":')
   const server = await world.node('server', {
     holds: [append('note', 'x:0-1')],
     hooks: {
-      verify: (offered) => ({
-        accepted: new Map(
-          offered.runs.map((run) => [run.session, run.transactions.every(genuine) ? run.transactions.length : 0]),
-        ),
-        states: new Map(),
-      }),
+      verify: verifyGenuine,
     },
   })
   const { opened, open } = gate()

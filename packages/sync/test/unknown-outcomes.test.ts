@@ -3,31 +3,14 @@
  */
 import { StorageError } from '@tidemark/storage'
 import { expect, test } from 'vitest'
-import { append, bytes, content, createWorld, settled, state } from './world.ts'
-
-function gate() {
-  let open: () => void = () => {}
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { opened, open }
-}
+import { append, bytes, content, createWorld, gate, settled, state, verifyGenuine } from './world.ts'
 
 /** A content of `one` for `note` is accepted and stands behind one that is still looked up; a first append for `note` is rejected. */
 async function unknownOutcome(options: { readonly stores: boolean; readonly verify: boolean }) {
   const world = createWorld()
-  const genuine = (transaction: Uint8Array) => new TextDecoder().decode(transaction).startsWith('{"a":')
-  const verify = (offered: {
-    readonly runs: readonly { readonly session: string; readonly transactions: readonly Uint8Array[] }[]
-  }) => ({
-    accepted: new Map(
-      offered.runs.map((run) => [run.session, run.transactions.every(genuine) ? run.transactions.length : 0]),
-    ),
-    states: new Map(),
-  })
   const server = await world.node('server', {
     holds: [append('slow', 'a:0-1'), append('note', 'a:0-1')],
-    hooks: options.verify ? { verify } : {},
+    hooks: options.verify ? { verify: verifyGenuine } : {},
   })
   const slow = gate()
   const note = gate()

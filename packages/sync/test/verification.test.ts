@@ -2,17 +2,7 @@
  * Verification while other content of the same session is on its way: nothing is stored that nobody verified.
  */
 import { expect, test } from 'vitest'
-import { append, bytes, content, createWorld, settled, state } from './world.ts'
-
-function gate() {
-  let open: () => void = () => {}
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { opened, open }
-}
-
-const genuine = (transaction: Uint8Array) => new TextDecoder().decode(transaction).startsWith('{"a":')
+import { append, bytes, content, createWorld, gate, isGenuine, settled, state, verifyGenuine } from './world.ts'
 
 test('verification: content that was judged by what stands behind it in the order is not stored before that', async () => {
   const world = createWorld()
@@ -24,10 +14,7 @@ test('verification: content that was judged by what stands behind it in the orde
       verify: async (offered) => {
         judged += 1
         if (judged === 1) await judging.opened
-        const accepted = offered.runs.map(
-          (run) => [run.session, run.transactions.every(genuine) ? run.transactions.length : 0] as const,
-        )
-        return { accepted: new Map(accepted), states: new Map() }
+        return verifyGenuine(offered)
       },
     },
   })
@@ -53,7 +40,7 @@ test('verification: content that was judged by what stands behind it in the orde
   slow.open()
   await settled()
   const page = await server.spy.real.read('note', state('x:1'), { bytesMax: 1_000_000 })
-  expect(page?.runs[0]?.transactions.filter((transaction) => !genuine(transaction))).toEqual([])
+  expect(page?.runs[0]?.transactions.filter((transaction) => !isGenuine(transaction))).toEqual([])
   expect(world.trace).toContain('server > honest  KNOWN note header a:1')
 })
 
@@ -62,12 +49,7 @@ test('verification: content that repeats what is not stored yet is judged like a
   const server = await world.node('server', {
     holds: [append('slow', 'x:0-1'), append('note', 'x:0-1')],
     hooks: {
-      verify: (offered) => ({
-        accepted: new Map(
-          offered.runs.map((run) => [run.session, run.transactions.every(genuine) ? run.transactions.length : 0]),
-        ),
-        states: new Map(),
-      }),
+      verify: verifyGenuine,
     },
   })
   const slow = gate()
@@ -91,6 +73,6 @@ test('verification: content that repeats what is not stored yet is judged like a
   slow.open()
   await settled()
   const page = await server.spy.real.read('note', state('x:1'), { bytesMax: 1_000_000 })
-  expect(page?.runs.map((run) => run.transactions.every(genuine))).toEqual([true])
+  expect(page?.runs.map((run) => run.transactions.every(isGenuine))).toEqual([true])
   expect(world.trace).toContain('server > honest  KNOWN note header a:1')
 })

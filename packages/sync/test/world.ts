@@ -6,7 +6,7 @@
 import { EMPTY, type KnownState, knownState } from '@tidemark/known-state'
 import type { ContentMessage, Message, Traits } from '@tidemark/protocol'
 import { type Append, type Clock, memoryStorage, type Storage } from '@tidemark/storage'
-import type { Effect, Event, Report } from '../src/events.ts'
+import type { Effect, Event, Report, Verified } from '../src/events.ts'
 import { type Link, type Port, type Runner, type RunOptions, run } from '../src/run.ts'
 
 export const OWN: Traits = {
@@ -53,6 +53,24 @@ export function content(id: string, sessions: string, header = true, kind: 'json
       return { session, after, transactions, seal: bytes(`seal ${session} ${until}`) }
     })
   return { action: 'content', id, kind, priority: 3, runs, ...(header && { header: bytes(`{"id":"${id}"}`) }) }
+}
+
+/** Whether a transaction is one of session `a`: what the others of a session `a` claim to be is forged. */
+export const isGenuine = (transaction: Uint8Array): boolean => new TextDecoder().decode(transaction).startsWith('{"a":')
+
+/** A verifier that accepts what is genuine. */
+export const verifyGenuine = ({ runs }: Append): Verified => ({
+  accepted: new Map(runs.map((run) => [run.session, run.transactions.every(isGenuine) ? run.transactions.length : 0])),
+  states: new Map(),
+})
+
+/** Something that waits to be released. */
+export function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open: () => open() }
 }
 
 export function append(id: string, sessions: string, header = true, kind: 'json' | 'bytes' = 'json'): Append {
