@@ -25,8 +25,9 @@ export interface ServerOptions {
    */
   readonly allowedOrigins?: readonly string[]
   /**
-   * Jazz clients: the first continuation of each session on a connection has to overlap what is stored, so that a restored device
-   * shows as a fork instead of breaking the document for everybody. Costs one sealed run each. Default: off.
+   * JSON documents, in every dialect: the first continuation of each session on a connection has to overlap what is stored, so that a
+   * restored device shows as a fork instead of breaking the document for everybody. Costs a question and one sealed run each. Default:
+   * off. Documents of bytes need no proof: their digests are compared.
    */
   readonly proveContinuity?: boolean
   readonly log?: Log

@@ -2,7 +2,7 @@
  * Claims: a peer says that it holds more than we accepted.
  *
  * L7: it is asked for it, with a `load` of what we hold, and then told the same plainly. A correction alone, or a plain known
- * state alone, would not bring it: that is how a server that lost its data gets it back. Where no digests can be compared we
+ * state alone, would not bring it: that is how a server that lost its data gets it back. Of JSON, which has no digests, we
  * ask one sealed run short, so that what comes overlaps what we hold and a fork shows.
  * Not here: comparing the overlap (the storage does), digests (`forks.ts`).
  */
@@ -24,9 +24,12 @@ export function askForClaim(core: Core, connection: Connection, holding: Holding
   if (claim === undefined || covers(stored, claim)) return
   // While a LOAD of ours is outstanding the peer owes us what it holds: asking again, two ends would ask each other for ever.
   const asking = connection.asked.has(holding.id)
-  if (!asking) sendLoad(core, connection, holding, overlaps(core, connection) ? oneRunShort(holding, claim) : stored)
-  sendKnown(core, connection, holding)
-  if (asking) return
+  if (asking) return sendKnown(core, connection, holding)
+  const short = oneRunShort(holding, claim)
+  sendLoad(core, connection, holding, short)
+  // A plain known state adds to the LOAD before it: all that we hold would take the overlap back. Clients that need ours first look at
+  // the LOAD alone.
+  sendKnown(core, connection, holding, connection.traits.knownFirst ? stored : short)
   // The `load` is the correction of these gaps (L5).
   noteCorrected(
     core,
@@ -87,15 +90,10 @@ function digestsFor(connection: Connection, holding: Holding, known: KnownState)
   return digests.size > 0 ? { digests } : {}
 }
 
-/** JSON has no digests in any dialect; where one carries them for the rest, the overlap is the price of `proveContinuity`. */
-function overlaps(core: Core, { traits }: Connection): boolean {
-  return !traits.digests || core.options.proveContinuity === true
-}
-
 /** Of bytes, which have digests instead, no last runs are known: what is stored. */
 function oneRunShort(holding: Holding, claim: KnownState): KnownState {
   const { stored } = holding
-  if (stored === undefined) return durable(holding)
+  if (stored === undefined || stored.lastRuns.size === 0) return durable(holding)
   const sessions = new Map(stored.known.sessions)
   for (const [session, claimed] of claim.sessions) {
     const start = stored.lastRuns.get(session)

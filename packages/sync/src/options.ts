@@ -17,8 +17,8 @@ export interface EngineOptions {
   /** Absence is said only after an upstream answered, also while none is connected. */
   readonly upstreamExpected?: boolean
   /**
-   * JSON documents have no digests: the first continuation of each session of one on a connection, and what is claimed beyond what is held,
-   * has to overlap it, so that a fork shows. Costs one sealed run each.
+   * JSON documents have no digests: the first continuation of each session of one on a connection has to overlap what is held, so that a
+   * fork shows. Costs a question and one sealed run each. What is claimed beyond what is held always has to.
    */
   readonly proveContinuity?: boolean
   /** The bulk-comparison hash of the Jazz dialect; without it `reconcile` is answered by asking for every document. */

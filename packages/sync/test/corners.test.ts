@@ -102,7 +102,7 @@ test('L2: who waits for an append is answered when its outcome was unknown', asy
   open()
   await settled()
   expect(server.runner.sizes()).toMatchObject({ parked: 0, queued: 0 })
-  expect(world.trace).toContain('server > reader  LOAD note header a:1')
+  expect(world.trace).toContain('server > reader  LOAD note header')
   expect(world.trace).toContain('server > reader  KNOWN third header x:1')
 })
 

@@ -123,6 +123,33 @@ group.each(own.map((dialect) => [dialect.name, dialect] as const))('in the diale
     await end()
   })
 
+  test('a longer fork of JSON, which has no digests, is found where it overlaps; other sessions go both ways', async () => {
+    const runs = (...texts: string[]) =>
+      texts.map((text, index) => ({
+        session: 'a',
+        after: index,
+        transactions: [bytes(`"${text}"`)],
+        seal: bytes(text),
+      }))
+    const appends = (other: string, ...texts: string[]) => [
+      append('note', `${other}:0-2`),
+      ...runs(...texts).map((run) => ({ ...append('note', '', false), runs: [run] })),
+    ]
+    const { client, server, connect, settle, end, trace } = await pair(
+      dialect,
+      appends('mine', 'one', 'TWO', 'THREE'),
+      appends('theirs', 'one', 'two'),
+    )
+    connect().ask(['note'])
+    await settle()
+    expect(trace).toContain('> CONTENT note a:1-3 mine:0-2')
+    expect(forksSeen(server)).toEqual(['found note a'])
+    expect(forksSeen(client)).toContain('told note')
+    expect(await held(server)).toEqual(state('a:2 mine:2 theirs:2'))
+    expect(await held(client)).toEqual(state('a:3 mine:2 theirs:2'))
+    await end()
+  })
+
   test('a longer fork is found by the digest at its `after`: nothing of it is taken, and its writer is told', async () => {
     const { client, server, connect, settle, end } = await pair(
       dialect,

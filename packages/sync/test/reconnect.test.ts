@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { append, content, createWorld, JAZZ, settled, state } from './world.ts'
 
 const note3 = append('note', 'a:0-3')
-const note5 = append('note', 'a:0-5')
+const _note5 = append('note', 'a:0-5')
 
 test('1: an up-to-date client that holds a document only in storage costs one LOAD, one KNOWN and no content page', async () => {
   const world = createWorld()
@@ -47,8 +47,8 @@ test('2b: a subscribed document in neither memory nor storage is asked for once,
 
 test('3: a server that holds less asks for the rest', async () => {
   const world = createWorld()
-  const client = await world.node('client', { holds: [note5] })
-  const server = await world.node('server', { holds: [note3] })
+  const client = await world.node('client', { holds: [append('note', 'a:0-5', true, 'bytes')] })
+  const server = await world.node('server', { holds: [append('note', 'a:0-3', true, 'bytes')] })
   world.connect(client, server).client.ask(['note'])
   await settled()
   expect(world.trace).toEqual([
@@ -56,6 +56,21 @@ test('3: a server that holds less asks for the rest', async () => {
     'server > client  LOAD note header a:3',
     'server > client  KNOWN note header a:3',
     'client > server  CONTENT note a:3-5',
+    'server > client  KNOWN note header a:5',
+  ])
+})
+
+test('3: of JSON, which has no digests, our own client is asked one sealed run short, and sends just that', async () => {
+  const world = createWorld()
+  const client = await world.node('client', { holds: [append('note', 'a:0-2'), append('note', 'a:2-5', false)] })
+  const server = await world.node('server', { holds: [append('note', 'a:0-2'), append('note', 'a:2-3', false)] })
+  world.connect(client, server).client.ask(['note'])
+  await settled()
+  expect(world.trace).toEqual([
+    'client > server  LOAD note header a:5',
+    'server > client  LOAD note header a:2',
+    'server > client  KNOWN note header a:2',
+    'client > server  CONTENT note a:2-5',
     'server > client  KNOWN note header a:5',
   ])
 })
@@ -87,8 +102,8 @@ test('4: a client that holds less gets just the rest; nothing else', async () =>
 
 test('5: when both sides lack something each transaction crosses once', async () => {
   const world = createWorld()
-  const client = await world.node('client', { holds: [append('note', 'a:0-3 b:0-1')] })
-  const server = await world.node('server', { holds: [append('note', 'a:0-1 c:0-2')] })
+  const client = await world.node('client', { holds: [append('note', 'a:0-3 b:0-1', true, 'bytes')] })
+  const server = await world.node('server', { holds: [append('note', 'a:0-1 c:0-2', true, 'bytes')] })
   world.connect(client, server).client.ask(['note'])
   await settled()
   expect(world.trace.slice(0, 4)).toEqual([
