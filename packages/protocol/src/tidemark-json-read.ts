@@ -22,7 +22,8 @@ import type {
   Run,
 } from './messages.ts'
 import type { ContinuationMessage, Part } from './spans.ts'
-import { decodeUtf8 } from './text.ts'
+import { decodeUtf8, utf8Length } from './text.ts'
+import { ERROR_TEXT_BYTES_MAX } from './tidemark-binary-format.ts'
 import {
   arrayOf,
   checkEnd,
@@ -45,7 +46,6 @@ import {
 } from './validate.ts'
 
 const FEATURES_MAX = 64
-const ERROR_TEXT_MAX = 1024
 const DIGEST_DIGITS = 16
 
 const ERROR_CODES: ReadonlySet<unknown> = new Set<ErrorCode>([
@@ -91,7 +91,11 @@ function readOther(fields: Fields, place: Place): Message | undefined {
     case 'hello':
       return readHello(fields, place)
     case 'ping':
-      return { action: type, time: countOf(place, fields.time, 'time'), from: textOf(place, fields.from, 'from') }
+      return {
+        action: type,
+        time: countOf(place, fields.time, 'time'),
+        from: shortText(place, fields.from, 'from', place.limits.idBytesMax),
+      }
     default:
       if (typeof type !== 'string') throw malformed(place, 'type', 'a string', type)
       return undefined
@@ -212,9 +216,7 @@ function isDigest(text: string): boolean {
 function readError(fields: Fields, place: Place): ErrorMessage {
   const id = fields.id === undefined ? undefined : documentId(place, fields.id)
   const code = textOf(place, fields.code, 'code')
-  const message = textOf(place, fields.message, 'message')
-  if (message.length > ERROR_TEXT_MAX)
-    throw excess(place, 'message', `at most ${ERROR_TEXT_MAX} characters`, `${message.length}`)
+  const message = shortText(place, fields.message, 'message', ERROR_TEXT_BYTES_MAX)
   const retryAfterMs =
     fields.retryAfterMs === undefined ? undefined : countOf(place, fields.retryAfterMs, 'retryAfterMs')
   return {
@@ -224,6 +226,13 @@ function readError(fields: Fields, place: Place): ErrorMessage {
     message,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   }
+}
+
+function shortText(place: Place, value: unknown, field: string, bytesMax: number): string {
+  const text = textOf(place, value, field)
+  const length = utf8Length(text)
+  if (length > bytesMax) throw excess(place, field, `at most ${bytesMax} bytes`, `${length}`)
+  return text
 }
 
 function readHello(fields: Fields, place: Place): HelloMessage {

@@ -291,8 +291,8 @@ inTidemark.push(
     id: 'a',
   },
   {
-    title: 'an error of 2,000 characters',
-    line: `{"type":"error","code":"busy","message":"${'x'.repeat(2000)}"}`,
+    title: 'an error of 4,098 bytes',
+    line: `{"type":"error","code":"busy","message":"${'é'.repeat(2049)}"}`,
     code: 'limit',
     field: 'message',
   },

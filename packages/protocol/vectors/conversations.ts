@@ -1,27 +1,53 @@
 /**
- * What the vectors say: messages that are encoded, and bytes that no encoder makes.
+ * What the vectors say: messages that are encoded, and bytes that no encoder makes, with what docs/protocol.md says is wrong with them.
+ *
+ * Errors are written here by hand, from the page; nothing in this file asks the package what it makes of a frame.
  */
 import type { Message } from '../src/index.ts'
 
 export interface Conversation {
   readonly name: string
-  /** Messages of a frame, or its bytes. */
-  readonly frames: readonly (readonly Message[] | Uint8Array)[]
+  readonly frames: readonly (readonly Message[] | RawFrame)[]
+}
+
+export interface RawFrame {
+  readonly bytes: Uint8Array
+  readonly errors: readonly ErrorExpected[]
+}
+
+/** In place of a message, after so many that are understood. */
+export interface ErrorExpected {
+  readonly before: number
+  readonly code: 'malformed' | 'unsupported' | 'limit'
+  /** The connection has to be closed. */
+  readonly fatal?: true
 }
 
 type RawMessage = readonly [type: number, ...body: (number | string)[]]
 
 /** A frame by hand: bodies of bytes and ASCII, with the length put in front. */
-function raw(...messages: RawMessage[]): Uint8Array {
-  return Uint8Array.from(
-    messages.flatMap(([type, ...parts]) => {
-      const body = parts.flatMap((part) => (typeof part === 'number' ? part : [...part].map((c) => c.charCodeAt(0))))
-      return [type, body.length, ...body]
-    }),
-  )
+function raw(...messages: RawMessage[]): RawFrame {
+  const bytes = messages.flatMap(([type, ...parts]) => {
+    const body = parts.flatMap((part) => (typeof part === 'number' ? part : [...part].map((c) => c.charCodeAt(0))))
+    return [type, ...varint(body.length), ...body]
+  })
+  return { bytes: Uint8Array.from(bytes), errors: [] }
 }
 
+/** Its first message is not understood, and what follows is. */
+function bad(code: ErrorExpected['code'], ...messages: RawMessage[]): RawFrame {
+  return { ...raw(...messages), errors: [{ before: 0, code }] }
+}
+
+/** Nothing is understood any more, after so many messages. */
+function breaks(code: ErrorExpected['code'], before: number, frame: Uint8Array | RawFrame): RawFrame {
+  return { bytes: 'bytes' in frame ? frame.bytes : frame, errors: [{ before, code, fatal: true }] }
+}
+
+const varint = (value: number): number[] => (value < 128 ? [value] : [(value & 127) | 128, ...varint(value >> 7)])
+
 const HEALTHY: RawMessage = [7, 0, 1, 'a']
+const HEALTHY_TOO: RawMessage = [7, 0, 1, 'b']
 
 const utf8 = (text: string) => new TextEncoder().encode(text)
 const bytes = (...values: number[]) => Uint8Array.from(values)
@@ -168,30 +194,97 @@ export const conversations: readonly Conversation[] = [
     ],
   },
   {
-    name: 'bad bodies cost only themselves',
+    name: 'bodies that end too early',
     frames: [
-      raw([7], HEALTHY),
-      raw([7, 8], HEALTHY),
-      raw([7, 0, 0], HEALTHY),
-      raw([7, 0, 1, 0xff], HEALTHY),
-      raw([7, 0x80, 0], HEALTHY),
-      raw([7, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], HEALTHY),
-      raw([3, 0, 1, 'a', 16], HEALTHY),
-      raw([3, 0, 1, 'a', 1, 0, 1, 's'], HEALTHY),
-      raw([3, 0, 1, 'a', 1, 0, 1, 's', 1, 0, 1, 's', 2], HEALTHY),
-      raw([5, 0, 1, 'a', 1], HEALTHY),
-      raw([3, 0, 1, 'a', 5], HEALTHY),
-      raw([6, 0, 1, 'a', 7, 0], HEALTHY),
-      raw([6, 0, 1, 'a', 2, 1, 0, 1, 's', 0, 4, 1, '{'], HEALTHY),
-      raw([6, 0, 1, 'a', 3, 1, 0, 1, 's', 0, 8, 1, '{'], HEALTHY),
-      raw([6, 0, 1, 'a', 3, 1, 0, 1, 's', ...[255, 255, 255, 255, 255, 255, 255, 15], 4, 0], HEALTHY),
-      raw([6, 0, 1, 'a', 3, 2, 0, 1, 's', 0, 0, 0, 1, 's', 0, 0], HEALTHY),
-      raw([10, 4, 0, 0], HEALTHY),
+      bad('malformed', [7], HEALTHY),
+      bad('malformed', [3, 0, 1, 'a', 1, 0, 1, 's'], HEALTHY),
+      bad('malformed', [4, 0, 1, 'a', 2, 0, 1, 's', 1, 0, 0], HEALTHY),
+      bad('malformed', [6, 0, 1, 'a', 3, 1, 0, 1, 's', 0, 8, 1, '{'], HEALTHY),
+      bad('malformed', [8, 1, 'b', 2, 0, 1, 'a', 1, 'h'], HEALTHY),
     ],
   },
-  { name: 'a length beyond the frame', frames: [Uint8Array.of(7, 5, 0, 1), raw(HEALTHY)] },
-  { name: 'a frame that ends within a length', frames: [Uint8Array.of(7), raw(HEALTHY)] },
-  { name: 'an announcement that cannot be read', frames: [raw(HEALTHY, [2, 0, 4, 0xff]), raw(HEALTHY)] },
-  { name: 'an announcement that leaves out slots', frames: [raw([2, 4, 1, 'a'])] },
-  { name: 'an announcement of a slot that nobody offered', frames: [raw([2, 0xff, 0xff, 7, 1, 'a'])] },
+  {
+    name: 'names that are none',
+    frames: [
+      bad('malformed', [7, 8], HEALTHY),
+      bad('malformed', [7, 0, 0], HEALTHY),
+      bad('malformed', [7, 0, 1, 0xff], HEALTHY),
+      bad('limit', [7, 0, 0x81, 2, 'x'.repeat(257)], HEALTHY),
+      raw([7, 0, 0x80, 2, 'x'.repeat(256)], HEALTHY),
+      bad('malformed', [3, 0, 1, 'a', 1, 7, 1], HEALTHY),
+    ],
+  },
+  {
+    name: 'counts that are none: not in their shortest form, nine bytes, beyond 2^53-1',
+    frames: [
+      bad('malformed', [7, 0x80, 0], HEALTHY),
+      bad('malformed', [7, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], HEALTHY),
+      bad('malformed', [3, 0, 1, 'a', 1, 0, 1, 's', ...[255, 255, 255, 255, 255, 255, 255, 16]], HEALTHY),
+      bad('malformed', [6, 0, 1, 'a', 3, 1, 0, 1, 's', ...[255, 255, 255, 255, 255, 255, 255, 15], 4, 0], HEALTHY),
+    ],
+  },
+  {
+    name: 'flags that the page does not name',
+    frames: [
+      bad('unsupported', [3, 0, 1, 'a', 16], HEALTHY),
+      bad('unsupported', [4, 0, 1, 'a', 16], HEALTHY),
+      bad('unsupported', [6, 0, 1, 'a', 7, 0], HEALTHY),
+      bad('unsupported', [6, 0, 1, 'a', 32, 0], HEALTHY),
+      bad('unsupported', [6, 0, 1, 'a', 17, 0, 2], HEALTHY),
+      bad('unsupported', [10, 4, 0, 0], HEALTHY),
+    ],
+  },
+  {
+    name: 'flag 8 in a MORE, which has no such flag',
+    frames: [{ ...raw([3, 0, 1, 'a', 4], [5, 0, 1, 'a', 8], HEALTHY), errors: [{ before: 0, code: 'unsupported' }] }],
+  },
+  {
+    name: 'a session is named once in a part, also with a count of 0, and once with a count in all parts',
+    frames: [
+      bad('malformed', [3, 0, 1, 'a', 1, 0, 1, 's', 1, 0, 1, 's', 2], HEALTHY),
+      bad('malformed', [3, 0, 1, 'a', 1, 0, 1, 's', 0, 0, 1, 's', 2], HEALTHY),
+      bad('malformed', [3, 0, 1, 'a', 1, 0, 1, 's', 2, 0, 1, 's', 0], HEALTHY),
+      bad('malformed', [6, 0, 1, 'a', 3, 2, 0, 1, 's', 0, 0, 0, 1, 's', 0, 0], HEALTHY),
+      bad('malformed', [3, 0, 1, 'a', 5, 0, 1, 's', 1], [5, 0, 1, 'a', 0, 0, 1, 's', 2], HEALTHY),
+      raw([3, 0, 1, 'a', 5, 0, 1, 's', 0, 0, 1, 't', 1], [5, 0, 1, 'a', 0, 0, 1, 's', 2, 0, 1, 't', 0], HEALTHY),
+    ],
+  },
+  {
+    name: 'a part that follows nothing, or something else; a state that does not go on',
+    frames: [
+      bad('malformed', [5, 0, 1, 'a', 1], HEALTHY),
+      bad('malformed', [3, 0, 1, 'a', 5], [5, 0, 1, 'b', 1], HEALTHY),
+      bad('malformed', [3, 0, 1, 'a', 5], HEALTHY, HEALTHY_TOO),
+    ],
+  },
+  {
+    name: 'JSON payloads that are none, and a seal of JSON that is no text',
+    frames: [
+      bad('malformed', [6, 0, 1, 'a', 0, 1, 0, 1, 's', 0, 4, 1, '{'], HEALTHY),
+      bad('malformed', [6, 0, 1, 'a', 8, 2, '{]', 0], HEALTHY),
+      bad('limit', [6, 0, 1, 'a', 8, 122, '['.repeat(61), ']'.repeat(61), 0], HEALTHY),
+      bad('malformed', [6, 0, 1, 'a', 0, 1, 0, 1, 's', 0, 5, 1, '1', 1, 0xff], HEALTHY),
+    ],
+  },
+  {
+    name: 'entries of one byte: a slot and a hash of one character',
+    frames: [raw([2, 0, 1, 'a'], [8, 1, 'b', 1, 1, 1, 'h'], HEALTHY)],
+  },
+  {
+    name: 'a length beyond the frame',
+    frames: [breaks('malformed', 0, bytes(7, 5, 0, 1)), breaks('malformed', 0, raw(HEALTHY))],
+  },
+  {
+    name: 'a frame that ends within a length',
+    frames: [breaks('malformed', 0, bytes(7)), breaks('malformed', 0, raw(HEALTHY))],
+  },
+  {
+    name: 'an announcement that cannot be read',
+    frames: [breaks('malformed', 1, raw(HEALTHY, [2, 0, 4, 0xff])), breaks('malformed', 0, raw(HEALTHY))],
+  },
+  { name: 'an announcement that leaves out slots', frames: [breaks('malformed', 0, raw([2, 4, 1, 'a']))] },
+  {
+    name: 'an announcement of a slot that nobody offered',
+    frames: [breaks('limit', 0, raw([2, 0xff, 0xff, 7, 1, 'a']))],
+  },
 ]

@@ -1,20 +1,14 @@
 /**
- * The vectors as text: conversations with their bytes, and what this package makes of them.
+ * The vectors as text: conversations with their bytes, the messages that this package makes of them, and the errors that are expected.
  */
 import type { Codec, Message } from '../src/index.ts'
 import { DEFAULT_LIMITS, ProtocolError, readJson, tidemarkBinary, tidemarkJson } from '../src/index.ts'
-import { type Conversation, conversations } from './conversations.ts'
-
-interface ErrorSeen {
-  readonly before: number
-  readonly code: string
-  readonly fatal?: true
-}
+import { type Conversation, conversations, type ErrorExpected, type RawFrame } from './conversations.ts'
 
 export interface FrameVector {
   readonly hex: string
   readonly messages: readonly Readonly<Record<string, unknown>>[]
-  readonly errors?: readonly ErrorSeen[]
+  readonly errors?: readonly ErrorExpected[]
 }
 
 export interface Vector {
@@ -30,21 +24,29 @@ function vectorOf({ name, frames }: Conversation): Vector {
   const encoder = tidemarkBinary.createCodec()
   const decoder = tidemarkBinary.createCodec()
   const given = frames.flatMap((frame) =>
-    frame instanceof Uint8Array ? frame : (encoder.encode(frame, Number.MAX_SAFE_INTEGER) as Uint8Array[]),
+    'bytes' in frame
+      ? frame
+      : encoder.encode(frame, Number.MAX_SAFE_INTEGER).map((one) => ({ bytes: one as Uint8Array, errors: [] })),
   )
   return { name, frames: given.map((frame) => frameVector(frame, decoder)) }
 }
 
-function frameVector(frame: Uint8Array, decoder: Codec): FrameVector {
+function frameVector({ bytes, errors }: RawFrame, decoder: Codec): FrameVector {
+  const { messages } = heard(decoder, bytes)
+  return { hex: hexOf(bytes), messages, ...(errors.length > 0 && { errors }) }
+}
+
+/** What a codec makes of a frame. */
+export function heard(decoder: Codec, frame: Uint8Array): Omit<FrameVector, 'hex'> {
   const messages: Record<string, unknown>[] = []
-  const errors: ErrorSeen[] = []
+  const errors: ErrorExpected[] = []
   for (const decoded of decoder.decode(frame)) {
     if (decoded instanceof ProtocolError) {
       const { code, fatal } = decoded
       errors.push({ before: messages.length, code, ...(fatal && { fatal: true as const }) })
     } else messages.push(fieldsOf(decoded.message))
   }
-  return { hex: hexOf(frame), messages, ...(errors.length > 0 && { errors }) }
+  return { messages, ...(errors.length > 0 && { errors }) }
 }
 
 /** As the readable twin says it, with payloads in hex and what only the binary dialect says. */
