@@ -225,15 +225,20 @@ function varint(value: number): number[] {
 }
 
 function damagedText(frame: Frame, random: Random): Frame {
-  let text = typeof frame === 'string' ? frame : new TextDecoder('utf-8', { ignoreBOM: true }).decode(frame)
-  if (random(4) === 0) return damagedBytes(text, random)
+  const text = typeof frame === 'string' ? frame : new TextDecoder('utf-8', { ignoreBOM: true }).decode(frame)
+  return random(4) === 0 ? damagedBytes(text, random) : mutated(text, random)
+}
+
+/** Text with one to three places cut, doubled or replaced by what means much in JSON. */
+export function mutated(text: string, random: Random): string {
+  let result = text
   for (let times = 1 + random(3); times > 0; times--) {
-    const at = random(text.length + 1)
+    const at = random(result.length + 1)
     const cut = random(3) === 0 ? random(10) : random(2)
-    const piece = random(3) === 0 ? text.slice(at, at + random(40)) : oneOf(TEXTS, random)
-    text = text.slice(0, at) + piece + text.slice(at + cut)
+    const piece = random(3) === 0 ? result.slice(at, at + random(40)) : oneOf(TEXTS, random)
+    result = result.slice(0, at) + piece + result.slice(at + cut)
   }
-  return text
+  return result
 }
 
 function spliced(bytes: Uint8Array, at: number, cut: number, piece: ArrayLike<number>): Uint8Array {

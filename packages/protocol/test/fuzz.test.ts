@@ -1,5 +1,6 @@
 /** Mutated frames of text give messages or ProtocolErrors, never anything else. Seeds are fixed, a failure can be repeated. */
 import { expect, test } from 'vitest'
+import { mutated, randomFrom } from '../../../scripts/fuzz-frames.ts'
 import { dialects as all, type Dialect, jazz, type Message, ProtocolError, tidemarkJson } from '../src/index.ts'
 import { isWellFormed } from '../src/text.ts'
 import { decodeAll, textOf, utf8 } from './help.ts'
@@ -37,57 +38,13 @@ const seeds: readonly Message[] = [
   { action: 'error', code: 'busy', message: 'later', retryAfterMs: 5 },
 ]
 
-/** Pieces that mutations like to insert. */
-const pieces = [
-  '"',
-  '\\',
-  '{',
-  '}',
-  '[',
-  ']',
-  ',',
-  ':',
-  '\n',
-  '0',
-  '-',
-  'e9',
-  '"__proto__":',
-  '\\ud800',
-  '\u0000',
-  '€',
-  'null',
-  '1e400',
-]
-
-/** Small and repeatable (mulberry32). */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below)
-  }
-}
-
-function mutate(text: string, random: (below: number) => number): string {
-  let mutated = text
-  for (let times = random(3) || 1; times > 0; times--) {
-    const at = random(mutated.length + 1)
-    const cut = random(3) === 0 ? random(10) : random(2)
-    const piece = random(3) === 0 ? mutated.slice(at, at + random(40)) : (pieces[random(pieces.length)] as string)
-    mutated = mutated.slice(0, at) + piece + mutated.slice(at + cut)
-  }
-  return mutated
-}
-
 test.each(dialects.map((dialect) => [dialect.name, dialect] as const))('%s survives mutated frames', (_, dialect) => {
   const frame = textOf(dialect.createCodec().encode(seeds, 1 << 20)[0]) ?? ''
   const lines = frame.split('\n')
   let understood = 0
   for (let seed = 0; seed < RUNS; seed++) {
     const random = randomFrom(seed)
-    const text = mutate(lines[random(lines.length)] as string, random)
+    const text = mutated(lines[random(lines.length)] as string, random)
     const fromText = decodeAll(dialect, text)
     understood += fromText.filter((decoded) => !(decoded instanceof ProtocolError)).length
     // Both ways in agree, except where text has no UTF-8.
