@@ -109,6 +109,10 @@ export function createDocuments(): Documents {
       // Later, so that what a listener throws does not reach into the engine.
       for (const listener of uploaded) queueMicrotask(() => uploaded.has(listener) && listener(id))
     },
+    lost(error) {
+      for (const handle of handles.all()) handle.abandon(error)
+      watchers.notify()
+    },
   }
   function relinked(): void {
     for (const handle of handles.all()) handle.relink()
@@ -161,6 +165,7 @@ export function clientOn(hub: Hub, { handles, watchers, uploaded }: Documents, o
 
   function open(id: string, after: KnownState, kind: PayloadKind, isNew: boolean): Handle {
     if (closing !== undefined) throw new ClientError('CLOSED', 'this client is closed')
+    if (hub.lost !== undefined) throw hub.lost
     const handle = createHandle(context, id, { after, kind, isNew })
     handles.add(handle)
     return handle

@@ -7,7 +7,7 @@
 import type { ErrorCode } from '@tidemark/protocol'
 
 /**
- * - `CLOSED`: the client or the document was closed.
+ * - `CLOSED`: the client or the document was closed, or its storage was closed for good (`cause` is its error).
  * - `ABSENT`: there is no such document to append to; create it first.
  * - `EXISTS`: there is such a document already, or one with another header.
  * - `UNAVAILABLE`: whether there is such a document could not be found out (`failure` says why).
@@ -48,6 +48,7 @@ export interface ClientErrorFacts {
   readonly failure?: Failure | undefined
   /** When trying again may help. */
   readonly retryAfterMs?: number | undefined
+  readonly cause?: unknown
 }
 
 export class ClientError extends Error {
@@ -60,7 +61,10 @@ export class ClientError extends Error {
   readonly retryAfterMs: number | undefined
 
   constructor(code: ClientErrorCode, message: string, facts: ClientErrorFacts = {}) {
-    super(facts.id === undefined ? message : `document ${JSON.stringify(facts.id)}: ${message}`)
+    super(
+      facts.id === undefined ? message : `document ${JSON.stringify(facts.id)}: ${message}`,
+      facts.cause === undefined ? undefined : { cause: facts.cause },
+    )
     this.code = code
     this.id = facts.id
     this.session = facts.session

@@ -54,7 +54,7 @@ export interface Handle extends Doc {
   /** The upstream could not answer for this document. */
   upstreamFailed(failure: Failure): void
   /** Closes at once; whether what is being written gets stored is unknown. */
-  abandon(): void
+  abandon(error?: ClientError): void
 }
 
 export function createHandle(context: HandleContext, id: string, options: HandleOptions): Handle {
@@ -224,12 +224,12 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     end()
   }
 
-  function end(): void {
+  function end(why = refusal('CLOSED', 'this handle is closed')): void {
     if (ended) return
     ended = true
     link.closed()
     writers.release(id, handle)
-    standing.end(refusal('CLOSED', 'this handle is closed'))
+    standing.end(why)
     watchers.clear()
     context.closed(handle)
   }
@@ -296,11 +296,11 @@ export function createHandle(context: HandleContext, id: string, options: Handle
       refused = why
       watchers.notify()
     },
-    abandon() {
+    abandon(error = refusal('CLOSED', 'the client was closed before this was settled')) {
       closing ??= Promise.resolve()
       inbox.close()
-      writes.abandon(refusal('CLOSED', 'the client was closed before this was settled'))
-      end()
+      writes.abandon(error)
+      end(error)
     },
   }
   if (!isNew) ask(given)

@@ -15,11 +15,12 @@ import {
   type Outbox,
   watchBrought,
 } from '@tidemark/reconciliation'
-import { type Clock, type Opened, randomToken, systemClock } from '@tidemark/storage'
+import { type Clock, type Opened, randomToken, type StorageError, systemClock } from '@tidemark/storage'
 import type { EngineSizes, Report } from '@tidemark/sync'
 import { type Connection, type ConnectionState, createConnection, type Disconnect } from '@tidemark/sync/reconnect'
 import { type Attached, attach, type Link, type Port, type Runner, run } from '@tidemark/sync/run'
-import type { ClientError } from './errors.ts'
+import { ClientError } from './errors.ts'
+import { watchForLoss } from './lost-storage.ts'
 import { type ClientLimits, type ClientOptions, DEFAULT_CLIENT_LIMITS } from './options.ts'
 import { type ClientUploadStatus, createUploads, type UploadOptions, type UploadStatus } from './uploads.ts'
 import { foreignSessions, openSessions, type Sessions } from './write-sessions.ts'
@@ -58,6 +59,8 @@ export interface Hub {
   listen(listener: (report: Report) => void): () => void
   sizes(): EngineSizes
   readonly opened: Opened
+  /** Why nothing can be done any more: the storage was closed for good. */
+  readonly lost: ClientError | undefined
   /** Rejects whoever waits, and waits for nothing: the first step of closing. */
   abandonWaiters(error: ClientError): void
   /** Resolves when everything accepted is settled. */
@@ -76,6 +79,8 @@ export interface HubEvents {
   failed(report: Extract<Report, { kind: 'error' }> & { readonly id: string }): void
   /** All that was written to a document is confirmed. */
   uploaded(id: string): void
+  /** The storage was closed for good: nothing that is being written will be settled. */
+  lost(error: ClientError): void
 }
 
 export type HubOptions = Omit<ClientOptions, 'kind'>
@@ -158,6 +163,7 @@ function hubOn(parts: Parts): InnerHub {
   /** Documents that somebody waits for the upload of, and how many do. */
   const awaited = new Map<string, number>()
   let attached: Attached | undefined
+  let lost: ClientError | undefined
 
   const uploads = createUploads({ runner, storage, hasUpstream: connect !== undefined, outbox, comparison, want })
   const connection: Connection | undefined =
@@ -186,6 +192,24 @@ function hubOn(parts: Parts): InnerHub {
 
   if (connect === undefined) brought.stop()
   else brought.hear(owe)
+  const stopWatching = watchForLoss({ storage, listen: runner.listen, lost: storageLost })
+
+  /** What was accepted and not stored is known to its writers alone: they are told. */
+  function storageLost(cause: StorageError): void {
+    lost = new ClientError('CLOSED', `the storage was closed for good: ${cause.message}`, { cause })
+    stop()
+    runner.abandon()
+    uploads.close(lost)
+    events.lost(lost)
+  }
+
+  function stop(): void {
+    stopWatching()
+    brought.stop()
+    comparison.interrupt()
+    connection?.close()
+    sessions.close()
+  }
 
   function owe(id: string): void {
     if (outbox.has(id)) return
@@ -273,7 +297,10 @@ function hubOn(parts: Parts): InnerHub {
     changed,
     status: (id) => uploads.status(id),
     statusOfAll: () => uploads.statusOfAll(),
-    whenUploaded: (id, options) => uploads.whenUploaded(id, options),
+    async whenUploaded(id, options) {
+      if (lost !== undefined) throw lost
+      await uploads.whenUploaded(id, options)
+    },
     get connection() {
       return connection?.state ?? 'offline'
     },
@@ -285,14 +312,17 @@ function hubOn(parts: Parts): InnerHub {
     listen: (listener) => runner.listen(listener),
     sizes: () => runner.sizes(),
     opened: runner.opened,
+    get lost() {
+      return lost
+    },
     abandonWaiters: (error) => uploads.close(error),
-    flushed: () => runner.flushed(),
+    flushed: async () => {
+      if (lost === undefined) await runner.flushed()
+    },
     async close(patiently) {
-      brought.stop()
-      comparison.interrupt()
-      connection?.close()
-      sessions.close()
-      await patiently(runner.close())
+      stop()
+      if (lost === undefined) await patiently(runner.close())
+      runner.abandon()
       await patiently(outbox.flushed())
       await patiently(Promise.resolve(storage.close()))
     },

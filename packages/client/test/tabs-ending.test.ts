@@ -4,7 +4,7 @@
  * In manual time, without a browser. Not here: what tabs promise while all goes well (`tabs.test.ts`).
  */
 import { tidemarkJson } from '@tidemark/protocol'
-import { memoryStorage, type Storage } from '@tidemark/storage'
+import { memoryStorage, type Storage, StorageError } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { jsonPayload } from '../src/index.ts'
 import type { TabPlatform } from '../src/tabs/platform.ts'
@@ -174,4 +174,52 @@ test('a guest that disconnects while the next leader is elected is obeyed by it'
   await rest()
   expect([b.connection, c.connection]).toEqual(['online', 'online'])
   await end(b, c)
+})
+
+/** Storages over a disk; each is closed for good when it is told so, as when another tab deletes the database. */
+function fragileStorage(disk: Storage) {
+  let made = 0
+  const gone = new Set<number>()
+  const storage = () => {
+    const number = made++
+    const closed = () => Promise.reject(new StorageError('CLOSED', 'another tab upgraded the store'))
+    return new Proxy(keptOpen(disk), {
+      get(target, name: keyof Storage) {
+        const method = target[name]
+        return gone.has(number) && name !== 'close' ? closed : method
+      },
+    })
+  }
+  return { storage, lose: () => gone.add(made - 1) }
+}
+
+test('a leader whose storage is closed for good lets another tab lead, and what was written is stored there', async () => {
+  const { tab, end, disk, clock } = await createTabs()
+  const { storage, lose } = fragileStorage(disk)
+  const a = await tab({ storage })
+  const b = await tab()
+  const [atA, atB] = [await a.create('x', { header }), await b.create('y', { header })]
+  lose()
+  const writes = [atA.append('s', [jsonPayload(1)]), atB.append('s', [jsonPayload(2)])]
+  const uploads = [a.whenUploaded(), b.whenUploaded()]
+  const found = b.open('z').settled()
+  await clock.advance(10_000)
+  await Promise.all([...writes, ...uploads])
+  expect([a.role, b.role, await found]).toEqual(['guest', 'leader', 'absent'])
+  const states = await disk.knownStates(['x', 'y'])
+  expect(states.map((state) => state?.known.sessions.get('s'))).toEqual([1, 1])
+  await end(a, b)
+})
+
+test('a tab that is alone leads again, with another storage', async () => {
+  const { tab, end, disk, clock } = await createTabs()
+  const { storage, lose } = fragileStorage(disk)
+  const a = await tab({ storage })
+  const doc = await a.create('x', { header })
+  lose()
+  const write = doc.append('s', [jsonPayload(1)])
+  await clock.advance(10_000)
+  await write
+  expect(a.role).toBe('leader')
+  await end(a)
 })

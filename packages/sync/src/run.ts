@@ -88,6 +88,8 @@ export interface Runner {
   flushed(): Promise<void>
   /** Waits for appends in flight and stops. Connections are the caller's to close; so is the storage. */
   close(): Promise<void>
+  /** Stops at once: of a storage that settles nothing nothing can be waited for. */
+  abandon(): void
 }
 
 /** @throws StorageError if the storage does not open. */
@@ -296,6 +298,12 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     })
   }
 
+  function abandon(): void {
+    unwatch()
+    closing.abort()
+    alarm?.abort.abort()
+  }
+
   return {
     opened,
     connect(port) {
@@ -356,10 +364,9 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     flushed,
     async close() {
       await flushed()
-      unwatch()
-      closing.abort()
-      alarm?.abort.abort()
+      abandon()
     },
+    abandon,
   }
 }
 

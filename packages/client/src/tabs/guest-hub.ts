@@ -163,6 +163,8 @@ export function createGuestHub(
     get opened() {
       return showing.opened
     },
+    // The leader's storage is its own matter: another tab leads then.
+    lost: undefined,
     abandonWaiters: rejectWaits,
     flushed: () => Promise.resolve(),
     async close() {

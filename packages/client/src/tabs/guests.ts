@@ -14,7 +14,7 @@ import type { TabChannel, TabPlatform } from './platform.ts'
 export interface Guests {
   join(tab: string, visit: number): void
   /** To be told of everything that the leader's own documents are told of. */
-  readonly events: HubEvents
+  readonly events: Omit<HubEvents, 'lost'>
   /** Something that is shown changed. */
   show(): void
   close(): void

@@ -62,6 +62,8 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
   let closing = false
   let guests: Guests | undefined
   let guest: GuestHub | undefined
+  /** The storage of this tab's turn was closed for good. */
+  let lose = new AbortController()
   let visits = 0
   let staysOffline = false
   /** What this guest wants and no leader has shown yet: the one it told may be gone. */
@@ -120,6 +122,10 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
       events.uploaded(id)
       guests?.events.uploaded(id)
     },
+    lost() {
+      stand(undefined)
+      lose.abort()
+    },
   }
 
   /** Moves everything that stands on a hub to another one. */
@@ -135,7 +141,10 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
     events.changed()
   }
 
+  /** This tab's turn: ends when its storage is closed for good. */
   async function lead(): Promise<void> {
+    lose = new AbortController()
+    const { signal } = lose
     const letGo = await platform.lock(`${name} leader`, ending.signal)
     guest?.end()
     guest = undefined
@@ -147,8 +156,11 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
       ending.signal.throwIfAborted()
       if (staysOffline) hub.disconnect()
       guests = createGuests({ hub, platform, leader: tab, nameOf, showing, command })
-      stand(leading(hub, letGo))
+      const led = leading(hub, letGo)
+      stand(led)
       toHall({ type: 'leading', tab })
+      await abortOf(AbortSignal.any([signal, ending.signal]))
+      if (signal.aborted) await led.close((work) => Promise.race([work, clock.wait(RETRY_MS, ending.signal)]))
     } catch (cause) {
       guests?.close()
       guests = undefined
@@ -195,14 +207,14 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
   async function takeTurns(clock: Clock): Promise<void> {
     for (;;) {
       try {
-        return await lead()
+        await lead()
       } catch (cause) {
-        if (ending.signal.aborted) return
         // Nobody waits for this tab if it could not even begin.
-        if (last === undefined) return standing.reject(cause)
-        join()
-        await clock.wait(RETRY_MS, ending.signal).catch(() => {})
+        if (last === undefined) standing.reject(cause)
       }
+      if (ending.signal.aborted || last === undefined) return
+      join()
+      await clock.wait(RETRY_MS, ending.signal).catch(() => {})
     }
   }
 
@@ -226,10 +238,11 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
   async function whenUploaded(...[id, waiting = {}]: Parameters<Hub['whenUploaded']>): Promise<void> {
     for (;;) {
       if (base === undefined) await standing.add(waiting.signal)
+      const on = base
       try {
-        return await base?.whenUploaded(id, waiting)
+        return await on?.whenUploaded(id, waiting)
       } catch (cause) {
-        if (cause !== MOVED) throw cause
+        if (cause !== MOVED && cause !== on?.lost) throw cause
       }
     }
   }
@@ -271,6 +284,8 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
         listeners.delete(listener)
       }
     },
+    // Another tab leads then, or this one again.
+    lost: undefined,
     sizes: () => (last as Hub).sizes(),
     get opened() {
       return (last as Hub).opened
@@ -291,4 +306,11 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
       await patiently(turns)
     },
   }
+}
+
+function abortOf(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }

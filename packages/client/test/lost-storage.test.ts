@@ -1,0 +1,73 @@
+/**
+ * A storage that is closed for good under a client: everybody who waits is told, and nothing is left. Not here: tabs (`tabs-ending.test.ts`).
+ */
+import { tidemarkJson } from '@tidemark/protocol'
+import { memoryStorage, StorageError } from '@tidemark/storage'
+import { expect, test } from 'vitest'
+import { jsonPayload } from '../src/index.ts'
+import { createWorld, replaced } from './world.ts'
+
+const header = jsonPayload({ root: true })
+
+async function createLosing() {
+  const world = await createWorld(tidemarkJson)
+  const real = memoryStorage()
+  const gone = new StorageError('CLOSED', 'another tab upgraded the store')
+  let broken: readonly string[] = []
+  const methods = ['knownStates', 'headers', 'read', 'append', 'marks', 'list'] as const
+  const storage = replaced(
+    real,
+    Object.fromEntries(
+      methods.map((name) => [
+        name,
+        (...args: never[]) =>
+          broken.includes(name)
+            ? Promise.reject(gone)
+            : (real[name] as unknown as (...args: never[]) => never)(...args),
+      ]),
+    ),
+  )
+  const { client } = await world.client({ storage })
+  return { ...world, client, gone, lose: (...names: string[]) => void (broken = names.length > 0 ? names : methods) }
+}
+
+const outcome = (work: Promise<unknown>) =>
+  work.then(
+    (value) => value,
+    (cause) => [cause.name, cause.code, cause.cause],
+  )
+
+test('a storage that is closed for good rejects what is written, asked and waited for, and the client is offline', async () => {
+  const { client, clock, server, gone, lose, end } = await createLosing()
+  const doc = await client.create('x', { header })
+  client.disconnect()
+  await doc.append('s', [jsonPayload(1)])
+  const uploaded = outcome(client.whenUploaded())
+  client.reconnectNow()
+  lose()
+  const works = [doc.append('s', [jsonPayload(2)]), client.open('y').settled(), client.create('z', { header })]
+  const outcomes = Promise.all([...works.map(outcome), uploaded])
+  await clock.advance(1_000)
+  const told = ['ClientError', 'CLOSED', gone]
+  expect(await outcomes).toEqual([told, told, told, told])
+  expect(() => client.open('w')).toThrow('closed for good: another tab upgraded the store')
+  expect(await outcome(client.whenUploaded())).toEqual(told)
+  expect([client.connection, server.runner.sizes().connections]).toEqual(['offline', 0])
+  const closing = client.close()
+  await clock.advance(1)
+  await closing
+  await end()
+  expect(clock.waits()).toEqual([])
+})
+
+test('one failure that says CLOSED is not believed while the storage itself answers', async () => {
+  const { client, clock, lose, end } = await createLosing()
+  await client.create('x', { header })
+  lose('knownStates')
+  const doc = client.open('y')
+  await clock.advance(1_000)
+  lose('none')
+  await clock.advance(60_000)
+  expect(await doc.settled()).toBe('absent')
+  await end()
+})
