@@ -28,7 +28,10 @@ async function createLosing() {
     ),
   )
   const { client } = await world.client({ storage })
-  return { ...world, client, gone, lose: (...names: string[]) => void (broken = names.length > 0 ? names : methods) }
+  function lose(...names: string[]): void {
+    broken = names.length > 0 ? names : methods
+  }
+  return { ...world, client, gone, lose }
 }
 
 const outcome = (work: Promise<unknown>) =>

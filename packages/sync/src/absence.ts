@@ -9,21 +9,22 @@ import { EMPTY } from '@tidemark/known-state'
 import { type Connection, type Core, type Holding, IN_STEP, type Request } from './core.ts'
 import { park, resume } from './lanes.ts'
 import { refuseLoad } from './refusals.ts'
-import { createView, subscribe } from './views.ts'
+import { createView, isSamePeer, subscribe } from './views.ts'
 import { askPeer } from './window.ts'
 
 /** Whether the absence of what a LOAD asks for may be said; if not, the LOAD waits for upstreams, or was refused. */
 export function absenceIsKnown(core: Core, holding: Holding, request: Request): boolean {
   const { connection, id } = request
   if (connection.traits.upstream || !expectsUpstream(core)) return true
-  if (core.upstreams.size > 0 && [...core.upstreams].every((upstream) => saidAbsent(upstream, id))) return true
+  const others = upstreamsFor(core, connection)
+  if (core.upstreams.size > 0 && others.every((upstream) => saidAbsent(upstream, id))) return true
   if (request.expired) {
     // The subscription stays: what an upstream says later still reaches the asker.
     const isProbe = request.work.action === 'load' && request.work.probe === true
     if (!isProbe && !connection.views.has(id)) subscribe(core, connection, id, createView(EMPTY, EMPTY))
     const message = 'no upstream answered in time, and this node does not hold the document'
     refuseLoad(core, connection, id, { code: 'unavailable', message })
-    wantUpstream(core, id)
+    wantUpstream(core, id, connection)
     return false
   }
   park(core, holding, request, 'upstream')
@@ -34,13 +35,18 @@ export function absenceIsKnown(core: Core, holding: Holding, request: Request): 
       resume(core, holding, request)
     })
   }
-  for (const upstream of core.upstreams) askPeer(core, upstream, id, 'user')
+  for (const upstream of others) askPeer(core, upstream, id, 'user')
   return false
 }
 
-/** Subscribes to a document at every upstream that does not know yet that we want it. */
-export function wantUpstream(core: Core, id: string): void {
-  for (const upstream of core.upstreams) if (!upstream.views.has(id)) askPeer(core, upstream, id, 'user')
+/** Subscribes to a document for a peer, at every upstream that does not know yet that we want it. */
+export function wantUpstream(core: Core, id: string, peer: Connection): void {
+  for (const upstream of upstreamsFor(core, peer)) if (!upstream.views.has(id)) askPeer(core, upstream, id, 'user')
+}
+
+/** Upstreams that are asked for a peer: not itself, where two servers are each other's upstream. */
+function upstreamsFor(core: Core, peer: Connection): readonly Connection[] {
+  return [...core.upstreams].filter((upstream) => !isSamePeer(upstream, peer))
 }
 
 /** Who was asked before a document was said to be absent. */

@@ -99,7 +99,7 @@ function split(
 /** Content of an upstream that was told DONE meanwhile is stored and acknowledged, and subscribes to nothing. */
 function crossedDone(core: Core, { connection, id }: Request): boolean {
   if (!connection.traits.upstream || connection.views.has(id) || connection.asked.has(id)) return false
-  return !isWanted(core, id)
+  return !isWanted(core, id, connection)
 }
 
 interface Facts {

@@ -4,7 +4,7 @@
  */
 import { type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
 import { stopSender } from './senders.ts'
-import { isWanted, subscribersOf, unsubscribe } from './views.ts'
+import { isWanted, unsubscribe } from './views.ts'
 import { freed, isStillWanted } from './window.ts'
 
 export function onDone(core: Core, request: Request): void {
@@ -15,15 +15,14 @@ export function onDone(core: Core, request: Request): void {
 export function endSubscription(core: Core, connection: Connection, id: string): void {
   stopSender(core, connection, id)
   unsubscribe(core, connection, id)
-  if (core.upstreams.size === 0 || isWanted(core, id)) return
-  for (const upstream of subscribersOf(core, id)) endIfUnwanted(core, upstream, id)
+  for (const upstream of core.upstreams) endIfUnwanted(core, upstream, id)
 }
 
 /** Tells an upstream that is in step with us, or has not answered, that nobody here wants a document any more. */
 export function endIfUnwanted(core: Core, upstream: Connection, id: string): void {
   const { done, upstream: isUpstream } = upstream.traits
   const belief = upstream.views.get(id)
-  if (!done || !isUpstream || belief === undefined || isWanted(core, id)) return
+  if (!done || !isUpstream || belief === undefined || isWanted(core, id, upstream)) return
   if (belief !== IN_STEP && (belief.assumed !== undefined || isStillWanted(core, upstream, id))) return
   unsubscribe(core, upstream, id)
   send(core, upstream, { action: 'done', id })

@@ -46,7 +46,7 @@ export function onLoad(core: Core, request: Request, message: LoadMessage): void
   compareDigests(core, connection, holding, view, message)
   if (holding.stored?.erased !== undefined) answerErased(core, connection, holding, view, message.known)
   else answer(core, connection, holding, view, claim)
-  if (!connection.traits.upstream) wantUpstream(core, id)
+  if (!connection.traits.upstream) wantUpstream(core, id, connection)
 }
 
 /** A claim that is not durable yet, but may be when the appends in flight are, is answered then; so is absence. */
@@ -72,7 +72,7 @@ function answerInStep(core: Core, connection: Connection, holding: Holding, { kn
     return false
   if ((belief !== undefined && belief !== IN_STEP) || !subscribeInStep(core, connection, holding.id)) return false
   sendKnown(core, connection, holding)
-  if (!connection.traits.upstream) wantUpstream(core, holding.id)
+  if (!connection.traits.upstream) wantUpstream(core, holding.id, connection)
   return true
 }
 

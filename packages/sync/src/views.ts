@@ -234,9 +234,18 @@ export function subscribersOf(core: Core, id: string): readonly Connection[] {
   return subscribers instanceof Set ? [...subscribers] : [subscribers]
 }
 
-/** Whether anybody but upstreams wants to hear of a document, or the shell does. */
-export function isWanted(core: Core, id: string): boolean {
-  return core.wanted.has(id) || subscribersOf(core, id).some((connection) => !connection.traits.upstream)
+/**
+ * Whether anybody but upstreams wants to hear of a document, or the shell does. `from` does not count: two servers may be each other's
+ * upstream, and what each wants for the other alone nobody wants (L10).
+ */
+export function isWanted(core: Core, id: string, from?: Connection): boolean {
+  const counts = (connection: Connection) => !connection.traits.upstream && !isSamePeer(connection, from)
+  return core.wanted.has(id) || subscribersOf(core, id).some(counts)
+}
+
+/** Two connections with one node, as far as it says who it is. */
+export function isSamePeer(one: Connection, other: Connection | undefined): boolean {
+  return one.peer !== undefined && one.peer === other?.peer
 }
 
 function addSubscriber(core: Core, connection: Connection, id: string): void {

@@ -71,7 +71,7 @@ function askOrEnd(core: Core, connection: Connection, id: string): void {
 
 /** Whoever wanted a document may have gone while the LOAD for it waited; what was written here is still owed. */
 export function isStillWanted(core: Core, connection: Connection, id: string): boolean {
-  if (!connection.traits.upstream || isWanted(core, id) || core.owed.has(id)) return true
+  if (!connection.traits.upstream || isWanted(core, id, connection) || core.owed.has(id)) return true
   if (core.awaited.has(id)) return true
   const lanes = core.holdings.get(id)?.lanes.values() ?? []
   return [...lanes].some((lane) => lane.waiting === 'upstream')
