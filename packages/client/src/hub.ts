@@ -175,8 +175,7 @@ function hubOn(parts: Parts): InnerHub {
           limits,
           ...(hints !== undefined && { hints }),
           attach(channel) {
-            attached = attach(runner, channel, { upstream: true })
-            attached.ask([...outbox.ids(), ...awaited.keys()], 'outbox')
+            attached = attach(runner, channel, { upstream: true, owed: [...outbox.ids(), ...awaited.keys()] })
             return attached
           },
           changed: connectionChanged,

@@ -352,3 +352,28 @@ test('a comparison that was cut goes on where it was', async () => {
   expect(await other.count()).toBe(1_200)
   await world.end()
 })
+
+test('on a new connection what is owed is asked for before what is only open, and what is opened now before both', async () => {
+  const world = await createWorld(tidemarkJson)
+  const { client, trace } = await world.client({ engineLimits: { loadsInFlightMax: 1 } })
+  for (const id of ['d1', 'd2', 'd3']) await client.create(id, one)
+  for (const id of ['y', 'z']) await (await client.create(id, one)).close()
+  await client.whenUploaded()
+  client.disconnect()
+  await rest()
+  for (const id of ['y', 'z']) {
+    const doc = client.open(id)
+    doc.subscribe(() => {})
+    await doc.settled()
+    await doc.append('s', [jsonPayload(2)])
+    await doc.close()
+  }
+  const opened = client.open('new')
+  trace.length = 0
+  client.reconnectNow()
+  await rest()
+  const loads = trace.filter((line) => line.startsWith('C>S LOAD')).map((line) => line.split(' ')[2])
+  expect(loads).toEqual(['new=∅', 'y=s:2', 'z=s:2', 'd1=s:1', 'd2=s:1', 'd3=s:1'])
+  expect(await opened.settled()).toBe('absent')
+  await world.end()
+})

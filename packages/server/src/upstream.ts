@@ -145,9 +145,8 @@ function connectTo({ connect, limits, clock, log, runner, outbox, comparison }: 
     clock,
     limits: { ...DEFAULT_CONNECTION_LIMITS, ...limits },
     attach(channel) {
-      attached = attach(runner, channel, { upstream: true })
       // What somebody here is subscribed to is asked for by the engine.
-      attached.ask(outbox.ids(), 'outbox')
+      attached = attach(runner, channel, { upstream: true, owed: outbox.ids() })
       return attached
     },
     changed,

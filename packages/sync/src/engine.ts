@@ -12,7 +12,7 @@ import { onErased } from './erasures.ts'
 import type { ConnectionId, Effect, Event } from './events.ts'
 import { enter } from './lanes.ts'
 import { onChanged } from './on-changed.ts'
-import { onConnected, onDisconnected, onMalformed } from './on-connection.ts'
+import { onConnected, onDisconnected, onMalformed, want } from './on-connection.ts'
 import { endIfUnwanted } from './on-done.ts'
 import { onError, onHello } from './on-hello.ts'
 import { onLooked } from './on-looked.ts'
@@ -29,7 +29,6 @@ import {
   sizesOf,
   statusOf,
 } from './status.ts'
-import { askPeer } from './window.ts'
 
 export interface Engine {
   /** Takes one event at a time `now` (milliseconds, never going back) and answers what is to be done, in order. */
@@ -98,7 +97,7 @@ function take(core: Core, event: Event): void {
     case 'woke':
       return core.deadlines.run(core.now)
     case 'connected':
-      return onConnected(core, event.connection, event.traits)
+      return onConnected(core, event.connection, event.traits, event.owed)
     case 'checked': {
       const done = core.checks.get(event.ticket)
       core.checks.delete(event.ticket)
@@ -126,10 +125,7 @@ function takeFrom(core: Core, connection: Connection, event: ConnectionEvent): v
     case 'disconnected':
       return onDisconnected(core, connection)
     case 'wanted':
-      for (const id of event.ids) {
-        core.wanted.add(id)
-        askPeer(core, connection, id, event.urgency)
-      }
+      for (const id of event.ids) want(core, connection, id, event.urgency)
       return
     case 'unwanted':
       for (const id of event.ids) if (core.wanted.delete(id)) endIfUnwanted(core, connection, id)

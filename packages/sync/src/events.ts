@@ -24,7 +24,13 @@ export interface ConnectionTraits extends Traits {
 export type Outcome<T> = { readonly value: T } | { readonly failed: unknown }
 
 export type Event =
-  | { readonly type: 'connected'; readonly connection: ConnectionId; readonly traits: ConnectionTraits }
+  | {
+      readonly type: 'connected'
+      readonly connection: ConnectionId
+      readonly traits: ConnectionTraits
+      /** Of an upstream: what is `wanted` to be uploaded to it from the start. */
+      readonly owed?: readonly string[] | undefined
+    }
   | { readonly type: 'received'; readonly connection: ConnectionId; readonly message: Message; readonly bytes: number }
   | { readonly type: 'malformed'; readonly connection: ConnectionId; readonly error: ProtocolError }
   /** Documents that nobody here has open, and that this peer is to be asked for with what the storage holds (seed 000). */

@@ -15,9 +15,14 @@ import { joinAccount, leavePools, poolsOf } from './pools.ts'
 import { refuseContent } from './refusals.ts'
 import { stopSender } from './senders.ts'
 import { isWanted, unsubscribe } from './views.ts'
-import { askPeer } from './window.ts'
+import { askPeer, type Urgency } from './window.ts'
 
-export function onConnected(core: Core, id: ConnectionId, traits: ConnectionTraits): void {
+export function onConnected(
+  core: Core,
+  id: ConnectionId,
+  traits: ConnectionTraits,
+  owed: readonly string[] = [],
+): void {
   const account = joinAccount(core, traits)
   const connection: Connection = {
     id,
@@ -45,13 +50,25 @@ export function onConnected(core: Core, id: ConnectionId, traits: ConnectionTrai
   if (traits.hello) sendHello(core, connection)
   if (!traits.upstream) return
   core.upstreams.add(connection)
-  // What somebody here is interested in is asked for again, with what the storage holds of it (seed 000).
-  for (const document of core.subscribers.keys())
-    if (isWanted(core, document)) askPeer(core, connection, document, 'reconcile')
+  askFirst(core, connection, owed)
+}
+
+/** The most urgent fill the window first. */
+function askFirst(core: Core, connection: Connection, owed: readonly string[]): void {
   // Requests that wait for an upstream are asked of this one too.
   for (const holding of core.holdings.values())
     if ([...holding.lanes.values()].some((lane) => lane.waiting === 'upstream'))
       askPeer(core, connection, holding.id, 'user')
+  for (const document of owed) want(core, connection, document, 'outbox')
+  // What somebody here is interested in is asked for again, with what the storage holds of it (seed 000).
+  for (const document of core.subscribers.keys())
+    if (isWanted(core, document)) askPeer(core, connection, document, 'reconcile')
+}
+
+/** The shell wants a document, whoever is subscribed. */
+export function want(core: Core, connection: Connection, id: string, urgency: Urgency): void {
+  core.wanted.add(id)
+  askPeer(core, connection, id, urgency)
 }
 
 export function onDisconnected(core: Core, connection: Connection): void {

@@ -38,6 +38,8 @@ export type Connect = (signal: AbortSignal) => Promise<Channel>
 export interface AttachOptions {
   /** The peer is asked for what we are interested in. */
   readonly upstream?: boolean
+  /** Of an upstream: documents that are owed to it. They are asked for before what is only to be compared. */
+  readonly owed?: readonly string[]
   /** Handed to `authorize`. */
   readonly principal?: unknown
   /** Connections of one account share what they may have. */
@@ -74,6 +76,7 @@ const FRAME_BYTES = 128 * 1024
 export function attach(runner: Runner, channel: Channel, options: AttachOptions = {}): Attached {
   const {
     upstream = false,
+    owed = [],
     principal,
     account,
     limits,
@@ -85,6 +88,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
   const port: Port = {
     traits: { ...channel.dialect.traits, upstream, local: false, account },
     principal,
+    owed,
     send(sent: readonly Sent[]) {
       const messages = sent.map(({ message }) => message)
       for (const frame of codec.encode(messages, frameBytes)) channel.send(frame)

@@ -37,6 +37,8 @@ export interface Port {
   readonly traits: ConnectionTraits
   /** Whoever `authenticate` said it is; handed to `authorize`. */
   readonly principal?: unknown
+  /** Of an upstream: documents that are owed to it. They are asked for before what is only to be compared. */
+  readonly owed?: readonly string[]
   /** What one turn says, in order. */
   send(sent: readonly Sent[]): void
   /** Whether another page may be handed over. If not, `Link.drained` is to be called when it may. */
@@ -333,7 +335,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
         resume: () => port.resume('turn'),
       })
       inflows.set(id, inflow)
-      tell({ type: 'connected', connection: id, traits: port.traits })
+      tell({ type: 'connected', connection: id, traits: port.traits, owed: port.owed })
       return {
         id,
         receive: (decoded, bytes = 0) => inflow.receive(decoded, bytes),
