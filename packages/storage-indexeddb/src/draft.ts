@@ -1,17 +1,19 @@
 /**
  * A document within a commit: what is held of it, and what the contents of this commit add, written once at the end.
  *
- * Many contents of one document cost one row and one record of content. Judging and taking change memory only; `prepare` reads
+ * Many contents of one document cost one row and one record of content; each is answered with the state after itself (`Moments`). Judging and taking change memory only; `prepare` reads
  * what must be folded, `write` makes requests and waits for none of them.
  * Not here: what is accepted (work.ts).
  */
-import type { Append, StoredState } from '@tidemark/storage'
+import type { Append, Refused } from '@tidemark/storage'
 import {
   type BlobWriter,
   EMPTY_DIGEST,
   extendDigest,
   growParts,
   type HeldSession,
+  JudgedAt,
+  Moments,
   type Overlap,
   overlapOf,
   type Part,
@@ -44,28 +46,29 @@ export class Draft {
   /** Chunks to be written, by number. */
   readonly #chunks = new Set<number>()
   #changes: readonly Change[] = []
-  /** As it was last asked for, and what has changed since. */
-  #state: StoredState | undefined
-  readonly #sinceState = new Set<Entry>()
+  readonly #moments: Moments
+  readonly #pageBytes: number
   /** Sequence of its latest change, this commit's included. */
   #at: number
 
-  private constructor(id: string, { row, at, sessions, state, header, overlaps }: Gathered, created: boolean) {
+  private constructor(id: string, gathered: Gathered, pageBytes: number, created: boolean) {
+    const { row, at, sessions, state, header, overlaps } = gathered
     this.id = id
     this.row = row
     this.sessions = sessions
     this.header = header
     this.#overlaps = overlaps
     this.#created = created
-    this.#state = state
+    this.#moments = new Moments(state ?? stateOf({ row, entries: sessions.entries }, pageBytes))
+    this.#pageBytes = pageBytes
     this.#at = at
   }
 
-  static of(id: string, gathered: Gathered): Draft {
-    return new Draft(id, gathered, false)
+  static of(id: string, gathered: Gathered, pageBytes: number): Draft {
+    return new Draft(id, gathered, pageBytes, false)
   }
 
-  static create({ id, kind, priority }: Append, header: Uint8Array, document: number): Draft {
+  static create({ id, kind, priority }: Append, header: Uint8Array, document: number, pageBytes: number): Draft {
     const row: Row = {
       document,
       kind,
@@ -79,25 +82,22 @@ export class Draft {
       tail: { number: 1, records: 0, sessions: 0, weight: 0 },
     }
     const sessions = new Sessions([])
-    return new Draft(id, { row, at: 0, sessions, state: undefined, header, overlaps: NO_OVERLAPS }, true)
+    const nothing = { row, at: 0, sessions, state: undefined, header, overlaps: NO_OVERLAPS }
+    return new Draft(id, nothing, pageBytes, true)
   }
 
   get changed(): boolean {
     return this.#created || this.#parts.size > 0
   }
 
-  /** As it is now: each content is answered with the state after itself. */
-  state(pageBytes: number): StoredState {
-    if (this.#state === undefined) this.#state = stateOf({ row: this.row, entries: this.sessions.entries }, pageBytes)
-    else if (this.#sinceState.size > 0)
-      this.#state = stateOf({ row: this.row, entries: this.#sinceState }, pageBytes, this.#state)
-    this.#sinceState.clear()
-    return this.#state
+  /** Answers with what is held after all that was taken so far. */
+  answer(refused: ReadonlyMap<string, Refused>): JudgedAt {
+    return new JudgedAt(this.#moments, this.#moments.now, refused)
   }
 
   /** To be remembered when the commit is complete. */
-  large(pageBytes: number): Large {
-    return { at: this.#at, sessions: this.sessions, state: this.state(pageBytes) }
+  large(): Large {
+    return { at: this.#at, sessions: this.sessions, state: this.#moments.state(this.#moments.now) }
   }
 
   held(session: string): HeldSession {
@@ -143,7 +143,7 @@ export class Draft {
     entry.digest = run.digest
     this.row.bytes += run.bytes
     this.#chunks.add(chunkOf(entry))
-    this.#sinceState.add(entry)
+    this.#moments.changed(session, entry, this.row.bytes > this.#pageBytes)
     if (verifier !== undefined) this.#verifiers.set(entry.session, verifier)
   }
 

@@ -5,13 +5,13 @@
  * L2: what cannot be read is thrown, it is never answered as "not here".
  */
 import type { StoredState } from '@tidemark/storage'
-import { DamagedBlob } from '@tidemark/storage/adapter'
+import { DamagedBlob, stateOf as stateNamed } from '@tidemark/storage/adapter'
 import { wrap } from 'idb'
 import { naming, namingLater } from './errors.ts'
 import { headKey, numberedRange, textKey } from './keys.ts'
 import type { Large, LargeDocuments } from './large.ts'
 import { decodeHead } from './records.ts'
-import { decodeChunk, decodeRow, type Entry, type Held, type Row } from './row.ts'
+import { decodeChunk, decodeRow, type Held, type Row } from './row.ts'
 import { lookUp, lookUpEach } from './rows.ts'
 import type { DocumentRecord } from './schema.ts'
 import { Sessions } from './sessions.ts'
@@ -98,36 +98,10 @@ export async function headers(
   )
 }
 
-const NONE: ReadonlyMap<string, never> = new Map<string, never>()
-
-/**
- * The state as the contract has it, in maps of its own: with all of `entries`, or with those that have changed since `before` was
- * made. Copying a map costs a fraction of making one.
- */
-export function stateOf(
-  { row, entries }: { readonly row: Row; readonly entries: Iterable<Entry> },
-  pageBytes: number,
-  before?: StoredState,
-): StoredState {
-  const sessions = new Map(before?.known.sessions)
-  const digests = row.kind === 'bytes' ? new Map(before?.digests) : undefined
-  let lastRuns = before?.lastRuns.size ? new Map(before.lastRuns) : undefined
-  for (const { id, count, digest, lastRun } of entries) {
-    sessions.set(id, count)
-    if (digest !== undefined) digests?.set(id, digest)
-    if (lastRun === undefined) continue
-    lastRuns ??= new Map()
-    lastRuns.set(id, lastRun)
-  }
-  return {
-    known: { header: true, sessions },
-    kind: row.kind,
-    priority: row.priority,
-    digests: digests ?? NONE,
-    lastRuns: lastRuns ?? NONE,
-    paged: row.bytes > pageBytes,
-    erased: row.erased,
-  }
+/** The state as the contract has it. */
+export function stateOf({ row, entries }: Held, pageBytes: number): StoredState {
+  // No entry is without its name.
+  return stateNamed(row, entries, pageBytes, ({ id }) => id) as StoredState
 }
 
 function isGiven(document: number | undefined): document is number {

@@ -69,7 +69,7 @@ class Work {
     if (gathered instanceof StorageError) return { failed: gathered.code, cause: gathered }
     let draft = this.#drafts.get(content.id)
     if (draft === undefined && gathered !== undefined) {
-      draft = Draft.of(content.id, gathered)
+      draft = Draft.of(content.id, gathered, this.#limits.pageBytes)
       this.#drafts.set(content.id, draft)
     }
     return this.#judge(content, draft)
@@ -90,7 +90,7 @@ class Work {
 
   keepLarge({ large }: Tools): void {
     for (const draft of this.#drafts.values())
-      if (draft.row.chunked && !this.#failed.has(draft.id)) large.keep(draft.id, draft.large(this.#limits.pageBytes))
+      if (draft.row.chunked && !this.#failed.has(draft.id)) large.keep(draft.id, draft.large())
   }
 
   async #prepare(reach: Reach, writer: BlobWriter, draft: Draft): Promise<void> {
@@ -103,12 +103,11 @@ class Work {
   }
 
   #judge(content: Append, draft: Draft | undefined): AppendResult {
-    const { pageBytes, runBytesMax } = this.#limits
     const held = draft && { kind: draft.row.kind, erased: draft.row.erased !== undefined, header: draft.header }
-    const judged = judgeDocument(content, held, runBytesMax)
+    const judged = judgeDocument(content, held, this.#limits.runBytesMax)
     if (judged.verdict === 'absent') return { state: undefined, refused: judged.refused }
     if (judged.verdict === 'create' || judged.verdict === 'extend') return this.#takeRuns(content, draft)
-    const answer = { state: draft?.state(pageBytes), refused: NOTHING_REFUSED }
+    const answer = draft?.answer(NOTHING_REFUSED) ?? { state: undefined, refused: NOTHING_REFUSED }
     return judged.verdict === 'headerRefused' ? { ...answer, headerRefused: judged.why } : answer
   }
 
@@ -122,11 +121,12 @@ class Work {
       else if (verdict.verdict === 'store') accepted.push([run.session, verdict])
     }
     for (const [session, run] of accepted) draft.take(session, run, content.verifier?.get(session))
-    return { state: draft.state(this.#limits.pageBytes), refused }
+    return draft.answer(refused)
   }
 
   #create(content: Append): Draft {
-    const draft = Draft.create(content, content.header as Uint8Array, this.#documents++)
+    const { pageBytes } = this.#limits
+    const draft = Draft.create(content, content.header as Uint8Array, this.#documents++, pageBytes)
     this.#drafts.set(content.id, draft)
     return draft
   }
