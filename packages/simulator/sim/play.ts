@@ -3,8 +3,8 @@
  */
 import { type Faults, households, type Outcome, profiles, type Scenario, simulate } from '@tidemark/simulator'
 
-/** Three clients, two documents with dependencies and what they depend on, forty operations. */
-export const scenario: Scenario = households({ clients: 3, operations: 40 })
+/** Three clients, two documents with dependencies and what they depend on, forty operations; what is spoken, carried and judged differs. */
+export const scenario: Scenario = households({ clients: 3, operations: 40, varied: true })
 
 export interface Played {
   readonly seed: number

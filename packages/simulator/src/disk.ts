@@ -62,7 +62,8 @@ export interface Disk {
 
 type Write =
   | { readonly type: 'append'; readonly batch: readonly Append[]; readonly options: AppendOptions | undefined }
-  | { readonly type: 'other'; readonly call: (storage: Storage) => Awaitable<unknown> }
+  /** `id` is the document that it leaves in another state. */
+  | { readonly type: 'other'; readonly call: (storage: Storage) => Awaitable<unknown>; readonly id?: string }
 
 const IO = 'made to fail'
 
@@ -95,6 +96,14 @@ export function createDisk(options: DiskOptions): Disk {
     })
   }
 
+  function other(one: Extract<Write, { type: 'other' }>): Awaitable<unknown> {
+    journal.push(one)
+    return andThen(one.call(bare), (result) => {
+      if (one.id !== undefined) note(one.id, result as StoredState | undefined)
+      return result
+    })
+  }
+
   function open(): Awaitable<Opened> {
     const generation = { id: `${name}-${history.length + 1}`, sequence: journal.length }
     history = [...history, generation]
@@ -110,10 +119,7 @@ export function createDisk(options: DiskOptions): Disk {
     void bare.open()
     for (const one of written) {
       if (one.type === 'append') void write(one.batch, one.options)
-      else {
-        journal.push(one)
-        void one.call(bare)
-      }
+      else void other(one)
     }
   }
 
@@ -228,10 +234,6 @@ export function createDisk(options: DiskOptions): Disk {
   }
 
   function faulty(call: Call): Storage {
-    const other = (perform: (storage: Storage) => Awaitable<unknown>) => {
-      journal.push({ type: 'other', call: perform })
-      return perform(bare)
-    }
     return {
       open,
       knownStates: (ids, given) => call('knownStates', ids, false, () => bare.knownStates(ids, given)),
@@ -246,16 +248,13 @@ export function createDisk(options: DiskOptions): Disk {
       changes: (given) => call('changes', [], false, () => bare.changes(given)),
       readMap: (name) => call('readMap', [], false, () => bare.readMap(name)),
       mergeMap: (name, entries) =>
-        call('mergeMap', [], true, () => other((storage) => storage.mergeMap(name, entries)) as never),
+        call('mergeMap', [], true, () => other({ type: 'other', call: (to) => to.mergeMap(name, entries) }) as never),
       erase: (id, version, given) =>
-        call('erase', [id], true, () =>
-          andThen(
-            other((storage) => storage.erase(id, version, given)) as Awaitable<StoredState | undefined>,
-            (state) => {
-              note(id, state)
-              return state
-            },
-          ),
+        call(
+          'erase',
+          [id],
+          true,
+          () => other({ type: 'other', call: (to) => to.erase(id, version, given), id }) as never,
         ),
       // The next process opens what this one leaves.
       close() {},

@@ -5,6 +5,9 @@
  * open all documents, and the laws are judged. Not here: troubles.
  */
 import type { Doc } from '@tidemark/client'
+import { type Dialect, jazz, type PayloadKind, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
+import type { Append } from '@tidemark/storage'
+import type { Verified } from '@tidemark/sync'
 import type { Chance } from './chance.ts'
 import type { Run } from './client-node.ts'
 import type { Scenario } from './simulate.ts'
@@ -16,6 +19,35 @@ export interface Households {
   readonly operations: number
   /** How its server is made. */
   readonly server?: Pick<ServerOptions, 'disks' | 'policy'>
+  /**
+   * Worlds differ in more than their luck, by the seed: what clients speak, whether documents are JSON, whether the server verifies
+   * content, whether somebody erases a document. Default: our own dialect as JSON, bytes, nothing verified or erased.
+   */
+  readonly varied?: boolean | Partial<Variety>
+}
+
+export interface Variety {
+  /** One of them for each client. */
+  readonly dialects: readonly Dialect[]
+  readonly kind: PayloadKind
+  /** The server verifies content, and what `c2` writes to the note is not genuine. */
+  readonly verifies: boolean
+  readonly erases: boolean
+}
+
+const PLAIN: Variety = { dialects: [tidemarkJson], kind: 'bytes', verifies: false, erases: false }
+
+function varietyOf(varied: boolean | Partial<Variety>, chance: Chance): Variety {
+  if (typeof varied === 'object') return { ...PLAIN, ...varied }
+  if (!varied) return PLAIN
+  // What the Jazz dialect cannot carry is not JSON.
+  const isJson = chance.happens(0.2)
+  return {
+    kind: isJson ? 'json' : 'bytes',
+    dialects: isJson ? [tidemarkJson, tidemarkBinary, jazz] : [tidemarkJson, tidemarkBinary],
+    verifies: chance.happens(0.25),
+    erases: chance.happens(0.2),
+  }
 }
 
 const utf8 = new TextEncoder()
@@ -27,6 +59,10 @@ const IDS = Object.keys(DOCUMENTS)
 const LASTS_MS = 30_000
 /** Together as long as the longest back-off, and some more. */
 const HEALS_MS = 200_000
+
+const ERASER = 'eraser of '
+
+const isTombstone = (session: string): boolean => session.startsWith(ERASER)
 
 export const hooks = {
   dependenciesOf(header: Uint8Array | undefined): readonly string[] {
@@ -40,19 +76,50 @@ function authorize(client: string, action: 'read' | 'write', id: string): boolea
   return client !== 'c3' && (client !== 'c2' || action === 'read')
 }
 
-export function households({ clients, operations, server: made = {} }: Households): Scenario {
+/** What `c2` writes to the note is not genuine. */
+const isGenuine = (client: string, id: string): boolean => id !== 'note' || client !== 'c2'
+
+/** Takes what is genuine and goes on from what it left behind: how much of the session it has seen. */
+function verify({ id, runs }: Append, states: ReadonlyMap<string, Uint8Array | undefined>): Verified {
+  const accepted = new Map<string, number>()
+  const left = new Map<string, Uint8Array>()
+  for (const { session, after, transactions } of runs) {
+    const seen = Number(text.decode(states.get(session)))
+    if (seen !== after || !isGenuine(writerOf(session), id)) continue
+    accepted.set(session, transactions.length)
+    left.set(session, utf8.encode(`${after + transactions.length}`))
+  }
+  return { accepted, states: left }
+}
+
+/** `c2` of `c2.1`. */
+const writerOf = (session: string): string => session.slice(0, session.indexOf('.'))
+
+export function households({ clients, operations, server: made = {}, varied = false }: Households): Scenario {
   return async (world) => {
+    const variety = world.chance('variety')
+    const { dialects, kind, verifies, erases } = varietyOf(varied, variety)
+    const knows = { ...hooks, ...(erases && { isTombstone }) }
     const users = new Map<string, User>()
     let written = 0
-    const server = await world.server('server', { ...made, hooks: { ...hooks, authorize } })
+    const server = await world.server('server', {
+      ...made,
+      proveContinuity: kind === 'json',
+      hooks: { ...knows, authorize, ...(verifies && { verify, accepts: isGenuine }) },
+    })
     for (let number = 1; number <= clients; number++)
       await world.client(`c${number}`, {
         server,
-        hooks,
+        hooks: knows,
+        kind,
+        dialect: variety.pick(dialects),
         application: (run) =>
           users.set(
             run.name,
-            createUser(run, world.chance(`user ${run.name} ${run.number}`), () => ++written),
+            createUser(run, world.chance(`user ${run.name} ${run.number}`), (session) => {
+              written += 1
+              return utf8.encode(JSON.stringify(`${session}/${written}`))
+            }),
           ),
       })
     const userOf = (name: string) => {
@@ -60,7 +127,13 @@ export function households({ clients, operations, server: made = {} }: Household
       return node?.client === undefined ? undefined : users.get(name)
     }
     plan(world, world.chance('operations'), operations, userOf)
-    trouble(world, LASTS_MS)
+    if (erases) {
+      const chance = world.chance('eraser')
+      const { name } = chance.pick(world.clients.filter(({ name }) => authorize(name, 'write', 'list')))
+      world.stepAfter(chance.next() * LASTS_MS, `${name} erases list`, () => userOf(name)?.erase('list'))
+    }
+    // Without digests nobody promises to find every fork.
+    trouble(world, LASTS_MS, { reuses: kind === 'bytes' })
     await world.pass(LASTS_MS)
     await world.heal()
     const everybodyOpensAll = () => {
@@ -107,11 +180,12 @@ interface User {
   open(id: string): Doc
   close(id: string): void
   write(id: string, count: number): void
+  erase(id: string): void
   waitForUpload(id: string): void
 }
 
-/** `count` gives every transaction a number of its own. */
-function createUser(run: Run, chance: Chance, count: () => number): User {
+/** `next` makes a transaction that is like no other. */
+function createUser(run: Run, chance: Chance, next: (session: string) => Uint8Array): User {
   const docs = new Map<string, Doc>()
   const session = `${run.name}.${run.number}`
 
@@ -131,7 +205,7 @@ function createUser(run: Run, chance: Chance, count: () => number): User {
 
   async function write(id: string, many: number): Promise<void> {
     const doc = open(id)
-    const transactions = Array.from({ length: many }, () => utf8.encode(`${session}/${count()}`))
+    const transactions = Array.from({ length: many }, () => next(session))
     const state = await doc.settled()
     if (state === 'present') return doc.append(session, transactions)
     if (state === 'absent') return doc.create({ header: headerOf(id), session, transactions })
@@ -145,6 +219,10 @@ function createUser(run: Run, chance: Chance, count: () => number): User {
       docs.delete(id)
     },
     write: (id, many) => quietly(write(id, many)),
+    async erase(id) {
+      const doc = open(id)
+      quietly(doc.settled().then(() => doc.append(`${ERASER}${session}`, [utf8.encode('"erased"')])))
+    },
     waitForUpload: (id) => quietly(run.client.whenUploaded(id)),
   }
 }

@@ -55,8 +55,10 @@ export function createNetwork({ schedule, chance, observe, faults }: NetworkOpti
     const end = (index: 0 | 1, running: Process) => {
       const node = ends[index]
       const peer = ends[1 - index] as string
-      const tell = (type: 'said' | 'heard', from: string, to: string) => (message: Message) =>
-        observe({ type, connection, from, to, message })
+      // An answer of its application may still come to a process that was killed.
+      const tell = (type: 'said' | 'heard', from: string, to: string) => (message: Message) => {
+        if (running.alive) observe({ type, connection, from, to, message })
+      }
       return {
         process: running,
         dialect: tapped(dialect, tell('said', node, peer), tell('heard', peer, node)),

@@ -33,6 +33,7 @@ export interface ServerNodeOptions {
   readonly disks: readonly Disk[]
   readonly hooks: ServerHooks
   readonly limits: Partial<ServerLimits & EngineLimits>
+  readonly proveContinuity: boolean
   readonly observe: Observe
   permits(client: string, action: 'read' | 'write', id: string): boolean
   needs(header: Uint8Array): readonly string[]
@@ -48,6 +49,7 @@ export function createServerNode({
   permits,
   needs,
   limits,
+  proveContinuity,
   observe,
   boot,
 }: ServerNodeOptions): ServerNode {
@@ -60,7 +62,16 @@ export function createServerNode({
     const { clock, soon } = mine
     gauges = createGauges()
     observe({ type: 'started', node: name, fate })
-    return createServer({ storage: disk.mount(mine), peer: name, hooks, limits, clock, soon, meter: gauges.meter })
+    return createServer({
+      storage: disk.mount(mine),
+      peer: name,
+      hooks,
+      limits,
+      proveContinuity,
+      clock,
+      soon,
+      meter: gauges.meter,
+    })
   }
 
   return {

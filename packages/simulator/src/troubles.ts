@@ -8,8 +8,13 @@ import type { ClientNode } from './client-node.ts'
 import type { Fate } from './happenings.ts'
 import type { World } from './world.ts'
 
+export interface TroubleOptions {
+  /** Clients that come back with an old disk go on with the sessions of their last process. Default true, as often as the profile expects. */
+  readonly reuses?: boolean
+}
+
 /** Plans the troubles of the next `ms` milliseconds. */
-export function trouble(world: World, ms: number): void {
+export function trouble(world: World, ms: number, { reuses = true }: TroubleOptions = {}): void {
   const { troubles } = world.faults
   const chance = world.chance('troubles')
   const when = () => chance.next() * ms
@@ -54,20 +59,20 @@ export function trouble(world: World, ms: number): void {
   repeat(troubles.wipes, () => crash(world, chance, when(), 'wiped'))
   const restore = (of?: ClientNode) => {
     const at = when()
-    const node = crash(world, chance, at, 'restored', of)
+    const node = crash(world, chance, at, 'restored', of, reuses)
     world.stepAfter(at * chance.next(), `the disk of ${node.name} is backed up`, () => node.disk.backUp())
   }
   repeat(troubles.restores, () => restore())
   repeat(troubles.reuses, () => restore(chance.pick(world.clients)))
 }
 
-function crash(world: World, chance: Chance, at: number, fate: Fate, of?: ClientNode) {
+function crash(world: World, chance: Chance, at: number, fate: Fate, of?: ClientNode, reuses = false) {
   const node = of ?? chance.pick([...world.servers, ...world.clients])
   const downMs = chance.between(world.faults.troubles.downMs)
   world.stepAfter(at, `${node.name} crashes for ${downMs.toFixed()} ms, disk ${fate}`, () => {
     if (!node.process.alive) return
     node.crash(fate)
-    of?.reuse()
+    if (reuses) of?.reuse()
     world.after(downMs, () => {
       if (!node.process.alive) void node.start()
     })

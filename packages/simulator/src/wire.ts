@@ -51,6 +51,7 @@ export function createWire({ schedule, chance, faults, ends, quietUntil }: WireO
     let unsent = 0
     let leavesAt = 0
     let arrivesAt = 0
+    const underWay: { readonly at: number; readonly arrive: () => void }[] = []
 
     function deliver(): void {
       while (receiver !== undefined && !paused && !over && end.process.alive) {
@@ -86,7 +87,7 @@ export function createWire({ schedule, chance, faults, ends, quietUntil }: WireO
           end.process.after(0, deliver)
         },
         send(frame) {
-          if (over) return
+          if (over || !end.process.alive) return
           if (bytesPerMs !== Number.POSITIVE_INFINITY) {
             const bytes = frame.length
             unsent += bytes
@@ -118,13 +119,19 @@ export function createWire({ schedule, chance, faults, ends, quietUntil }: WireO
     function travel(arrive: () => void): void {
       const from = Math.max(schedule.now, leavesAt, quietUntil())
       arrivesAt = Math.max(arrivesAt, from + chance.between(faults.delayMs))
-      const attempt = () => {
-        if (isCut) return
-        const waitMs = quietUntil() - schedule.now
-        if (waitMs > 0) schedule.after(waitMs, attempt)
-        else arrive()
+      underWay.push({ at: arrivesAt, arrive })
+      schedule.after(arrivesAt - schedule.now, advance)
+    }
+
+    /** What waited out a partition that ended early arrives before what was sent afterwards. */
+    function advance(): void {
+      if (isCut) return
+      const waitMs = quietUntil() - schedule.now
+      if (waitMs > 0) return void schedule.after(waitMs, advance)
+      for (let next = underWay[0]; next !== undefined && next.at <= schedule.now; next = underWay[0]) {
+        underWay.shift()
+        next.arrive()
       }
-      schedule.after(arrivesAt - schedule.now, attempt)
     }
     return half
   }

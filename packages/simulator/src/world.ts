@@ -35,6 +35,8 @@ export interface WorldOptions {
 /** Answers at once: what is late is up to the world. */
 export interface ServerWorldHooks extends Omit<ServerHooks, 'authorize'> {
   authorize?(client: string, action: 'read' | 'write', id: string): boolean
+  /** Whether its `verify` takes what a client writes. Default: all. */
+  accepts?(client: string, id: string): boolean
 }
 
 export interface ServerOptions {
@@ -42,6 +44,8 @@ export interface ServerOptions {
   readonly limits?: Partial<EngineLimits>
   readonly makeStorage?: (generation: string) => Storage
   readonly level?: 'stored' | 'durable'
+  /** As of a server: JSON, which has no digests, has to overlap what is held, so that forks show. */
+  readonly proveContinuity?: boolean
   /** Its storage is `layers` of so many disks, each with faults of its own. Default 1: no layers. */
   readonly disks?: number
   /** How many of them have to have stored a write. */
@@ -182,7 +186,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     steps,
     chance: (name) => chance.branch('scenario', name),
     async server(name, given = {}) {
-      const hooks = { ...options.hooks, ...given.hooks }
+      const { accepts, ...hooks } = { ...options.hooks, ...given.hooks } as ServerWorldHooks
       const { disks: count = 1, policy = 'all-required' } = given
       const disks = Array.from({ length: count }, (_, index) =>
         diskOf(name, given, count === 1 ? undefined : index + 1),
@@ -194,8 +198,10 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
         disks,
         hooks: late(name, { authenticate: ({ url }) => url.slice(1), ...hooks }),
         needs: (header) => needsOf(hooks, header),
-        permits: (client, action, id) => hooks.authorize?.(client, action, id) ?? true,
+        permits: (client, action, id) =>
+          (hooks.authorize?.(client, action, id) ?? true) && (action === 'read' || (accepts?.(client, id) ?? true)),
         limits: given.limits ?? {},
+        proveContinuity: given.proveContinuity ?? false,
         observe,
         boot: () => boot(name, ++processes),
       })

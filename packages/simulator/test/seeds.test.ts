@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { households, profiles, replay, simulate, storm } from '../src/index.ts'
 
 const SEEDS = 500
-const scenario = households({ clients: 3, operations: 40 })
+const scenario = households({ clients: 3, operations: 40, varied: true })
 
 for (const [index, faults] of profiles.entries())
   test(`${faults.name}: the laws hold in ${SEEDS / profiles.length} worlds`, { timeout: 120_000 }, async () => {

@@ -7,13 +7,15 @@
  * Not here: finding gaps (`on-content.ts`), continuity in storage.
  */
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
-import type { ErrorCode } from '@tidemark/protocol'
+import type { Content, ErrorCode } from '@tidemark/protocol'
 import type { StorageErrorCode } from '@tidemark/storage'
+import { allowed } from './checks.ts'
 import { told } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, report, send, type View } from './core.ts'
 import { durable, guard } from './holdings.ts'
 import { enter, waitsForAppends } from './lanes.ts'
-import { refuseContent, UNREADABLE } from './refusals.ts'
+import { type Refusal, refuseContent } from './refusals.ts'
+import { endOf } from './senders.ts'
 import { createView, lower, roomFor, subscribe, subscribersOf, viewOf, weigh } from './views.ts'
 
 /** Gaps remembered per document and connection: peers make up session names. */
@@ -126,16 +128,17 @@ export function refusedByStorage(
   refuseContent(core, connection, id, { code: errorCodeOf(code), message: refusedText(code), retryAfterMs })
 }
 
-/** What a peer sent could not be judged, since the storage could not be read: its sender still has it, as after a refusal. */
-export function refusedUnread(
+/** What a peer sent could not be judged, which says nothing against it (L2): its sender still has it, as after a refusal by the storage. */
+export function refusedUnjudged(
   core: Core,
-  connection: Connection,
-  id: string,
-  ends: KnownState,
-  readable: boolean,
+  request: Request,
+  content: Content,
+  refusal: Pick<Refusal, 'code' | 'message'>,
 ): void {
-  const retryAfterMs = Math.ceil(correctLater(core, connection, id, ends, readable))
-  refuseContent(core, connection, id, { ...UNREADABLE, retryAfterMs })
+  const { connection, id } = request
+  const readable = allowed(core, request, 'read') === true
+  const retryAfterMs = Math.ceil(correctLater(core, connection, id, endOf(content), readable))
+  refuseContent(core, connection, id, { ...refusal, retryAfterMs })
 }
 
 /** Corrects once after a back-off; answers how long that is. */

@@ -13,13 +13,13 @@ import { allowed, asked, permitted } from './checks.ts'
 import { sendKnown } from './claims.ts'
 import { askForProof, noteProven, partByProof } from './continuity.ts'
 import { type Connection, type Core, type Holding, type Request, ticket, type View } from './core.ts'
-import { correctGaps } from './corrections.ts'
+import { correctGaps, refusedUnjudged } from './corrections.ts'
 import { needDependencies } from './dependencies.ts'
 import { guard, isAbsent } from './holdings.ts'
 import { enter } from './lanes.ts'
 import { otherKind, type Refusal, refuseContent, tooManyDocuments, tooManySessions } from './refusals.ts'
 import { endOf } from './senders.ts'
-import { ahead, isVerified, verified, withoutHeader } from './verification.ts'
+import { ahead, isVerified, UNVERIFIED, verified, withoutHeader } from './verification.ts'
 import { confirm, createView, isWanted, subscribedView } from './views.ts'
 import { notePage } from './window.ts'
 
@@ -46,7 +46,8 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   if (view === undefined) return refuseContent(core, connection, id, tooManyDocuments(core))
   view.readable = mayRead
   notePage(core, connection, id, view, union(view.confirmed, endOf(message)), message.expectUntil)
-  if (refusal !== undefined) refuseContent(core, connection, id, refusal)
+  if (refusal === UNVERIFIED) refusedUnjudged(core, request, message, refusal)
+  else if (refusal !== undefined) refuseContent(core, connection, id, refusal)
   if (crowded) refuseContent(core, connection, id, tooManySessions(core))
   if (content.kind === 'json') noteProven(core, view, content.runs)
   take(core, request, holding, view, content, facts, basisOf(core, counts, content))
@@ -138,8 +139,7 @@ function learn(core: Core, request: Request, holding: Holding, content: ContentM
     const answer = asked<readonly string[]>(core, request, 'tombstones', question)
     if (answer === undefined) return undefined
     if ('failed' in answer) {
-      refuseContent(core, request.connection, request.id, UNJUDGED)
-      enter(core, request.connection, request.id, { action: 'follow' })
+      refusedUnjudged(core, request, content, UNJUDGED)
       return undefined
     }
     tombstones = answer.value

@@ -8,12 +8,10 @@
 import { EMPTY } from '@tidemark/known-state'
 import type { ErrorCode, PayloadKind } from '@tidemark/protocol'
 import { settleItem } from './batches.ts'
-import { allowed } from './checks.ts'
 import { type Connection, type Core, emit, type Request, report, send, type Work } from './core.ts'
-import { refusedUnread } from './corrections.ts'
+import { refusedUnjudged } from './corrections.ts'
 import { dependencyDone } from './dependencies.ts'
 import { enter } from './lanes.ts'
-import { endOf } from './senders.ts'
 import { askFailed, freed } from './window.ts'
 
 /** Why something was refused, in the words of the protocol. */
@@ -52,7 +50,7 @@ export const tooManySessions = (core: Core): Refusal => ({
 
 export const OTHER_HEADER: Refusal = { code: 'fork', message: 'another header is stored for this document' }
 
-export const UNREADABLE: Refusal = { code: 'failed', message: 'the storage could not be read' }
+const UNREADABLE: Refusal = { code: 'failed', message: 'the storage could not be read' }
 
 /** Answers, or gives up, a request whose look-up failed for as long as it may. */
 export function refuseFailed(core: Core, request: Request): void {
@@ -67,7 +65,7 @@ export function refuseFailed(core: Core, request: Request): void {
     case 'load':
       return refuseLoad(core, connection, id, UNREADABLE)
     case 'content':
-      return refusedUnread(core, connection, id, endOf(work), allowed(core, request, 'read') === true)
+      return refusedUnjudged(core, request, work, UNREADABLE)
     // Owed to the peer whatever happens: once more, a while later.
     case 'correct':
     case 'resend':

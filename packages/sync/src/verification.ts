@@ -68,7 +68,7 @@ export function ahead(holding: Holding, connection: Connection): Ahead {
   return { counts, states }
 }
 
-const UNVERIFIED: Refusal = { code: 'failed', message: 'the content could not be verified' }
+export const UNVERIFIED: Refusal = { code: 'failed', message: 'the content could not be verified' }
 const REFUSED: Refusal = { code: 'refused', message: 'the content was refused by verification' }
 
 function keepAccepted(counts: ReadonlyMap<string, number>, content: ContentMessage, answer: Verified): Judged {

@@ -223,3 +223,29 @@ test('a correction after a refusal waits for what is on its way to the disk (dis
     'server > refused  CONTENT note b:0-1',
   ])
 })
+
+test('content that could not be judged is corrected a while later, and sent again (disks, seed 23, where content is verified)', async () => {
+  const world = createWorld()
+  const spy = spied()
+  const verify = (offered: { readonly runs: readonly { readonly session: string }[] }) => ({
+    accepted: new Map(offered.runs.map(({ session }) => [session, 2])),
+    states: new Map(),
+  })
+  const server = await world.node('server', { storage: spy.storage, hooks: { verify } })
+  const client = await world.node('client', { holds: [append('note', 'a:0-2')] })
+  spy.replace = {
+    verifierStates() {
+      throw new StorageError('IO', 'broken')
+    },
+  }
+  world.connect(client, server).client.ask(['note'])
+  await settled()
+  expect(world.trace.at(-1)).toBe('server > client  ERROR note failed')
+  spy.replace = {}
+  await world.clock.advance(2_000)
+  expect(world.trace.slice(-3)).toEqual([
+    'server > client  KNOWN! note ∅',
+    'client > server  CONTENT note header a:0-2',
+    'server > client  KNOWN note header a:2',
+  ])
+})

@@ -30,6 +30,12 @@ export const convergence: MakeChecker = (world) => {
             if (here === undefined || !mayRead(server, client.name, id)) continue
             // Nobody else created it, and this client may not.
             if (there === undefined && !mayWrite(server, client.name, id)) continue
+            const erased = [server, client].map(({ disk }) => disk.state(id)?.erased !== undefined)
+            if (erased.includes(true)) {
+              if (mayWrite(server, client.name, id) && erased.includes(false))
+                throw new Violation('convergence', `${id} is erased at ${erased[0] ? server.name : client.name} only`)
+              continue
+            }
             // What a client may not write stays with it; what it has from others the server may have lost.
             const difference = mayWrite(server, client.name, id)
               ? compare(there, here, forked)

@@ -15,7 +15,8 @@ export const uploads: MakeChecker = (world) => {
   function check(node: string, id: string): void {
     const here = diskOf(world, node)?.told(id) ?? EMPTY
     const there = everStored.get(id) ?? EMPTY
-    if (covers(there, here)) return
+    // An erased document covers every claim.
+    if (covers(there, here) || world.servers.some(({ disk }) => disk.state(id)?.erased !== undefined)) return
     const text = `${node} is told that ${id} is uploaded; it holds ${describeState(here)}, the server ${describeState(there)}`
     throw new Violation('uploads', text)
   }
