@@ -92,6 +92,8 @@ describe('plain requests', () => {
       expect([status, type]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8'])
       expect(metric(body, 'tidemark_connections_open')).toBe(1)
       expect(metric(body, 'process_cpu_seconds_total')).toBeGreaterThan(0)
+      expect(metric(body, 'process_main_thread_cpu_seconds_total')).toBeGreaterThan(0)
+      expect(metric(body, 'process_event_loop_active_seconds_total')).toBeGreaterThan(0)
       expect(metric(body, 'process_resident_memory_bytes')).toBeGreaterThan(1e6)
       for (const line of body.trimEnd().split('\n'))
         expect(line).toMatch(/^# (HELP|TYPE) \w+ ?.*$|^\w+(\{[^}]*\})? \S+$/)

@@ -90,7 +90,8 @@ export function onAsk(core: Core, request: Request): void {
   if (belief !== undefined && (belief === IN_STEP || belief.assumed !== undefined)) return freed(core, connection, id)
   if (!dependenciesAsked(core, request, holding)) return
   if (belief === undefined) subscribe(core, connection, id, createView(EMPTY, undefined, may))
-  sendLoad(core, connection, holding, durable(holding))
+  // Who may not read is not told either what is held.
+  sendLoad(core, connection, holding, may ? durable(holding) : EMPTY)
 }
 
 /** Our own look-up failed: asks with nothing, which costs a download and loses nothing (seed 000, US-3). */

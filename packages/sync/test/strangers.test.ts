@@ -173,6 +173,24 @@ test('32: who is refused a LOAD because it may not read any more is sent nothing
   for (const { heard } of guests) expect(heard).toMatchObject([{ action: 'content' }])
 })
 
+test('32: who may not read is asked for a document without being told what is held of it', async () => {
+  const world = createWorld()
+  const authorize = (principal: unknown, action: string, id: string) =>
+    principal === 'owner' || (action === 'write' && id === 'list')
+  const dependenciesOf = (header: Uint8Array | undefined) =>
+    new TextDecoder().decode(header).includes('list') ? ['secret'] : []
+  const server = await world.node('server', { hooks: { authorize, dependenciesOf } })
+  const spy = world.peer('spy', server, { principal: 'spy' })
+  spy.say(content('list', 'a:0-1'))
+  await settled()
+  spy.say({ action: 'error', id: 'secret', code: 'busy', message: '', retryAfterMs: 100_000 })
+  world.peer('owner', server, { principal: 'owner' }).say(content('secret', 's:0-1'))
+  await settled()
+  await world.clock.advance(100_000)
+  const asked = world.trace.filter((line) => line.startsWith('server > spy  LOAD secret'))
+  expect(asked).toEqual(['server > spy  LOAD secret ∅', 'server > spy  LOAD secret ∅'])
+})
+
 test('32: a correction is asked about like a LOAD, also where a subscription is running', async () => {
   let may = true
   const world = createWorld()

@@ -62,8 +62,8 @@ export interface Bystander {
   readonly received: number
   readonly ended: AnyClient['ended']
   write(): void
-  /** Writes one transaction and waits for its acknowledgement. */
-  writeOne(): Promise<void>
+  /** Writes one transaction and waits for its acknowledgement, for 20 s unless `waits` waits otherwise. */
+  writeOne(waits?: (what: string, isSo: () => boolean) => Promise<void>): Promise<void>
   close(): void
 }
 
@@ -125,9 +125,9 @@ export async function bystander(
       return client.ended
     },
     write,
-    async writeOne() {
+    async writeOne(waits = untilAtOnce) {
       write()
-      await untilAtOnce(
+      await waits(
         `${session} is acknowledged ${written}, has ${acknowledged}, ended ${JSON.stringify(client.ended)}`,
         () => {
           read()
