@@ -7,9 +7,11 @@ import type { Background } from './background.ts'
 import type { Dirty } from './dirty.ts'
 import type { Events } from './events.ts'
 import type { Forks } from './forks.ts'
+import type { Intents } from './intents.ts'
 import type { Layer } from './layer.ts'
 import type { LayersLimits, WritePolicy } from './options.ts'
 import type { Seen } from './seen.ts'
+import type { Turns } from './turns.ts'
 
 export interface Core {
   readonly clock: Clock
@@ -20,8 +22,11 @@ export interface Core {
   readonly seen: Seen
   readonly forks: Forks
   readonly dirty: Dirty
+  readonly intents: Intents
   readonly background: Background
   readonly closing: AbortController
+  /** Writes of one document take turns, as do those of marks. */
+  readonly documents: Turns
   /** In order of preference; changed by attaching and detaching. */
   layers: readonly Layer[]
   /** The layer whose generation, changes and marks are those of the whole: the first that every write must reach. */

@@ -1,15 +1,12 @@
 /**
  * Generations of the layers, each noted in all others: that is how a layer that was wiped or replaced is told from one that is new.
  *
- * The notes are marks. Marks are in no join, so a layer that was made anew is given those of another. Not here: its documents (a sweep of
- * that layer refills them).
+ * The notes are marks. Not here: giving it documents (`taking-in.ts`) and marks (`marks.ts`).
  */
 import { type Generation, isHonoured } from '@tidemark/storage'
 import { type Core, readers, writers } from './core.ts'
 import { INTERNAL } from './dirty.ts'
 import type { Layer } from './layer.ts'
-
-const PAGE = 500
 
 const utf8 = new TextEncoder()
 const text = new TextDecoder()
@@ -47,21 +44,6 @@ export async function noteGeneration(core: Core, layer: Layer): Promise<void> {
   const marks = new Map([[keyOf(layer), utf8.encode(JSON.stringify(layer.opened.generation))]])
   const others = keepers(core, layer)
   await Promise.allSettled(others.map((other) => other.call('append', (storage) => storage.append([], { marks }))))
-}
-
-/** Gives a layer the marks of another, if there is one: by itself the first that keeps them. */
-export async function refillMarks(
-  core: Core,
-  layer: Layer,
-  source: Layer | undefined = keepers(core, layer)[0],
-): Promise<void> {
-  for (let after = ''; source !== undefined; ) {
-    const page = await source.call('look', (storage) => storage.marks({ prefix: '', after, limit: PAGE }))
-    const marks = new Map(page.filter(([key]) => !key.startsWith(INTERNAL)))
-    if (marks.size > 0) await layer.call('append', (storage) => storage.append([], { marks }))
-    if (page.length < PAGE) return
-    after = page.at(-1)?.[0] as string
-  }
 }
 
 function keepers(core: Core, about: Layer): readonly Layer[] {

@@ -1,13 +1,10 @@
 /**
- * Lists, headers, verifier states and marks of the whole.
+ * Lists, headers and verifier states of the whole.
  *
- * L2: a list leaves nothing out in silence: every layer must answer. Marks are the home layer's, without those that layers keep for
- * themselves.
+ * L2: a list leaves nothing out in silence: every layer must answer. Not here: marks (`marks.ts`).
  */
 import { compareIds, StorageError } from '@tidemark/storage'
 import { type Core, readers } from './core.ts'
-import { INTERNAL } from './dirty.ts'
-import type { Layer } from './layer.ts'
 import { ask, sightOf, stateOf } from './race.ts'
 
 const PAGE = 1_000
@@ -92,21 +89,4 @@ export async function verifierStates(
   // Failed is not absent.
   if (failure?.asked.some((session) => !found.has(session))) throw failure.cause
   return found
-}
-
-type Mark = readonly [key: string, value: Uint8Array]
-
-export async function marks(
-  home: Layer,
-  options: { readonly prefix: string; readonly after?: string; readonly limit: number },
-): Promise<readonly Mark[]> {
-  const found: Mark[] = []
-  for (let after = options.after; ; ) {
-    const limit = options.limit - found.length
-    const position = after === undefined ? {} : { after }
-    const page = await home.call('look', (storage) => storage.marks({ prefix: options.prefix, limit, ...position }))
-    found.push(...page.filter(([key]) => !key.startsWith(INTERNAL)))
-    if (page.length < limit || found.length >= options.limit) return found
-    after = page.at(-1)?.[0]
-  }
 }

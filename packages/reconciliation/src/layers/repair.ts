@@ -9,14 +9,26 @@ import { count, covers, type KnownState, missing } from '@tidemark/known-state'
 import { type Append, type Page, StorageError, type StoredState } from '@tidemark/storage'
 import type { Core } from './core.ts'
 import { readers, writers } from './core.ts'
+import { MARKS } from './dirty.ts'
 import { clearDirty } from './flags.ts'
 import { type Frozen, inStep, passing, without } from './join.ts'
 import { codeOf, type Layer } from './layer.ts'
+import { lacksMarks } from './marks.ts'
 import { answerOf, ask, completed, isBehind, isInStep, sightOf, silentLayers, stateOf } from './race.ts'
 
 /** Asks all layers again and brings those that lack something to the join. @throws StorageError what may pass with time. */
 export function repair(core: Core, id: string): Promise<void> {
   return core.seen.hold([id], () => repairAll(core, id))
+}
+
+/** Whether a repair may find something to do. */
+export function needsRepair(core: Core, id: string): boolean {
+  if (id === MARKS) return lacksMarks(core)
+  return (
+    core.seen.unsure.has(id) ||
+    silentLayers(core, id).length > 0 ||
+    writers(core).some((layer) => isBehind(core, id, layer) || core.dirty.has(layer, id))
+  )
 }
 
 async function repairAll(core: Core, id: string): Promise<void> {

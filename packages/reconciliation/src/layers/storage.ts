@@ -34,27 +34,27 @@ import {
 import { createBackground } from './background.ts'
 import type { Core } from './core.ts'
 import { writers } from './core.ts'
-import { createDirty } from './dirty.ts'
+import { createDirty, MARKS } from './dirty.ts'
+import { erase } from './erase.ts'
 import { createEvents, type LayersEvent } from './events.ts'
 import { createForks } from './forks.ts'
+import { createIntents, readLeft, recover, takeBackAll } from './intents.ts'
 import { Layer, type LayerHome } from './layer.ts'
 import * as lists from './lists.ts'
 import { type Loaded, type LoadOptions, load } from './load.ts'
 import { mergeMap, readMap } from './maps.ts'
+import { lacksMarks, readMarks, repairMarks, repairMarksInTurn } from './marks.ts'
 import { DEFAULT_LAYERS_LIMITS, type LayerOptions, type LayersOptions } from './options.ts'
-import { completed, isBehind, lookUp, silentLayers, stateOf } from './race.ts'
+import { completed, lookUp, stateOf } from './race.ts'
 import { readPage } from './read.ts'
-import { repair } from './repair.ts'
+import { needsRepair, repair } from './repair.ts'
 import { createSeen } from './seen.ts'
 import { healthOf, type LayerHealth, type LayersStatus, statusOf } from './status.ts'
 import { askUntilBack, sweepAll, sweepForever, sweepReturned } from './sweeps.ts'
 import { compare, openEnough, readFlags, takeIn } from './taking-in.ts'
 import { createTurns } from './turns.ts'
 import { capabilitiesOf, checkNames, homeOf, noteCache, openedOf } from './whole.ts'
-import { append, erase } from './writes.ts'
-
-/** No document has this id: writes with marks take their turns after each other. */
-const MARKS = ''
+import { append } from './writes.ts'
 
 /** Every answer is a promise. */
 type Asynchronous = {
@@ -93,7 +93,6 @@ class LayeredStorage implements Layers {
   readonly #core: Core
   readonly #home: LayerHome
   readonly #watchers = new Set<(change: Changed) => void>()
-  readonly #documents = createTurns()
   readonly #maps = createTurns()
   #opening: Promise<Opened> | undefined
   #phase: 'made' | 'open' | 'closed' = 'made'
@@ -112,12 +111,13 @@ class LayeredStorage implements Layers {
       returned: (layer, absent) => this.#returned(layer, absent),
       lost: (layer) => void askUntilBack(this.#core, layer).catch(() => {}),
     }
+    const dirty = createDirty()
     const made = given.map((one) => this.#make('storage' in one ? one : { storage: one }, []))
     const background = createBackground({
       clock,
       limits,
       signal: closing.signal,
-      repair: (id) => repair(this.#core, id),
+      repair: (id) => (id === MARKS ? repairMarksInTurn(this.#core) : repair(this.#core, id)),
       needed: (id) => needsRepair(this.#core, id),
       stateOf: (id) => stateOf(this.#core, id)?.known,
     })
@@ -128,10 +128,12 @@ class LayeredStorage implements Layers {
       usable: options.usable ?? ((state) => state.known.header),
       events,
       closing,
+      documents: createTurns(),
       background,
       seen: createSeen(events, limits.rememberedMax),
       forks: createForks(events, limits.rememberedMax),
-      dirty: createDirty(),
+      dirty,
+      intents: createIntents((id) => this.#core.layers.every((layer) => !dirty.isUnsaid(layer, id))),
       layers: made,
       home: made[0] as Layer,
       changed: (id, before) => {
@@ -177,7 +179,7 @@ class LayeredStorage implements Layers {
     this.#writable()
     const ids = [...new Set(batch.map(({ id }) => id))]
     const core = this.#core
-    return this.#documents.take(options?.marks === undefined ? ids : [...ids, MARKS], () =>
+    return this.#core.documents.take(options?.marks === undefined ? ids : [...ids, MARKS], () =>
       core.seen.hold(ids, () => append(core, batch, options)),
     )
   }
@@ -196,7 +198,7 @@ class LayeredStorage implements Layers {
   async marks(options: CallOptions & { readonly prefix: string; readonly after?: string; readonly limit: number }) {
     this.#ready(options)
     checkListing(options)
-    return lists.marks(this.#core.home, options)
+    return readMarks(this.#core, options)
   }
 
   async list(options: CallOptions & { readonly after?: string; readonly limit: number }): Promise<readonly string[]> {
@@ -248,7 +250,7 @@ class LayeredStorage implements Layers {
     this.#can('erase')
     this.#writable()
     const core = this.#core
-    return this.#documents.take([id], () => core.seen.hold([id], () => erase(core, id, version, options.keep)))
+    return this.#core.documents.take([id], () => core.seen.hold([id], () => erase(core, id, version, options.keep)))
   }
 
   async load(id: string, options?: LoadOptions): Promise<Loaded> {
@@ -312,7 +314,10 @@ class LayeredStorage implements Layers {
     const wasOpen = this.#phase === 'open'
     this.#phase = 'closed'
     const core = this.#core
-    if (wasOpen) await Promise.all([this.#documents.done(), this.#maps.done()])
+    if (wasOpen) {
+      await Promise.all([this.#core.documents.done(), this.#maps.done()])
+      await takeBackAll(core)
+    }
     core.closing.abort()
     await Promise.allSettled(core.layers.flatMap((layer) => [...layer.repairing.values()]))
     const closing = await Promise.allSettled(core.layers.map((layer) => layer.close()))
@@ -351,7 +356,12 @@ class LayeredStorage implements Layers {
     for (const layer of core.layers) noteCache(core, layer)
     const opened = [...awaited].filter((layer) => layer.opened !== undefined)
     await Promise.all(opened.map((layer) => readFlags(core, layer)))
+    await Promise.all(opened.map((layer) => readLeft(core, layer)))
+      .then((left) => recover(core, left))
+      .catch(() => {})
     await Promise.all(opened.map((layer) => compare(core, layer, false)))
+    // Whoever opened this reads marks next.
+    if (lacksMarks(core)) await repairMarks(core).catch(() => core.background.want(MARKS, 'load'))
     sweepForever(core).catch(() => {})
     return openedOf(core)
   }
@@ -376,14 +386,6 @@ class LayeredStorage implements Layers {
   #can(capability: keyof Capabilities): void {
     if (!capabilitiesOf(this.#core)[capability]) throw new TypeError(`layers: they cannot do this: ${capability}`)
   }
-}
-
-function needsRepair(core: Core, id: string): boolean {
-  return (
-    core.seen.unsure.has(id) ||
-    silentLayers(core, id).length > 0 ||
-    writers(core).some((layer) => isBehind(core, id, layer) || core.dirty.has(layer, id))
-  )
 }
 
 function closed(phase: 'made' | 'open' | 'closed'): StorageError {

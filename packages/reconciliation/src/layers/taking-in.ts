@@ -5,8 +5,12 @@
  * Not here: opening (`storage.ts`), notes of generations (`generations.ts`), flags (`dirty.ts`).
  */
 import { type Core, readers, votesNeeded } from './core.ts'
-import { noteGeneration, refillMarks, standingOf } from './generations.ts'
+import { MARKS } from './dirty.ts'
+import { setDirty } from './flags.ts'
+import { noteGeneration, standingOf } from './generations.ts'
+import { readLeft, recover } from './intents.ts'
 import type { Layer } from './layer.ts'
+import { copyMarks, hasMarks, markKeepers } from './marks.ts'
 import { sweepReturned } from './sweeps.ts'
 import { homeOf, isMemoryBesideDurable, noteCache } from './whole.ts'
 
@@ -17,10 +21,24 @@ const PATIENCE_MS = 1_000
 export async function takeIn(core: Core, layer: Layer, isNew: boolean): Promise<void> {
   if (layer.opened?.level === 'memory') noteCache(core, layer)
   const memory = retiring(core)
-  if (layer.durable && memory.includes(core.home)) await refillMarks(core, layer, core.home)
+  if (layer.durable && memory.includes(core.home)) await inTurn(core, () => copyMarks(core.home, layer, 'over'))
   if (memory.includes(core.home)) core.home = homeOf(core)
   await readFlags(core, layer)
+  await inTurn(core, () => recoverLate(core, layer)).catch(() => {})
   await compare(core, layer, isNew || memory.length > 0)
+  core.background.consider(MARKS, 'load')
+}
+
+/** A layer that comes late has what a crash left there, and lacks the marks that were written without it. */
+async function recoverLate(core: Core, layer: Layer): Promise<void> {
+  if (!markKeepers(core).includes(layer)) return
+  await recover(core, [await readLeft(core, layer)])
+  if (layer !== core.home) await setDirty(core, layer, [MARKS])
+}
+
+/** No marks are written meanwhile. */
+function inTurn(core: Core, work: () => Promise<void>): Promise<void> {
+  return core.documents.take([MARKS], work)
 }
 
 /** Opens layers; as many as a write needs must open, and the others are asked again. @throws StorageError why one did not. */
@@ -49,11 +67,17 @@ export async function compare(core: Core, layer: Layer, isNew: boolean): Promise
   layer.refilling = isNew || (standing !== 'known' && standing !== 'first')
   if (standing === 'recreated') {
     core.events.emit({ kind: 'layer', layer: layer.name, condition: 'recreated' })
-    await refillMarks(core, layer).catch(() => {})
   }
+  if (standing === 'recreated' || (standing === 'new' && (await isWithoutMarks(core, layer))))
+    await setDirty(core, layer, [MARKS])
   if (isNew || standing === 'recreated' || standing === 'new')
     fill(core, layer, isNew || standing === 'recreated' ? 0 : PATIENCE_MS).catch(() => {})
   else void noteGeneration(core, layer)
+}
+
+/** A home layer that is new to others may have been one alone, with marks of its own. */
+async function isWithoutMarks(core: Core, layer: Layer): Promise<boolean> {
+  return layer !== core.home || !(await hasMarks(layer).catch(() => true))
 }
 
 /** Goes through everything until the layer has it, with ever longer pauses in which what failed may pass. */

@@ -261,3 +261,103 @@ test('a document that has to be brought into step first holds up no write of ano
   await passing(clock, all.append([content('small', 's:1-2', { header: false })]))
   expect(clock.now() - before).toBeLessThan(1_000)
 })
+
+const owed = (all: {
+  marks(options: { prefix: string; limit: number }): PromiseLike<readonly (readonly [string, Uint8Array])[]>
+}) =>
+  all.marks({ prefix: 'outbox', limit: 99 }).then((found) => found.map(([key, [value]]) => `${key.slice(7)} ${value}`))
+const mark = (key: string, value: number | undefined) =>
+  new Map([[`outbox ${key}`, value === undefined ? undefined : new Uint8Array([value])]])
+const owedBy = (on: Disk) =>
+  on.data.marks({ prefix: 'outbox', limit: 99 }).map(([key, [value]]) => `${key.slice(7)} ${value}`)
+
+for (const policy of ['any-durable', { quorum: 2 }] as const)
+  test(`marks that the first layer missed are read from another, and brought to it exactly (${JSON.stringify(policy)})`, async () => {
+    const clock = manualClock()
+    const disks = [disk(), disk(), disk()] as const
+    const { all, a } = await over(disks, { clock, policy })
+    await all.append([content('note', 'a:0-1')], { marks: new Map([...mark('gone', 1), ...mark('old', 1)]) })
+    await settled()
+    a.plan = ({ method }) => (method === 'append' ? { fails: 'IO' } : undefined)
+    await all.append([content('note', 'a:1-2', { header: false })], {
+      marks: new Map([...mark('gone', undefined), ...mark('old', 2)]),
+    })
+    await all.append([content('other', 'a:0-1')], { marks: mark('new', 1) })
+    expect(await owed(all)).toEqual(['new 1', 'old 2'])
+    expect(owedBy(disks[0])).toEqual(['gone 1', 'old 1'])
+    for (const on of disks) on.kill()
+    const again = await over(disks, { clock, policy })
+    expect(await owed(again.all)).toEqual(['new 1', 'old 2'])
+    await clock.advance(600_000)
+    expect(disks.map(owedBy)).toEqual(disks.map(() => ['new 1', 'old 2']))
+  })
+
+test('marks are not acknowledged by a layer that lacks earlier ones', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  const { all, a, b } = await over(disks, { clock, policy: 'any-durable' })
+  a.plan = ({ method }) => (method === 'append' ? { fails: 'IO' } : undefined)
+  await all.append([], { marks: mark('x', 1) })
+  a.plan = undefined
+  b.plan = () => ({ fails: 'IO' })
+  expect(await outcome(all.append([], { marks: mark('y', 1) }))).toBe('failed')
+  expect(await outcome(Promise.resolve(owed(all)))).toBe('failed')
+  b.plan = undefined
+  await clock.advance(600_000)
+  expect(await outcome(all.append([], { marks: mark('y', 1) }))).toBe('done')
+  expect(disks.map(owedBy)).toEqual([
+    ['x 1', 'y 1'],
+    ['x 1', 'y 1'],
+  ])
+})
+
+test('a layer added before the others gets their marks before anybody reads them', async () => {
+  const clock = manualClock()
+  const [on, added] = [disk(), disk()]
+  const first = await over([on], { clock })
+  await first.all.append([content('note', 'a:0-1')], { marks: mark('x', 1) })
+  await first.all.close()
+  const { all } = await over([added, on], { clock })
+  expect(await owed(all)).toEqual(['x 1'])
+  expect(owedBy(added)).toEqual(['x 1'])
+})
+
+test('what a crash left in one of two required layers is not acknowledged while the other is silent', async () => {
+  for (const missing of [0, 1]) {
+    const clock = manualClock()
+    const disks = [disk(), disk()] as const
+    const { all, stores } = await over(disks, { clock })
+    await all.append([content('safe', 'a:0-3')])
+    const late = stores[missing] as (typeof stores)[0]
+    late.plan = ({ method }) => (method === 'append' ? { after: new Promise(() => {}) } : undefined)
+    void outcome(all.append([content('note', 'a:0-3')], { marks: mark('note', 1) }))
+    await settled()
+    for (const on of disks) on.kill()
+    const again = await over(disks, { clock })
+    expect([missing, await owed(again.all)]).toEqual([missing, ['note 1']])
+    const silent = again.stores[missing] as (typeof stores)[0]
+    silent.plan = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
+    const [state] = await again.all.knownStates(['note'])
+    expect([counts(state?.known), counts(state?.durable)]).toEqual(['a:3', ''])
+    silent.plan = undefined
+    await clock.advance(600_000)
+    const [later] = await again.all.knownStates(['note'])
+    expect([counts(later?.known), later?.durable, held(silent)]).toEqual(['a:3', undefined, 'a:3'])
+  }
+})
+
+test('what is being written is noted by the commit that writes it, once for what is written again, and taken back', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  const { all, stores } = await over(disks, { clock })
+  const intents = (on: Disk) => on.data.marks({ prefix: '\u{10ffff}tidemark layers writing', limit: 9_999 }).length
+  await all.append([content('note', 'a:0-1')])
+  const before = stores.map(({ calls }) => calls.append)
+  for (let at = 1; at < 9; at++) await all.append([content('note', `a:${at}-${at + 1}`, { header: false })])
+  expect(disks.map(intents)).toEqual([1, 1])
+  for (let at = 0; at < 2_000; at++) await all.append([content(`note ${at}`, 'a:0-1')])
+  expect(stores.map(({ calls }, index) => calls.append - (before[index] as number))).toEqual([2_008, 2_008])
+  for (const on of disks) expect(intents(on)).toBeLessThan(600)
+  await all.close()
+  expect(disks.map(intents)).toEqual([0, 0])
+})

@@ -1,0 +1,232 @@
+/**
+ * Handing a batch to the layers at once, and what each makes of it: its vote.
+ *
+ * A layer that failed, was skipped or lags gets a dirty flag, committed with what the others store, as is what is being written at all
+ * (`intents.ts`). Not here: what is written (`writes.ts`), bringing layers into step before (`repair.ts`).
+ */
+import { type Append, type AppendResult, type Marks, type Refused, StorageError } from '@tidemark/storage'
+import { copyOf, sizeOf } from './contents.ts'
+import { type Core, voters, votesNeeded, writers } from './core.ts'
+import { MARKS } from './dirty.ts'
+import { setDirty } from './flags.ts'
+import { type Intent, runOf } from './intents.ts'
+import { codeOf, type Layer } from './layer.ts'
+import { markKeepers, wholeKeepers } from './marks.ts'
+import { isInStep } from './race.ts'
+
+/** A content as it goes to the layers, and what of it is refused before. */
+export interface Plan {
+  readonly content: Append
+  readonly refused: ReadonlyMap<string, Refused>
+  readonly answer: AppendResult | undefined
+}
+
+/** What one layer is given: contents by index in the batch, and marks. */
+interface Gift {
+  readonly layer: Layer
+  readonly indexes: readonly number[]
+  /** The caller's marks are among them. */
+  readonly isMarked: boolean
+  readonly marks: Marks
+}
+
+/** What one layer made of it, by index in the batch. */
+export interface Vote {
+  readonly layer: Layer
+  readonly results: ReadonlyMap<number, AppendResult>
+  readonly isMarked: boolean
+  readonly cause?: unknown
+}
+
+/** Hands the batch to the layers and waits until the policy is fulfilled, or cannot be any more. */
+export async function collect(core: Core, plans: readonly Plan[], marks: Marks | undefined): Promise<readonly Vote[]> {
+  const indexes = plans.flatMap(({ answer }, index) => (answer === undefined ? [index] : []))
+  const ids = [...new Set(indexes.map((index) => (plans[index] as Plan).content.id))]
+  const all = writers(core)
+  const voting = new Set(voters(core))
+  const awaitsAll = core.policy === 'all-required'
+  // Bytes are the caller's again when this has answered, and a layer that is not waited for may still be at it.
+  const shared = awaitsAll && all.every((layer) => voting.has(layer))
+  const contents = shared ? plans.map(({ content }) => content) : plans.map(({ content }) => copyOf(content))
+  const taken = new Map(all.map((layer) => [layer, takenBy(core, layer, plans, indexes, voting.has(layer))]))
+  const marked = new Set(marks === undefined ? [] : markable(core))
+  const flags = new Map<string, Uint8Array | undefined>()
+  const flagged = all.map((layer) => {
+    const given = taken.get(layer) ?? []
+    const missed = indexes.filter((index) => !given.includes(index)).map((index) => plans[index]?.content.id as string)
+    if (marks !== undefined && !marked.has(layer) && markKeepers(core).includes(layer)) missed.push(MARKS)
+    for (const [key, value] of core.dirty.add(layer, missed)) flags.set(key, value)
+    return { layer, missed }
+  })
+  const intents = intentsOf(core, ids, taken, marked, voting.size)
+  const gifts = all.map((layer): Gift => {
+    const isMarked = marked.has(layer)
+    const own = isMarked && marks !== undefined ? [...marks] : []
+    const notes = layer.keepsMarks ? [...flags, ...intents.marksFor(layer)] : []
+    return { layer, indexes: taken.get(layer) ?? [], isMarked, marks: new Map([...own, ...notes]) }
+  })
+  const votes: Vote[] = []
+  const cast: readonly { readonly layer: Layer; readonly vote: Promise<void> }[] = gifts
+    .filter(({ layer, indexes: given, marks: noted }) => layer.available && (given.length > 0 || noted.size > 0))
+    .map((gift) => {
+      const vote = store(core, contents, gift).then(async (one) => {
+        if (isStored(one)) intents.stored(one.layer)
+        votes.push(one)
+        await missMarks(core, votes, [...marked][0], votes.length === cast.length)
+      })
+      return { layer: gift.layer, vote }
+    })
+  void Promise.all(cast.map(({ vote }) => vote)).then(intents.ended)
+  const waited = cast.flatMap(({ layer, vote }) => (voting.has(layer) ? [vote] : []))
+  if (awaitsAll) await Promise.all(waited)
+  else await enough(core, waited, votes)
+  const busy = cast.map(({ layer }) => layer).filter((layer) => votes.every((vote) => vote.layer !== layer))
+  if (votes.some((vote) => vote.layer.keepsMarks && isStored(vote)))
+    for (const { layer, missed } of flagged) core.dirty.committed(layer, missed)
+  for (const layer of all) if (!busy.includes(layer)) await noteMissed(core, layer, ids)
+  // In order of preference, whoever answered first.
+  return all.flatMap((layer) => votes.filter((vote) => vote.layer === layer))
+}
+
+/** Marks are set by a batch of which nothing failed. */
+function isStored({ results, cause }: Vote): boolean {
+  return cause === undefined && [...results.values()].every((result) => !('failed' in result))
+}
+
+/** Who is given marks: those that have all others, or the first if that is known of none. */
+function markable(core: Core): readonly Layer[] {
+  const whole = wholeKeepers(core)
+  const able = (whole.length > 0 ? whole : markKeepers(core)).filter((layer) => layer.available)
+  return whole.length > 0 ? able : able.slice(0, 1)
+}
+
+/** Where one layer is enough nothing is acknowledged that another lacks; of marks each layer is to have all. */
+function intentsOf(
+  core: Core,
+  ids: readonly string[],
+  taken: ReadonlyMap<Layer, readonly number[]>,
+  marked: ReadonlySet<Layer>,
+  voting: number,
+) {
+  const run = runOf(core)
+  const able = (layer: Layer) => layer.keepsMarks && layer.available
+  const taking = [...taken.keys()].filter((layer) => able(layer) && (taken.get(layer)?.length ?? 0) > 0)
+  const marking = [...marked].filter(able)
+  const begun: { readonly intent: Intent; readonly layers: readonly Layer[] }[] = []
+  if (taking.length > 0 && votesNeeded(core, voting) > 1)
+    begun.push({ intent: core.intents.begin(run, ids, taking), layers: taking })
+  if (marking.length > 0 && markKeepers(core).length > 1)
+    begun.push({ intent: core.intents.begin(run, [MARKS], marking), layers: marking })
+  const of = (layer: Layer) => begun.filter(({ layers }) => layers.includes(layer)).map(({ intent }) => intent)
+  return {
+    marksFor: (layer: Layer) => of(layer).flatMap(({ marks }) => [...marks]),
+    stored: (layer: Layer) => {
+      for (const intent of of(layer)) intent.stored(layer)
+    },
+    ended: () => {
+      for (const { intent } of begun) intent.ended()
+    },
+  }
+}
+
+/** A repair that ran while others were still writing saw nothing of this, and may have taken a flag back. */
+export async function noteMissed(core: Core, layer: Layer, ids: Iterable<string>): Promise<void> {
+  const missed = [...ids].filter((id) => !isInStep(core, id, layer))
+  await setDirty(core, layer, missed)
+  for (const id of missed) core.background.want(id, 'write')
+}
+
+/** Which contents a layer gets: those of documents in which it is in step, if it can be called at all. */
+function takenBy(
+  core: Core,
+  layer: Layer,
+  plans: readonly Plan[],
+  indexes: readonly number[],
+  votes: boolean,
+): readonly number[] {
+  if (!layer.available) return []
+  const taken = indexes.filter((index) => {
+    const { id } = (plans[index] as Plan).content
+    return isInStep(core, id, layer)
+  })
+  const bytes = taken.reduce((sum, index) => sum + sizeOf((plans[index] as Plan).content), 0)
+  const waits = votes && core.policy === 'all-required'
+  return waits || layer.unstoredBytes === 0 || layer.unstoredBytes + bytes <= core.limits.unstoredBytesMax ? taken : []
+}
+
+async function store(core: Core, contents: readonly Append[], gift: Gift): Promise<Vote> {
+  const { layer, indexes, isMarked, marks } = gift
+  const batch = indexes.map((index) => contents[index] as Append)
+  const bytes = batch.reduce((sum, content) => sum + sizeOf(content), 0)
+  layer.unstoredBytes += bytes
+  try {
+    const options = marks.size === 0 ? undefined : { marks }
+    const answers = await layer.call('append', (storage) => storage.append(batch, options))
+    const results = new Map(indexes.map((index, at) => [index, answers[at] as AppendResult]))
+    const missed = new Set<string>()
+    for (const [index, result] of results) {
+      const { id } = contents[index] as Append
+      if ('failed' in result) missed.add(id)
+      else core.seen.wrote(id, layer, result.state)
+    }
+    if (missed.size > 0) await miss(core, layer, missed)
+    return { layer, results, isMarked }
+  } catch (cause) {
+    await miss(core, layer, new Set(batch.map(({ id }) => id)))
+    return { layer, results: new Map(), isMarked, cause }
+  } finally {
+    layer.unstoredBytes -= bytes
+  }
+}
+
+/** It is unknown what a layer has of these documents (L2): it is looked at again, and repaired. */
+export async function miss(core: Core, layer: Layer, ids: ReadonlySet<string>): Promise<void> {
+  for (const id of ids) core.seen.doubt(id, layer)
+  await setDirty(core, layer, ids)
+  for (const id of ids) core.background.want(id, 'write')
+}
+
+/** Whoever did not store marks that another has lacks them. If nobody is known to have them, what the first has stands. */
+async function missMarks(core: Core, votes: readonly Vote[], first: Layer | undefined, isOver: boolean): Promise<void> {
+  const marked = votes.filter(({ isMarked }) => isMarked)
+  const isKept = marked.some(isStored)
+  if (!isKept && !isOver) return
+  for (const vote of marked) {
+    const { layer } = vote
+    if (isStored(vote) || core.dirty.has(layer, MARKS) || (!isKept && layer === first)) continue
+    await setDirty(core, layer, [MARKS])
+    core.background.want(MARKS, 'write')
+  }
+}
+
+async function enough(core: Core, casting: readonly Promise<void>[], votes: readonly Vote[]): Promise<void> {
+  const needed = votesNeeded(core, casting.length)
+  await new Promise<void>((resolve) => {
+    let open = casting.length
+    if (open === 0) resolve()
+    for (const vote of casting)
+      void vote.then(() => {
+        open -= 1
+        if (open === 0 || votes.filter(({ cause }) => cause === undefined).length >= needed) resolve()
+      })
+  })
+}
+
+/** L3: marks are acknowledged as contents are. @throws StorageError if too few layers stored them. */
+export function checkMarks(core: Core, votes: readonly Vote[]): void {
+  const all = voters(core)
+  const keepers = markKeepers(core)
+  const counting = all.filter((layer) => keepers.includes(layer))
+  const stored = votes.filter((vote) => vote.isMarked && isStored(vote)).map(({ layer }) => layer)
+  const counted = counting.length > 0 ? stored.filter((layer) => counting.includes(layer)) : stored
+  const needed = Math.max(1, Math.min(votesNeeded(core, all.length), counting.length))
+  if (counted.length < needed) throw unfulfilled(core, votes, counted)
+}
+
+export function unfulfilled(core: Core, votes: readonly Vote[], stored: readonly Layer[]): StorageError {
+  const lacking = voters(core).filter((layer) => !stored.includes(layer))
+  const failed = votes.flatMap(({ results }) => [...results.values()]).find((result) => 'failed' in result)
+  const cause = votes.find((vote) => vote.cause !== undefined)?.cause ?? failed?.cause
+  const names = lacking.map((layer) => layer.name).join(', ')
+  return new StorageError(codeOf(cause) ?? failed?.failed ?? 'IO', `too few layers stored it: ${names} did not`, cause)
+}
