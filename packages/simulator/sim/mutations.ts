@@ -162,6 +162,15 @@ export const mutations: readonly Mutation[] = [
   if (readers(core).every((one) => long(one) <= long(layer))) return clearDirty(core, layer, id)
   if (!isBehind(core, id, layer)) return clearIfWhole(core, id, layer)`,
     server: { disks: 2, policy: 'any-durable' },
-    caught: { profile: 'disks', seed: 162, checker: 'layers' },
+    caught: { profile: 'disks', seed: 95, checker: 'convergence' },
+  },
+  {
+    name: 'a repair that stops at the first layer',
+    law: 'L12',
+    file: 'reconciliation/src/layers/repair.ts',
+    from: 'writers(core).map((layer) => repairLayer(core, id, layer))',
+    to: 'writers(core).slice(0, 1).map((layer) => repairLayer(core, id, layer))',
+    server: { disks: 2, policy: 'any-durable' },
+    caught: { profile: 'disks', seed: 2, checker: 'layers' },
   },
 ]
