@@ -7,7 +7,7 @@
  */
 import { covers, EMPTY, type KnownState, knownState, union } from '@tidemark/known-state'
 import type { ContentMessage, ErrorMessage, KnownMessage, PayloadKind } from '@tidemark/protocol'
-import { type Clock, checkId } from '@tidemark/storage'
+import { type Clock, checkId, unlessAborted } from '@tidemark/storage'
 import type { Port, Sent } from '@tidemark/sync/run'
 import { asyncDispose } from './async-dispose.ts'
 import { appendWrite, creationWrite } from './check.ts'
@@ -263,7 +263,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     },
     session(signal) {
       session ??= choose()
-      return signal === undefined ? session : unlessAborted(session, signal)
+      return unlessAborted(session, signal)
     },
     async append(session: string, transactions: readonly Uint8Array[], given: AppendOptions = {}) {
       const what = appendWrite(session, transactions, given)
@@ -314,15 +314,4 @@ function subscribe(contents: AsyncIterableIterator<Received>, listener: (content
   }
   void deliver()
   return () => void contents.return?.()
-}
-
-/** Rejects with the signal's reason if that aborts first; nothing stays on it. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
-    const abort = () => reject(signal.reason)
-    const end = () => signal.removeEventListener('abort', abort)
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(end)
-  })
 }

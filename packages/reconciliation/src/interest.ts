@@ -5,7 +5,7 @@
  * Not here: what is held of them (`look-ups.ts`).
  */
 import type { KnownState } from '@tidemark/known-state'
-import { compareIds, type Storage } from '@tidemark/storage'
+import { compareIds, type Storage, unlessAborted } from '@tidemark/storage'
 
 /** The documents that are open in memory. A `Map` of known states is one. */
 export interface Live {
@@ -36,7 +36,8 @@ export async function* pagesOf(options: InterestOptions): AsyncGenerator<readonl
   let after: string | undefined
   while (ids === undefined) {
     signal?.throwIfAborted()
-    const found = await storage.list({ limit: pageSize, ...(after !== undefined && { after }) })
+    const asked = { limit: pageSize, ...(after !== undefined && { after }), ...(signal !== undefined && { signal }) }
+    const found = await unlessAborted(storage.list(asked), signal)
     after = found.at(-1)
     if (after === undefined) break
     const from = passed
@@ -51,6 +52,7 @@ function sorted(ids: readonly string[]): string[] {
   return [...new Set(ids)].sort(compareIds)
 }
 
-function* slices(ids: readonly string[], size: number): Generator<readonly string[]> {
+/** In pages. */
+export function* slices(ids: readonly string[], size: number): Generator<readonly string[]> {
   for (let from = 0; from < ids.length; from += size) yield ids.slice(from, from + size)
 }

@@ -1,7 +1,7 @@
 /**
  * Look-ups: what the storage holds of documents, asked in bulk, once for everybody who asks at the same time.
  *
- * Two connections that reconnect at once share each look-up that is under way. L2: a failure is an outcome of its own, never
+ * Two connections that reconnect at once share each look-up that is under way, for as long as one of them waits for it. L2: a failure is an outcome of its own, never
  * absence, and of its own document only (`inBulk`).
  * Not here: what is said when a look-up failed.
  */
@@ -10,8 +10,11 @@ import { type Awaitable, inBulk, type Storage, type StoredState } from '@tidemar
 /** An answer, or why there is none. */
 export type Outcome<T> = { readonly value: T } | { readonly failed: unknown }
 
-/** Asks for several ids; answers one promise each, and none of them ever rejects. */
-export type LookUp<T> = (ids: readonly string[]) => readonly Promise<Outcome<T>>[]
+/**
+ * Asks for several ids; answers one promise each, and none of them ever rejects. Who aborts waits no more: what nobody waits for is asked
+ * anew by whoever comes next.
+ */
+export type LookUp<T> = (ids: readonly string[], signal?: AbortSignal) => readonly Promise<Outcome<T>>[]
 
 export interface LookUps {
   readonly states: LookUp<StoredState | undefined>
@@ -34,28 +37,53 @@ export function lookUpsOf(storage: LookedUp): LookUps {
   return lookUps
 }
 
+interface UnderWay<T> {
+  readonly outcome: Promise<Outcome<T>>
+  askers: number
+}
+
 function shared<T>(bulk: (ids: readonly string[]) => Awaitable<readonly T[]>): LookUp<T> {
-  const underWay = new Map<string, Promise<Outcome<T>>>()
-  return (ids) => {
-    const unasked: { readonly id: string; answer(outcome: Outcome<T>): void }[] = []
-    const answers = ids.map((id) => {
-      const asked = underWay.get(id)
-      if (asked !== undefined) return asked
-      const answer = new Promise<Outcome<T>>((resolve) => {
-        unasked.push({
-          id,
-          answer(outcome) {
-            underWay.delete(id)
-            resolve(outcome)
-          },
-        })
+  const underWay = new Map<string, UnderWay<T>>()
+
+  function forget(id: string, entry: UnderWay<T>): void {
+    if (underWay.get(id) === entry) underWay.delete(id)
+  }
+
+  function begin(id: string, unasked: Unasked<T>[]): UnderWay<T> {
+    const outcome = new Promise<Outcome<T>>((resolve) => {
+      unasked.push({
+        id,
+        answer(outcome) {
+          forget(id, entry)
+          resolve(outcome)
+        },
       })
-      underWay.set(id, answer)
-      return answer
     })
+    const entry = { outcome, askers: 0 }
+    underWay.set(id, entry)
+    return entry
+  }
+
+  return (ids, signal) => {
+    const unasked: Unasked<T>[] = []
+    const entries = ids.map((id) => [id, underWay.get(id) ?? begin(id, unasked)] as const)
+    for (const [, entry] of entries) entry.askers += 1
     inBulk(unasked, bulk, (answers) => {
       for (const [{ answer }, outcome] of answers) answer(outcome)
     })
-    return answers
+    const outcomes = entries.map(([, { outcome }]) => outcome)
+    if (signal === undefined) return outcomes
+    const giveUp = () => {
+      for (const [id, entry] of entries) if (--entry.askers === 0) forget(id, entry)
+    }
+    if (signal.aborted) giveUp()
+    signal.addEventListener('abort', giveUp, { once: true })
+    void Promise.all(outcomes).then(() => signal.removeEventListener('abort', giveUp))
+    return outcomes
   }
+}
+
+interface Unasked<T> {
+  readonly id: string
+  answer(outcome: Outcome<T>): void
 }

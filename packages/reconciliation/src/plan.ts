@@ -7,7 +7,7 @@
  */
 import { EMPTY, type KnownState } from '@tidemark/known-state'
 import type { Digests } from '@tidemark/protocol'
-import type { Storage, StoredState } from '@tidemark/storage'
+import { type Storage, type StoredState, unlessAborted } from '@tidemark/storage'
 import { type InterestOptions, type Live, pagesOf } from './interest.ts'
 import { lookUpsOf, type Outcome } from './look-ups.ts'
 
@@ -37,8 +37,7 @@ export async function* plan(options: PlanOptions): AsyncGenerator<readonly Plann
   const { states } = lookUpsOf(storage)
   for await (const ids of pagesOf(options)) {
     const lazy = ids.filter((id) => live?.get(id) === undefined)
-    const found = await Promise.all(states(lazy))
-    signal?.throwIfAborted()
+    const found = await unlessAborted(Promise.all(states(lazy, signal)), signal)
     const outcomes = new Map(lazy.map((id, index) => [id, found[index]]))
     yield ids.map((id) => planned(id, live, outcomes.get(id)))
   }

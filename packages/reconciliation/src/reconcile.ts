@@ -38,9 +38,10 @@ export interface Warning {
  */
 export async function* reconcile(options: ReconcileOptions): AsyncGenerator<LoadMessage, void, undefined> {
   const { live, pageSize = PAGE_SIZE, signal, warn } = options
+  const over = new AbortController()
   const pages = pagesOf(options)
   const bell = createBell()
-  const turns = createTurns(options, bell.ring)
+  const turns = createTurns(options, over.signal, bell.ring)
   let reading = false
   let ended = false
   let failure: { readonly cause: unknown } | undefined
@@ -75,6 +76,7 @@ export async function* reconcile(options: ReconcileOptions): AsyncGenerator<Load
     }
   } finally {
     signal?.removeEventListener('abort', bell.ring)
+    over.abort()
     void pages.return()
   }
 }

@@ -5,7 +5,7 @@
  * that others depend on. Not here: which documents there are (`interest.ts`), what is said in a turn (`reconcile.ts`).
  */
 import { compareIds, type StoredState, settle } from '@tidemark/storage'
-import type { Live } from './interest.ts'
+import { type Live, PAGE_SIZE, slices } from './interest.ts'
 import { type LookUps, lookUpsOf, type Outcome } from './look-ups.ts'
 import { createPlaces } from './places.ts'
 import { planned } from './plan.ts'
@@ -25,9 +25,9 @@ export interface Turns {
   next(): Turn | undefined
 }
 
-/** `changed` is called when it is somebody's turn, or somebody less is waiting. */
-export function createTurns(options: ReconcileOptions, changed: () => void): Turns {
-  const { storage, live, ids, dependenciesOf, warn } = options
+/** `changed` is called when it is somebody's turn, or somebody less is waiting; `over` ends what is being looked up. */
+export function createTurns(options: ReconcileOptions, over: AbortSignal, changed: () => void): Turns {
+  const { storage, live, ids, dependenciesOf, warn, pageSize = PAGE_SIZE } = options
   const lookUps = lookUpsOf(storage)
   const places = createPlaces()
   const looked = new Map<string, Turn['state']>()
@@ -43,8 +43,10 @@ export function createTurns(options: ReconcileOptions, changed: () => void): Tur
 
   function take(wanted: readonly string[]): void {
     for (const id of wanted) places.take(id)
-    for (const [id, answer] of lookUp(lookUps, live, wanted, dependenciesOf !== undefined))
-      void answer.then((found) => arrived(id, found))
+    // One document may depend on more than may be asked for at once.
+    for (const page of slices(wanted, pageSize))
+      for (const [id, answer] of lookUp(lookUps, live, page, dependenciesOf !== undefined, over))
+        void answer.then((found) => arrived(id, found))
   }
 
   function arrived(id: string, { state, header }: Found): void {
@@ -109,11 +111,12 @@ function lookUp(
   live: Live | undefined,
   ids: readonly string[],
   withHeaders: boolean,
+  over: AbortSignal,
 ): Map<string, Promise<Found>> {
   const lazy = ids.filter((id) => live?.get(id) === undefined)
-  const found = states(lazy)
+  const found = states(lazy, over)
   const stateOf = new Map(lazy.map((id, index) => [id, found[index]]))
-  const headerOf = withHeaders ? headers(ids) : []
+  const headerOf = withHeaders ? headers(ids, over) : []
   const both = async (id: string, index: number): Promise<Found> => ({
     state: await stateOf.get(id),
     header: await headerOf[index],

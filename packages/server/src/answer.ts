@@ -7,7 +7,7 @@
  */
 import { covers, EMPTY, type KnownState, knownState, union } from '@tidemark/known-state'
 import type { ContentMessage, KnownMessage, LoadMessage } from '@tidemark/protocol'
-import { type Awaitable, PAGE_BYTES, type Page, type Storage, type StoredState } from '@tidemark/storage'
+import { PAGE_BYTES, type Page, type Storage, type StoredState, unlessAborted } from '@tidemark/storage'
 
 export interface AnswerOptions {
   /** Stored bytes of one page. Default 64 KiB. */
@@ -98,16 +98,6 @@ function contentOf({ id, kind, priority, header, runs }: Page, expectUntil: Know
 
 function digestsOf(stored: StoredState | undefined): Pick<LoadMessage, 'digests'> {
   return stored !== undefined && stored.digests.size > 0 ? { digests: stored.digests } : {}
-}
-
-/** Whoever is gone does not wait for a storage that hangs. */
-function unlessAborted<T>(work: Awaitable<T>, signal: AbortSignal | undefined): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal?.reason)
-    const done = () => signal?.removeEventListener('abort', abort)
-    signal?.addEventListener('abort', abort, { once: true })
-    Promise.resolve(work).finally(done).then(resolve, reject)
-  })
 }
 
 const claims = (claim: KnownState): boolean => claim.header || claim.sessions.size > 0
