@@ -1,13 +1,13 @@
 /**
  * The connection: kept up without haste, noticed when it is dead, left alone when that is wanted. In manual time.
  */
-import { jazz, tidemarkJson } from '@tidemark/protocol'
+import { jazz, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
 import { memoryStorage } from '@tidemark/storage'
 import { type Channel, createPipe } from '@tidemark/sync/run'
 import { describe, expect, test } from 'vitest'
 import { type ClientOptions, createClient, type Hint, type Hints, jsonPayload } from '../src/index.ts'
 import { type ManualClock, manualClock, rest } from './clock.ts'
-import { createWorld } from './world.ts'
+import { createWorld, replaced } from './world.ts'
 
 const header = jsonPayload({ root: true })
 
@@ -179,7 +179,48 @@ describe('silence', () => {
     await client.close()
   })
 
-  test('means nothing where a peer has nothing to say', async () => {
+  test.each([tidemarkJson, tidemarkBinary])(
+    'of a server that is gone without a close is noticed within 40 s',
+    async (dialect) => {
+      const world = await createWorld(dialect)
+      let isGone = false
+      const { client } = await world.client({
+        async connect(signal) {
+          const channel = await world.server.connect(signal)
+          // As a network that swallows everything, both ways.
+          return {
+            ...channel,
+            send: (frame) => void (isGone || channel.send(frame)),
+            open: (to) => channel.open({ ...to, frame: (frame) => void (isGone || to.frame(frame)) }),
+          }
+        },
+      })
+      await world.clock.advance(600_000)
+      expect(client.connection).toBe('online')
+      isGone = true
+      await world.clock.advance(29_999)
+      expect(client.connection).toBe('online')
+      await world.clock.advance(10_001)
+      expect(client.disconnected).toEqual({ code: 4000, reason: 'nothing was heard for 40000 ms' })
+      isGone = false
+      await world.clock.advance(1_000)
+      expect(client.connection).toBe('online')
+      await world.end()
+    },
+  )
+
+  test('of a server that has too much to do is not taken for an end while it answers at all', async () => {
+    const world = await createWorld(tidemarkJson, {
+      storage: replaced(memoryStorage(), { knownStates: () => new Promise(() => {}) }),
+    })
+    const { client } = await world.client()
+    client.open('note')
+    await world.clock.advance(3_600_000)
+    expect(client.connection).toBe('online')
+    await client.close()
+  })
+
+  test('means nothing where a peer has nothing to say but that it is there', async () => {
     const world = await createWorld(tidemarkJson)
     const { client } = await world.client()
     await world.clock.advance(3_600_000)

@@ -25,8 +25,13 @@ export interface Disconnect {
 export interface ConnectionLimits extends BackoffOptions {
   /** An attempt, and the wait for the first word of a peer. */
   readonly connectMsMax: number
-  /** Silence of a peer that pings (Jazz servers do every 5 s). */
+  /** Silence of a peer that pings (Jazz servers do every 5 s), or of one that was asked for a word. */
   readonly silenceMsMax: number
+  /**
+   * In a dialect without pings, a peer that was silent for so long is asked for a word, so one that is gone without a close is noticed after
+   * `probeMs + silenceMsMax`. `Infinity`: never asked, for transports that find out themselves.
+   */
+  readonly probeMs: number
   /** A connection that lasted as long was a good one: failures are counted anew. */
   readonly stableMs: number
   /** A peer that asks to be left alone (`retryAfterMs`, `Retry-After`) is left alone for so long at most. */
@@ -38,6 +43,7 @@ export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
   reconnectMsMax: 30_000,
   connectMsMax: 10_000,
   silenceMsMax: 10_000,
+  probeMs: 30_000,
   stableMs: 10_000,
   retryAfterMsMax: 600_000,
 }
@@ -117,13 +123,16 @@ export function createConnection({ connect, clock, limits, hints, attach, change
       return GOING
     }
     const { hello } = channel.dialect.traits
+    let attached: Attached | undefined
     supervised = supervise(channel, {
       clock,
       firstMsMax: limits.connectMsMax,
-      silenceMsMax: hello ? undefined : limits.silenceMsMax,
+      silenceMsMax: limits.silenceMsMax,
+      probe: hello ? { afterMs: limits.probeMs, ask: () => attached?.probe() } : undefined,
       heard: () => hello || become('online'),
     })
-    const end = await attach(supervised.channel).closed
+    attached = attach(supervised.channel)
+    const end = await attached.closed
     supervised = undefined
     if (onlineSince !== undefined && clock.now() - onlineSince >= limits.stableMs) failures = 0
     return end

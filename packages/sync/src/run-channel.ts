@@ -4,7 +4,7 @@
  * A channel knows its dialect; here frames become messages and back. Not here: sockets (`@tidemark/websocket`), reconnecting
  * (`reconnect.ts`), keep-alives (the shells).
  */
-import type { Dialect, Frame, Limits } from '@tidemark/protocol'
+import type { Dialect, Frame, Limits, Message } from '@tidemark/protocol'
 import type { ConnectionId } from './events.ts'
 import type { Port, Runner, Sent } from './run.ts'
 import type { ConnectionSizes } from './status.ts'
@@ -64,6 +64,8 @@ export interface Attached {
   leave(ids: readonly string[]): void
   /** What the connection costs at the moment. */
   sizes(): ConnectionSizes & { readonly keptBytes: number }
+  /** Asks for a sign of life: a comparison of nothing, which a peer acknowledges at once, whatever its storage does. */
+  probe(): void
   /** Closes it with 1013, and says when to come again where the dialect has words for it. */
   sendAway(reason: string, retryAfterMs: number): void
   /** Resolves when the channel is closed, by either end. */
@@ -71,6 +73,7 @@ export interface Attached {
 }
 
 const FRAME_BYTES = 128 * 1024
+const PROBE: Message = { action: 'reconcile', batch: 'probe', values: [] }
 
 /** Lets a runner speak through a channel until it closes. */
 export function attach(runner: Runner, channel: Channel, options: AttachOptions = {}): Attached {
@@ -119,6 +122,9 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
     ask: (ids, urgency) => link.ask(ids, urgency),
     leave: (ids) => link.leave(ids),
     sizes: () => ({ ...link.sizes(), keptBytes: codec.keptBytes?.() ?? 0 }),
+    probe() {
+      for (const frame of codec.encode([PROBE], frameBytes)) channel.send(frame)
+    },
     sendAway(reason, retryAfterMs) {
       const error = { action: 'error', code: 'busy', message: reason, retryAfterMs } as const
       if (channel.dialect.traits.errors) for (const frame of codec.encode([error], frameBytes)) channel.send(frame)

@@ -1,7 +1,8 @@
 /**
  * A channel under supervision: a peer that stays silent is noticed, and a channel can be given up without waiting for its end.
  *
- * A dead peer does not answer a close either, so whoever listens is told at once. Not here: opening channels (`reconnect.ts`).
+ * A peer that has nothing to say is not dead: it is asked first, unless it is one that pings. A dead peer does not answer a close either, so
+ * whoever listens is told at once. Not here: opening channels (`reconnect.ts`).
  */
 import type { Clock } from '@tidemark/storage'
 import type { Channel, Receiver } from './run-channel.ts'
@@ -10,8 +11,10 @@ export interface SuperviseOptions {
   readonly clock: Clock
   /** Milliseconds until the first frame has to be there. */
   readonly firstMsMax: number
-  /** Milliseconds between two frames; `undefined` where peers are silent when there is nothing to say. */
-  readonly silenceMsMax: number | undefined
+  /** Milliseconds between two frames, and from a probe to its answer. */
+  readonly silenceMsMax: number
+  /** Where peers are silent when there is nothing to say: they are asked for a word after so many milliseconds. */
+  readonly probe?: { readonly afterMs: number; ask(): void } | undefined
   /** The first frame came. */
   heard(): void
 }
@@ -27,7 +30,7 @@ export interface Supervised {
 export const SILENT = 4000
 
 export function supervise(channel: Channel, options: SuperviseOptions): Supervised {
-  const { clock, firstMsMax, silenceMsMax, heard } = options
+  const { clock, firstMsMax, silenceMsMax, probe, heard } = options
   const over = new AbortController()
   let receiver: Receiver | undefined
   let heardAt = clock.now()
@@ -53,16 +56,33 @@ export function supervise(channel: Channel, options: SuperviseOptions): Supervis
     heard()
   }
 
+  /** While we do not read, silence is ours. */
+  const silentMs = () => (paused ? 0 : clock.now() - heardAt)
+
+  /** Resolves when nothing was heard for so long. */
+  async function silentFor(limitMs: () => number): Promise<void> {
+    for (let leftMs = limitMs() - silentMs(); leftMs > 0; leftMs = limitMs() - silentMs())
+      await clock.wait(leftMs, over.signal)
+  }
+
   async function watch(): Promise<void> {
-    for (let waitMs = firstMsMax; ; ) {
-      await clock.wait(waitMs, over.signal)
-      const limitMs = isHeard ? silenceMsMax : firstMsMax
-      if (limitMs === undefined) return
-      // While we do not read, silence is ours.
-      const silentMs = paused ? 0 : clock.now() - heardAt
-      if (silentMs >= limitMs) return end(SILENT, `nothing was heard for ${silentMs} ms`)
-      waitMs = limitMs - silentMs
+    await silentFor(() => (isHeard ? 0 : firstMsMax))
+    if (!isHeard) return giveUp()
+    for (;;) {
+      const silenceMs = probe?.afterMs ?? silenceMsMax
+      // For ever: it is not asked.
+      if (silenceMs === Number.POSITIVE_INFINITY) return
+      await silentFor(() => silenceMs)
+      if (probe === undefined) return giveUp()
+      const before = heardAt
+      probe.ask()
+      await clock.wait(silenceMsMax, over.signal)
+      if (heardAt === before && !paused) return giveUp()
     }
+  }
+
+  function giveUp(): void {
+    end(SILENT, `nothing was heard for ${clock.now() - heardAt} ms`)
   }
 
   return {
