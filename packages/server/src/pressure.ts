@@ -35,9 +35,9 @@ export interface PressureOptions {
 const LOOK_EVERY_MS = 250
 /** Below this part of the budget there is room again. */
 const RELIEVED = 0.9
-/** Measured with Node 26: 40 kB of resident memory an idle connection, 125 bytes of heap a subscription while its table is full. */
+/** Measured with Node 26: 40 kB of resident memory an idle connection, 125 bytes of heap a subscription while its table is full; so is a question. */
 const CONNECTION_BYTES = 40 * 1024
-const SUBSCRIPTION_BYTES = 200
+const DOCUMENT_BYTES = 200
 /** A session that its peer named, with its name: 625 MB were measured for four million. */
 const SESSION_BYTES = 160
 /** A known state in memory; estimated. */
@@ -82,7 +82,8 @@ export function createPressure({ bytesMax, clock, connections, tables }: Pressur
 }
 
 function costOf(connection: Costly): number {
-  const { subscriptions, sessions, pendingBytes, keptBytes } = connection.sizes()
+  const { subscriptions, sessions, asking, pendingBytes, keptBytes } = connection.sizes()
   const bytes = pendingBytes + keptBytes + connection.unsentBytes()
-  return CONNECTION_BYTES + bytes + subscriptions * SUBSCRIPTION_BYTES + sessions * SESSION_BYTES
+  const documents = (subscriptions + asking) * DOCUMENT_BYTES
+  return CONNECTION_BYTES + bytes + documents + sessions * SESSION_BYTES
 }

@@ -34,17 +34,21 @@ export interface ConnectionSizes {
   readonly subscriptions: number
   /** That are remembered of what its peer holds of them. */
   readonly sessions: number
+  /** Documents that it is asked for, is to be asked for, or has asked to be compared. */
+  readonly asking: number
   readonly pendingBytes: number
   /** Nothing that it asked for is under way. */
   readonly idle: boolean
 }
 
 export function connectionSizes(connection: Connection | undefined): ConnectionSizes {
-  if (connection === undefined) return { subscriptions: 0, sessions: 0, pendingBytes: 0, idle: true }
-  const { views, viewSessions, lanes, reading, ready, pools } = connection
+  if (connection === undefined) return { subscriptions: 0, sessions: 0, asking: 0, pendingBytes: 0, idle: true }
+  const { views, viewSessions, asked, toAsk, reconciling, lanes, reading, ready, pools } = connection
   const pendingBytes = pools[0]?.bytes ?? 0
   const idle = pendingBytes === 0 && lanes.size === 0 && reading === undefined && ready.every(({ size }) => size === 0)
-  return { subscriptions: views.size, sessions: viewSessions, pendingBytes, idle }
+  let asking = asked.size + reconciling.size
+  for (const queue of toAsk) asking += queue.size
+  return { subscriptions: views.size, sessions: viewSessions, asking, pendingBytes, idle }
 }
 
 export function statusOf(core: Core, id: string): SyncStatus {

@@ -24,12 +24,18 @@ const URGENCIES: readonly Urgency[] = ['user', 'outbox', 'reconcile']
 export function askPeer(core: Core, connection: Connection, id: string, urgency: Urgency): void {
   if (connection.asked.has(id)) return
   const rank = URGENCIES.indexOf(urgency)
+  if (isCrowded(core, connection, rank)) return
   for (const [other, queue] of connection.toAsk.entries()) {
     if (other <= rank && queue.has(id)) return
     queue.delete(id)
   }
   connection.toAsk[rank]?.add(id)
   fillWindow(core, connection)
+}
+
+/** L10: what a stranger's content names is asked of it as far as there is room; what depends on the rest is forwarded a while later. */
+function isCrowded(core: Core, { traits, toAsk }: Connection, rank: number): boolean {
+  return !traits.upstream && (toAsk[rank]?.size ?? 0) >= core.limits.loadsInFlightMax
 }
 
 /** The place in the order is taken here, and filled when the look-up has answered. */

@@ -116,6 +116,31 @@ test('gaps, announcements and what the storage refused are counted and bounded a
   expect(peer.heard).toMatchObject([{ action: 'known', id: 'lost', correction: true }])
 })
 
+test('what a stranger names as dependencies, or asks to compare, is asked for as far as there is room, and counted', async () => {
+  const world = createWorld()
+  const dependenciesOf = (header: Uint8Array | undefined) => JSON.parse(new TextDecoder().decode(header)).needs
+  const server = await world.node('server', { hooks: { dependenciesOf }, limits: { loadsInFlightMax: 100 } })
+  const peer = world.peer('peer', server)
+  const reader = world.peer('reader', server)
+  for (const [index, id] of ['one', 'two', 'three'].entries()) {
+    const needs = Array.from({ length: 1_000 }, (_, at) => `needed ${index} ${at}`)
+    reader.load(id)
+    peer.say({ ...content(id, 'a:0-1'), header: bytes(JSON.stringify({ needs })) })
+    await settled()
+  }
+  expect(peer.link.sizes().asking).toBe(200)
+  await world.clock.advance(5_000)
+  const forwarded = world.trace.filter((line) => line.startsWith('server > reader  CONTENT'))
+  expect(forwarded).toHaveLength(3)
+  peer.say({
+    action: 'reconcile',
+    batch: 'b',
+    values: Array.from({ length: 500 }, (_, at) => [`compared ${at}`, 'hash'] as const),
+  })
+  await settled()
+  expect(peer.link.sizes().asking).toBe(200 + 2 * 500)
+})
+
 test('however many errors answer our LOAD, one deadline waits to ask again, and not longer than we like', async () => {
   const world = createWorld()
   const server = await world.node('server')
