@@ -100,7 +100,10 @@ export function onGathered(core: Core): void {
   if (appends.inFlight !== undefined || appends.queue.length === 0) return
   appends.inFlight = takeBatch(appends.queue)
   const batch = appends.inFlight.map((pending) => pending.content)
-  emit(core, { type: 'append', batch, owed: core.options.upstreamExpected === true ? owed(appends.inFlight) : [] })
+  const erasing = appends.inFlight.filter(({ tombstones }) => tombstones.length > 0)
+  const erases = erasing.map(({ holding, tombstones }) => ({ id: holding.id, keep: tombstones }))
+  const isOwed = core.options.upstreamExpected === true
+  emit(core, { type: 'append', batch, owed: isOwed ? owed(appends.inFlight) : [], erases })
 }
 
 /** What came from anybody but an upstream is still to be sent there: an outbox marks it in the commit that stores it. */

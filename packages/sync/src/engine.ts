@@ -8,7 +8,7 @@ import type { Message } from '@tidemark/protocol'
 import { onGathered } from './appends.ts'
 import type { Connection, Core } from './core.ts'
 import { createDeadlines } from './deadlines.ts'
-import { onErased } from './erasures.ts'
+import { onErased, onUnerased } from './erasures.ts'
 import type { ConnectionId, Effect, Event } from './events.ts'
 import { enter } from './lanes.ts'
 import { onChanged } from './on-changed.ts'
@@ -92,6 +92,8 @@ function take(core: Core, event: Event): void {
       return onAppended(core, event.outcome)
     case 'erased':
       return onErased(core, event.id, event.outcome)
+    case 'unerased':
+      return onUnerased(core, event.id, event.keep)
     case 'changed':
       return onChanged(core, event.id, event.before)
     case 'woke':

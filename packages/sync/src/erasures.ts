@@ -1,22 +1,36 @@
 /**
  * Erasures: once a tombstone is durable the document's content goes, its header and its tombstones stay.
  *
- * An erasure that failed is tried again, with a back-off, until it is done. Not here: what a tombstone is (the application says).
+ * An erasure that failed is tried again, with a back-off, until it is done, also by the next process (`run-erasures.ts`).
+ * Not here: what a tombstone is (the application says).
  */
 import type { StoredState } from '@tidemark/storage'
 import { recount } from './appends.ts'
 import { type Core, emit, type Holding, type Pending, report } from './core.ts'
 import type { Outcome } from './events.ts'
-import { durable, forget, lookAgain, relax } from './holdings.ts'
+import { durable, forget, holdingOf, lookAgain, relax } from './holdings.ts'
 import { codeOf } from './storage-codes.ts'
 
 /** Erases the document if one of the contents that became durable was a tombstone. */
 export function erase(core: Core, holding: Holding, taken: readonly Pending[]): void {
   const tombstones = taken.flatMap((pending) => pending.tombstones)
   if (tombstones.length === 0 || holding.stored === undefined || holding.stored.erased !== undefined) return
+  begin(
+    core,
+    holding,
+    tombstones.filter((session) => durable(holding).sessions.has(session)),
+  )
+}
+
+/** Goes on with what an earlier process began. */
+export function onUnerased(core: Core, id: string, keep: readonly string[]): void {
+  begin(core, holdingOf(core, id), keep)
+}
+
+function begin(core: Core, holding: Holding, keep: readonly string[]): void {
   const isNew = holding.erasing === undefined
   holding.erasing ??= { keep: new Set(), tries: 0 }
-  for (const session of tombstones) if (durable(holding).sessions.has(session)) holding.erasing.keep.add(session)
+  for (const session of keep) holding.erasing.keep.add(session)
   if (!isNew) return
   core.erasing.set(holding.id, holding)
   core.unsettled += 1

@@ -64,6 +64,8 @@ export type Event =
   | { readonly type: 'erased'; readonly id: string; readonly outcome: Outcome<StoredState | undefined> }
   | { readonly type: 'checked'; readonly ticket: number; readonly outcome: Outcome<unknown> }
   /** Something else than an append of this engine made more of a document known; `before` is the least that was known of it. */
+  /** An earlier process stored tombstones, and did not erase their document. */
+  | { readonly type: 'unerased'; readonly id: string; readonly keep: readonly string[] }
   | { readonly type: 'changed'; readonly id: string; readonly before: KnownState | undefined }
   /** `nextWake()` has passed. */
   | { readonly type: 'woke' }
@@ -126,7 +128,13 @@ export type Effect =
     }
   | { readonly type: 'gather' }
   /** `owed`, of a node that expects upstreams: the documents of the batch that bring what no upstream has sent. */
-  | { readonly type: 'append'; readonly batch: readonly Append[]; readonly owed: readonly string[] }
+  | {
+      readonly type: 'append'
+      readonly batch: readonly Append[]
+      readonly owed: readonly string[]
+      /** Documents that are erased once it is durable, and their tombstones. */
+      readonly erases: readonly { readonly id: string; readonly keep: readonly string[] }[]
+    }
   | { readonly type: 'erase'; readonly id: string; readonly version: Version; readonly keep: readonly string[] }
   | { readonly type: 'check'; readonly ticket: number; readonly check: Check }
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly code: number; readonly reason: string }

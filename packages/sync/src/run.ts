@@ -21,9 +21,10 @@ import { createEngine } from './engine.ts'
 import type { Check, ConnectionId, ConnectionTraits, Effect, Event, Report } from './events.ts'
 import type { EngineOptions } from './options.ts'
 import { answerCheck, type Hooks, needsHeader } from './run-checks.ts'
+import { createErasures } from './run-erasures.ts'
 import { createInflow, type Inflow } from './run-inflow.ts'
 import { createLookUps } from './run-look-ups.ts'
-import { createTurns } from './run-turns.ts'
+import { afterTurn, createTurns } from './run-turns.ts'
 import type { ConnectionSizes, EngineSizes, SyncStatus } from './status.ts'
 
 export { type Attached, type AttachOptions, attach, type Channel, type Connect, type Receiver } from './run-channel.ts'
@@ -124,6 +125,8 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
   const waiting = new Set<() => void>()
   const closing = new AbortController()
   const lookUps = createLookUps({ storage, tell, together, answer })
+  const isUsed = hooks.isTombstone !== undefined
+  const erasures = createErasures({ storage, clock, closed: closing.signal, isUsed, tell })
   let inbox: Event[] = []
   let turning = false
   let alarm: { readonly at: number; readonly abort: AbortController } | undefined
@@ -191,14 +194,17 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
         return soon(() => tell({ type: 'gathered' }))
       case 'append':
         return settle(
-          () => append(effect.batch, effect.owed),
+          () => erasures.mark(effect.erases, () => append(effect.batch, effect.owed)),
           (value) => tell({ type: 'appended', outcome: { value } }),
           (failed) => tell({ type: 'appended', outcome: { failed } }),
         )
       case 'erase':
         return settle(
           () => storage.erase(effect.id, effect.version, { keep: effect.keep }),
-          (value) => tell({ type: 'erased', id: effect.id, outcome: { value } }),
+          (value) => {
+            erasures.done(effect.id)
+            tell({ type: 'erased', id: effect.id, outcome: { value } })
+          },
           (failed) => tell({ type: 'erased', id: effect.id, outcome: { failed } }),
         )
       case 'check':
@@ -310,6 +316,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     opened,
     connect(port) {
       const id = ++connections
+      erasures.findLeft()
       ports.set(id, port)
       const ended = () => {
         inflow.drop()
@@ -390,11 +397,4 @@ function contentBytes(sent: readonly Sent[]): number | undefined {
     for (const { transactions } of message.runs) for (const transaction of transactions) bytes += transaction.length
   }
   return bytes
-}
-
-/** After everything that is readable now was read, where the runtime can say so. */
-function afterTurn(callback: () => void): void {
-  const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => void }
-  if (setImmediate !== undefined) setImmediate(callback)
-  else setTimeout(callback, 0)
 }

@@ -1,7 +1,7 @@
 /**
  * What the simulator found, each as the smallest exchange of messages that shows it; the seed that found it is named.
  */
-import { StorageError } from '@tidemark/storage'
+import { memoryStorage, StorageError } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { append, bytes, content, createWorld, settled, spied, state } from './world.ts'
 
@@ -248,4 +248,20 @@ test('content that could not be judged is corrected a while later, and sent agai
     'client > server  CONTENT note header a:0-2',
     'server > client  KNOWN note header a:2',
   ])
+})
+
+test('an erasure whose process died is done by the next one, with its first connection (disks, seed 3500377)', async () => {
+  const world = createWorld()
+  const hooks = { isTombstone: (session: string) => session.endsWith('$') }
+  const storage = memoryStorage()
+  const before = await world.node('before', { storage, holds: [append('note', 'a:0-3')], hooks })
+  before.spy.replace = { erase: () => new Promise(() => {}) }
+  world.peer('deleter', before).say(content('note', 'd$:0-1', false))
+  await settled()
+  expect((await storage.knownStates(['note']))[0]).toMatchObject({ known: state('a:3 d$:1'), erased: undefined })
+  const server = await world.node('server', { storage, hooks })
+  world.peer('anybody', server)
+  await settled()
+  expect((await storage.knownStates(['note']))[0]).toMatchObject({ known: state('d$:1'), erased: [1, ''] })
+  expect(await storage.marks({ prefix: '', limit: 10 })).toEqual([])
 })

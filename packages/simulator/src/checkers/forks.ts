@@ -6,6 +6,7 @@
 import { Violation } from '../violation.ts'
 import type { World } from '../world.ts'
 import type { MakeChecker } from './checker.ts'
+import { mayWrite } from './rights.ts'
 import { type Contents, contentsOf } from './stored.ts'
 
 export const forks: MakeChecker = (world) => {
@@ -40,12 +41,27 @@ export const forks: MakeChecker = (world) => {
       for (const id of idsOf(world)) {
         const all = await everywhere(world, id)
         for (const [node, contents] of all) for (const [session, texts] of contents) unmerged(node, id, session, texts)
-        const [session] = forkedSessions(all.values())
+        const [session] = forkedSessions(shown(world, id, all).values())
         if (session !== undefined && reports === 0)
           throw new Violation('forks', `${id} has two histories of ${session}, and nobody said so`)
       }
     },
   }
+}
+
+/** Without what a client has beyond its server and may not write: nobody compares that before the server has as much. */
+function shown(world: World, id: string, all: ReadonlyMap<string, Contents>): ReadonlyMap<string, Contents> {
+  const hidden = (node: string, session: string, { length }: readonly string[]) =>
+    world.clients.some(({ name }) => name === node) &&
+    world.servers.some(
+      (server) => !mayWrite(server, node, id) && length > (all.get(server.name)?.get(session)?.length ?? 0),
+    )
+  return new Map(
+    [...all].map(([node, contents]) => [
+      node,
+      new Map([...contents].filter(([session, texts]) => !hidden(node, session, texts))),
+    ]),
+  )
 }
 
 export function idsOf(world: World): ReadonlySet<string> {

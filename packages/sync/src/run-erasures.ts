@@ -1,0 +1,114 @@
+/**
+ * Erasures outlive the process that began them: a mark says so before the tombstone is stored, until the document is erased.
+ *
+ * Without it a process that dies between the two leaves the document whole for ever: nobody sends a tombstone twice. What an earlier process
+ * left is looked for with the first connection, not at the start. Not here: erasing (`erasures.ts`), what a tombstone is.
+ */
+import {
+  type Awaitable,
+  andThen,
+  type Clock,
+  EMPTY_DIGEST,
+  extendDigest,
+  type Marks,
+  type Storage,
+} from '@tidemark/storage'
+import type { Event } from './events.ts'
+
+/** A document and those of its sessions that are tombstones. */
+export interface Erasing {
+  readonly id: string
+  readonly keep: readonly string[]
+}
+
+export interface Erasures {
+  /** Marks what `store` erases, then stores it. */
+  mark<T>(erases: readonly Erasing[], store: () => Awaitable<T>): Awaitable<T>
+  /** It is erased. */
+  done(id: string): void
+  /** Tells, once, what an earlier process left; tries until the storage says it. */
+  findLeft(): void
+}
+
+export interface ErasuresOptions {
+  readonly storage: Storage
+  readonly clock: Clock
+  readonly closed: AbortSignal
+  /** Whether tombstones are known here at all. */
+  readonly isUsed: boolean
+  readonly tell: (event: Event) => void
+}
+
+const PREFIX = '\u{10ffff}tidemark erasing '
+const PAGE = 1_000
+const AGAIN_MS = 1_000
+const AGAIN_MAX_MS = 300_000
+
+const utf8 = new TextEncoder()
+const text = new TextDecoder()
+
+export function createErasures({ storage, clock, closed, isUsed, tell }: ErasuresOptions): Erasures {
+  const marked = new Map<string, Set<string>>()
+  let looked = !isUsed
+
+  function mark<T>(erases: readonly Erasing[], store: () => Awaitable<T>): Awaitable<T> {
+    if (erases.length === 0) return store()
+    const marks = new Map<string, Uint8Array>()
+    for (const { id, keep } of erases) {
+      const all = new Set([...(marked.get(id) ?? []), ...keep])
+      marked.set(id, all)
+      marks.set(keyOf(id), utf8.encode(JSON.stringify({ id, keep: [...all] })))
+    }
+    return andThen(storage.append([], { marks }), store)
+  }
+
+  async function remove(key: string): Promise<void> {
+    const marks: Marks = new Map([[key, undefined]])
+    // A mark that stays costs a look at the next start.
+    await Promise.resolve(storage.append([], { marks })).catch(() => {})
+  }
+
+  async function findAll(): Promise<void> {
+    for (let after: string | undefined; ; ) {
+      const page = await storage.marks({ prefix: PREFIX, limit: PAGE, ...(after !== undefined && { after }) })
+      for (const [key, value] of page) await find(key, JSON.parse(text.decode(value)))
+      if (page.length < PAGE) return
+      after = page.at(-1)?.[0]
+    }
+  }
+
+  async function find(key: string, { id, keep }: Erasing): Promise<void> {
+    if (marked.has(id)) return
+    const [state] = await storage.knownStates([id])
+    const stored = keep.filter((session) => state?.known.sessions.has(session))
+    // The tombstone was not stored, or all is done.
+    if (state === undefined || state.erased !== undefined || stored.length === 0) return remove(key)
+    marked.set(id, new Set(stored))
+    tell({ type: 'unerased', id, keep: stored })
+  }
+
+  async function tryToFind(): Promise<void> {
+    for (let waitMs = AGAIN_MS; !closed.aborted; waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS)) {
+      try {
+        return await findAll()
+      } catch {
+        await clock.wait(waitMs, closed)
+      }
+    }
+  }
+
+  return {
+    mark,
+    done(id) {
+      if (marked.delete(id)) void remove(keyOf(id))
+    },
+    findLeft() {
+      if (looked) return
+      looked = true
+      tryToFind().catch(() => {})
+    },
+  }
+}
+
+/** A document id may be as long as a key. */
+const keyOf = (id: string): string => PREFIX + extendDigest(EMPTY_DIGEST, [utf8.encode(id)])
