@@ -64,8 +64,11 @@ export function createErasures({ storage, clock, closed, isUsed, tell }: Erasure
 
   async function remove(key: string): Promise<void> {
     const marks: Marks = new Map([[key, undefined]])
-    // A mark that stays costs a look at the next start.
-    await Promise.resolve(storage.append([], { marks })).catch(() => {})
+    try {
+      await storage.append([], { marks })
+    } catch {
+      // A mark that stays costs a look at the next start.
+    }
   }
 
   async function findAll(): Promise<void> {

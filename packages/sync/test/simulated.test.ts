@@ -250,6 +250,31 @@ test('content that could not be judged is corrected a while later, and sent agai
   ])
 })
 
+test('a mark of an erasure that cannot be removed is left to the next process (disks, seed 3600229)', async () => {
+  const world = createWorld()
+  const spy = spied()
+  const isTombstone = (session: string) => session.endsWith('$')
+  const server = await world.node('server', {
+    storage: spy.storage,
+    holds: [append('note', 'a:0-3')],
+    hooks: { isTombstone },
+  })
+  spy.replace = {
+    append(batch, options) {
+      const removes = [...(options?.marks?.values() ?? [])].includes(undefined)
+      if (removes) throw new StorageError('IO', 'broken')
+      return spy.real.append(batch, options)
+    },
+  }
+  world.peer('deleter', server).say(content('note', 'd$:0-1', false))
+  await settled()
+  expect((await spy.real.knownStates(['note']))[0]).toMatchObject({ known: state('d$:1'), erased: [1, ''] })
+  const next = await world.node('next', { storage: spy.real, hooks: { isTombstone } })
+  world.peer('anybody', next)
+  await settled()
+  expect(await spy.real.marks({ prefix: '', limit: 10 })).toEqual([])
+})
+
 test('an erasure whose process died is done by the next one, with its first connection (disks, seed 3500377)', async () => {
   const world = createWorld()
   const hooks = { isTombstone: (session: string) => session.endsWith('$') }
