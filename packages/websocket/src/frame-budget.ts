@@ -9,6 +9,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '@tidemark/storage'
 import type { WebSocket } from 'ws'
+import { createFrameMeter } from './frame-meter.ts'
 import type { LivePeer } from './liveness.ts'
 
 export interface FrameBudget {
@@ -23,6 +24,8 @@ interface Holder {
   bytes: number
   /** What it held of this frame, and how often it had been paused, when it was looked at last. */
   mark: { readonly bytes: number; readonly pauses: number } | undefined
+  /** It was closed: what still comes of it is dropped. */
+  gone: boolean
 }
 
 export interface FrameBudgetOptions {
@@ -35,9 +38,6 @@ export interface FrameBudgetOptions {
 
 /** As much as a decent sender puts into one frame. */
 export const FRAME_GROWTH_BYTES: number = 128 * 1024
-
-/** Type, length and mask of a control frame from a client. */
-const CONTROL_HEADER_BYTES = 6
 
 export function createFrameBudget({ bytesMax, growMs, clock }: FrameBudgetOptions): FrameBudget {
   /** Those that hold something. */
@@ -59,6 +59,7 @@ export function createFrameBudget({ bytesMax, growMs, clock }: FrameBudgetOption
 
   function close(holder: Holder, code: number, reason: string): void {
     set(holder, 0)
+    holder.gone = true
     holder.ws.close(code, reason)
     holder.ws.terminate()
   }
@@ -98,24 +99,17 @@ export function createFrameBudget({ bytesMax, growMs, clock }: FrameBudgetOption
 
   return {
     watch(ws, socket, peer, account) {
-      const holder: Holder = { ws, peer, account, bytes: 0, mark: undefined }
-      const release = () => set(holder, 0)
+      const holder: Holder = { ws, peer, account, bytes: 0, mark: undefined, gone: false }
+      const meter = createFrameMeter()
       enter()
-      // What came at the end of the same chunk may already be released.
-      const releaseControl = (data: Buffer) =>
-        set(holder, Math.max(0, holder.bytes - data.length - CONTROL_HEADER_BYTES))
-      // Before ws takes the bytes: what they finish is released while it does.
-      socket.prependListener('data', (chunk: Buffer) => set(holder, holder.bytes + chunk.length))
-      ws.on('message', release)
-      ws.on('ping', releaseControl)
-      ws.on('pong', releaseControl)
-      ws.on('close', () => {
-        release()
-        leave()
-      })
-      // After it did.
-      socket.on('data', () => {
+      socket.on('data', (chunk: Buffer) => {
+        if (meter.take(chunk)) holder.mark = undefined
+        if (!holder.gone) set(holder, meter.bytes)
         while (unfinished > bytesMax) closeLargest()
+      })
+      ws.on('close', () => {
+        set(holder, 0)
+        leave()
       })
     },
   }

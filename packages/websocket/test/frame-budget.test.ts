@@ -51,6 +51,18 @@ describe('frames that are never finished', { timeout: 20_000 }, () => {
       expect([chatty.destroyed, honest.destroyed]).toEqual([false, false])
     }))
 
+  test('what begins behind a whole message in one chunk is held, also between pongs', () =>
+    withServer(async ({ open, frames, received }) => {
+      const [chatty, honest] = [await open(), await open()]
+      const fragment = whole(0x02, 60_000)
+      chatty.write(Buffer.concat([whole(0x82, 10), fragment]))
+      await until(() => frames() === 1 && received() === 16 + fragment.length)
+      chatty.write(Buffer.concat(Array.from({ length: 10 }, () => whole(0x8a, 125))))
+      honest.write(unfinished(50_000))
+      await until(() => chatty.destroyed)
+      expect(honest.destroyed).toBe(false)
+    }))
+
   test('connections of one account are weighed together', () =>
     withServer(async ({ open }) => {
       const many = [await open('many'), await open('many'), await open('many')]
