@@ -1,7 +1,9 @@
 /**
  * One connection to a server, and talks over it: what is said about one document and what is answered, one talk at a time per document.
  *
- * Law L2: a connection that closes fails its talks; none of them is an answer. Not here: what is said (`remote.ts`).
+ * Law L2: a connection that closes fails its talks; none of them is an answer. Answers say no more than their document, so a talk that nobody waits for
+ * any more still hears its answer; while that is missing nothing else can be asked about the document here.
+ * Not here: what is said, and closing a connection that does not answer (`remote.ts`).
  */
 import type { HelloMessage, Message } from '@tidemark/protocol'
 import { ProtocolError } from '@tidemark/protocol'
@@ -11,8 +13,15 @@ import type { Channel } from '@tidemark/sync/run'
 export interface RemoteLink {
   /** What the server said of itself. */
   readonly greeted: Promise<HelloMessage>
-  /** Says `messages` about a document; `hear` gets what is answered until it makes something of it. */
-  talk<T>(id: string, messages: readonly Message[], hear: (message: Message) => T | undefined): Promise<T>
+  /** Says `messages` about a document; `hear` gets what is answered until it makes something of it. It ends early with the reason of `signal`. */
+  talk<T>(
+    id: string,
+    messages: readonly Message[],
+    hear: (message: Message) => T | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<T>
+  /** A talk about it ended early, and its answer did not come yet. */
+  isOwed(id: string): boolean
   /** Says something that is not answered. */
   say(message: Message): void
   readonly closed: boolean
@@ -30,6 +39,7 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
   const codec = channel.dialect.createCodec()
   const hearings = new Map<string, Hearing>()
   const lanes = new Map<string, Promise<unknown>>()
+  const owed = new Set<string>()
   let greet: (hello: HelloMessage) => void = () => {}
   let turnAway: (cause: StorageError) => void = () => {}
   const greeted = new Promise<HelloMessage>((resolve, reject) => {
@@ -67,23 +77,42 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
   })
   say(hello)
 
-  function hearing<T>(id: string, messages: readonly Message[], hear: (message: Message) => T | undefined): Promise<T> {
+  function hearing<T>(
+    id: string,
+    messages: readonly Message[],
+    hear: (message: Message) => T | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       if (closed) return reject(new StorageError('IO', 'the connection is closed'))
+      if (signal?.aborted) return reject(signal.reason)
+      if (owed.has(id)) return reject(new StorageError('IO', 'an earlier question about the document is not answered'))
+      const left = () => {
+        owed.add(id)
+        reject(signal?.reason)
+      }
+      const end = (how: () => void) => {
+        signal?.removeEventListener('abort', left)
+        hearings.delete(id)
+        // Whoever left subscribed, and said no word of farewell.
+        if (owed.delete(id)) say({ action: 'done', id })
+        how()
+      }
       hearings.set(id, {
         hear(message) {
           try {
             const heard = hear(message)
-            if (heard === undefined) return
-            hearings.delete(id)
-            resolve(heard)
+            if (heard !== undefined) end(() => resolve(heard))
           } catch (cause) {
-            hearings.delete(id)
-            reject(cause)
+            end(() => reject(cause))
           }
         },
-        fail: reject,
+        fail(cause) {
+          signal?.removeEventListener('abort', left)
+          reject(cause)
+        },
       })
+      signal?.addEventListener('abort', left, { once: true })
       say(...messages)
     })
   }
@@ -94,9 +123,10 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
       return closed
     },
     say: (message) => say(message),
-    talk(id, messages, hear) {
+    isOwed: (id) => owed.has(id),
+    talk(id, messages, hear, signal) {
       const before = lanes.get(id) ?? Promise.resolve()
-      const mine = before.then(() => hearing(id, messages, hear))
+      const mine = before.then(() => hearing(id, messages, hear, signal))
       const over = mine.then(
         () => {},
         () => {},

@@ -41,7 +41,10 @@ export interface RemoteStorageOptions {
 
 const HELD_MAX = 1_000
 
-/** A server as a storage. Calls have no time limit of their own: layers give them one. */
+/**
+ * A server as a storage. Calls have no time limit of their own: layers give them one, by a signal. A connection that did not answer about a document in
+ * time is closed when the document is asked about again and the answer has not come by then; the next question goes over a new one.
+ */
 export function remoteStorage(options: RemoteStorageOptions): Storage {
   return new RemoteStorage(options)
 }
@@ -62,8 +65,7 @@ class RemoteStorage implements Storage {
     throwIfAborted(options)
     if (this.#closing.signal.aborted) throw closed()
     if (this.#opened !== undefined) return this.#opened
-    const link = await this.#link()
-    const { generation, level } = await link.greeted
+    const { generation, level } = await greeted(await this.#link(), options?.signal)
     const capabilities = { list: false, changes: false, maps: false, erase: false }
     this.#opened ??= { generation, writable: true, capabilities, level }
     return this.#opened
@@ -72,8 +74,8 @@ class RemoteStorage implements Storage {
   async knownStates(ids: readonly string[], options: LookOptions = {}): Promise<readonly (StoredState | undefined)[]> {
     this.#ready(options)
     checkIds(ids)
-    const link = await this.#link()
-    const states = await Promise.all(ids.map((id, index) => look(link, id, options.have?.[index])))
+    const link = await this.#link(ids)
+    const states = await Promise.all(ids.map((id, index) => look(link, id, options.have?.[index], options.signal)))
     for (const [index, id] of ids.entries()) this.#held.set(id, states[index]?.known ?? EMPTY)
     return states
   }
@@ -81,8 +83,8 @@ class RemoteStorage implements Storage {
   async headers(ids: readonly string[], options?: CallOptions): Promise<readonly (Uint8Array | undefined)[]> {
     this.#ready(options)
     checkIds(ids)
-    const link = await this.#link()
-    const pages = await Promise.all(ids.map((id) => readPage(link, id, EMPTY)))
+    const link = await this.#link(ids)
+    const pages = await Promise.all(ids.map((id) => readPage(link, id, EMPTY, options?.signal)))
     return pages.map((page) => page?.header)
   }
 
@@ -95,17 +97,17 @@ class RemoteStorage implements Storage {
     this.#ready(options)
     checkId(id, 'document id')
     checkBytesMax(options.bytesMax)
-    return readPage(await this.#link(), id, after)
+    return readPage(await this.#link([id]), id, after, options.signal)
   }
 
   async append(batch: readonly Append[], options?: CallOptions): Promise<readonly AppendResult[]> {
     this.#ready(options)
     checkBatch(batch, undefined)
     if (batch.length === 0) return []
-    const link = await this.#link()
+    const link = await this.#link(batch.map(({ id }) => id))
     return Promise.all(
       batch.map(async (content) => {
-        const result = await append(link, content, this.#held.get(content.id))
+        const result = await append(link, content, this.#held.get(content.id), options?.signal)
         if ('state' in result && result.state !== undefined) this.#held.set(content.id, result.state.known)
         return result
       }),
@@ -157,10 +159,11 @@ class RemoteStorage implements Storage {
     link?.close()
   }
 
-  /** The connection there is, or a new one: one attempt at a time. */
-  async #link(): Promise<RemoteLink> {
+  /** The connection there is, or a new one, also if it owes an answer about one of these: one attempt at a time. */
+  async #link(ids: readonly string[] = []): Promise<RemoteLink> {
     const link = await this.#linking?.catch(() => undefined)
-    if (link !== undefined && !link.closed) return link
+    if (link !== undefined && !link.closed && !ids.some((id) => link.isOwed(id))) return link
+    link?.close()
     this.#linking = this.#connect()
     return this.#linking
   }
@@ -184,12 +187,34 @@ class RemoteStorage implements Storage {
   }
 }
 
+/** What the server said of itself. A connection on which it does not is of no use to anybody. */
+async function greeted(link: RemoteLink, signal: AbortSignal | undefined): Promise<HelloMessage> {
+  const close = () => link.close()
+  signal?.addEventListener('abort', close, { once: true })
+  try {
+    return await link.greeted
+  } finally {
+    signal?.removeEventListener('abort', close)
+  }
+}
+
 /** What the server holds, without any content. */
-async function look(link: RemoteLink, id: string, have: KnownState = EMPTY): Promise<StoredState | undefined> {
-  const answer = await link.talk(id, [{ action: 'load', id, known: have, probe: true }], (message) => {
-    failIfError(message)
-    return message.action === 'known' ? message : undefined
-  })
+async function look(
+  link: RemoteLink,
+  id: string,
+  have: KnownState = EMPTY,
+  signal?: AbortSignal,
+): Promise<StoredState | undefined> {
+  const load: Message = { action: 'load', id, known: have, probe: true }
+  const answer = await link.talk(
+    id,
+    [load],
+    (message) => {
+      failIfError(message)
+      return message.action === 'known' ? message : undefined
+    },
+    signal,
+  )
   return answer.known.header ? stateOf(answer) : undefined
 }
 
@@ -199,14 +224,20 @@ function stateOf({ known, digests = new Map() }: KnownMessage): StoredState {
   return { known, kind, priority: 3, digests, lastRuns: new Map(), paged: true, erased: undefined }
 }
 
-async function readPage(link: RemoteLink, id: string, after: KnownState): Promise<Page | undefined> {
-  const answer = await link.talk(id, [{ action: 'load', id, known: after }], (message) => {
+async function readPage(
+  link: RemoteLink,
+  id: string,
+  after: KnownState,
+  signal: AbortSignal | undefined,
+): Promise<Page | undefined> {
+  const hear = (message: Message) => {
     failIfError(message)
     // Whoever holds more than we have says so first, and then sends it.
     if (message.action === 'known') return covers(after, message.known) ? message : undefined
     // What was on its way of an earlier stream may come first.
     return message.action === 'content' && continues(message, after) ? message : undefined
-  })
+  }
+  const answer = await link.talk(id, [{ action: 'load', id, known: after }], hear, signal)
   link.say({ action: 'done', id })
   if (answer.action === 'known') {
     if (!answer.known.header) return undefined
@@ -222,17 +253,23 @@ function continues({ header, runs }: ContentMessage, after: KnownState): boolean
   return runs.every((run) => run.after === (after.sessions.get(run.session) ?? 0))
 }
 
-async function append(link: RemoteLink, content: Append, held: KnownState | undefined): Promise<AppendResult> {
+async function append(
+  link: RemoteLink,
+  content: Append,
+  held: KnownState | undefined,
+  signal: AbortSignal | undefined,
+): Promise<AppendResult> {
   const { verifier: _, ...plain } = content
   // Who sends content is sent what it seems to lack: it says first that it lacks nothing.
-  if (held?.header) await link.talk(content.id, [{ action: 'load', id: content.id, known: held }], answered)
-  const answer = await link.talk<KnownMessage | 'fork'>(content.id, [{ ...plain, action: 'content' }], (message) => {
+  if (held?.header) await link.talk(content.id, [{ action: 'load', id: content.id, known: held }], answered, signal)
+  const hear = (message: Message): KnownMessage | 'fork' | undefined => {
     if (message.action === 'error' && message.code === 'fork') return 'fork'
     failIfError(message)
     return message.action === 'known' ? message : undefined
-  })
+  }
+  const answer = await link.talk(content.id, [{ ...plain, action: 'content' }], hear, signal)
   link.say({ action: 'done', id: content.id })
-  const state = await look(link, content.id, endOf(content))
+  const state = await look(link, content.id, endOf(content), signal)
   const refused = new Map<string, Refused>()
   if (answer === 'fork') return { state, refused, headerRefused: 'fork' }
   for (const { session, after, transactions } of content.runs) {

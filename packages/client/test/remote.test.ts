@@ -34,6 +34,11 @@ interface Far {
   readonly heard: string[]
   cut(): void
   reachable: boolean
+  /** Whether a frame that the asker sends is lost. */
+  loses: (lines: readonly string[]) => boolean
+  /** Holds back what the server sends until it is called with `false`. */
+  hold(held: boolean): void
+  connections: number
 }
 
 /** A server that holds `holds`, and a remote storage that asks it. */
@@ -45,13 +50,15 @@ async function far(holds: readonly Append[] = []): Promise<Far> {
   const said: string[] = []
   const heard: string[] = []
   let near: Channel | undefined
-  const state = { reachable: true }
+  const state = { reachable: true, loses: (_: readonly string[]) => false, isHeld: false, connections: 0 }
+  let waiting: (() => void)[] = []
   const remote = remoteStorage({
     peer: 'near',
     connect: async () => {
       if (!state.reachable) throw new Error('no route')
       const [mine, theirs] = createPipe(tidemarkJson)
       near = mine
+      state.connections += 1
       server.accept(theirs)
       return {
         ...mine,
@@ -60,12 +67,13 @@ async function far(holds: readonly Append[] = []): Promise<Far> {
             ...receiver,
             frame(frame) {
               heard.push(...lines(frame))
-              receiver.frame(frame)
+              if (state.isHeld) waiting.push(() => receiver.frame(frame))
+              else receiver.frame(frame)
             },
           }),
         send(frame) {
           said.push(...lines(frame))
-          mine.send(frame)
+          if (!state.loses(lines(frame))) mine.send(frame)
         },
       }
     },
@@ -76,6 +84,17 @@ async function far(holds: readonly Append[] = []): Promise<Far> {
     said,
     heard,
     cut: () => near?.close(1006, 'cut'),
+    hold(held) {
+      state.isHeld = held
+      if (!held) for (const deliver of waiting) deliver()
+      if (!held) waiting = []
+    },
+    get connections() {
+      return state.connections
+    },
+    set loses(loses: (lines: readonly string[]) => boolean) {
+      state.loses = loses
+    },
     get reachable() {
       return state.reachable
     },
@@ -209,4 +228,73 @@ test('a connection that is lost fails what was asked over it, and the next call 
   core.cut()
   await expect(asked).rejects.toMatchObject({ code: 'IO' })
   expect(await core.remote.knownStates(['note'])).toMatchObject([{ known: { header: true } }])
+})
+
+/** Asks, and leaves before there is an answer. */
+async function leave(ask: (signal: AbortSignal) => unknown): Promise<unknown> {
+  const leaving = new AbortController()
+  const asked = Promise.resolve(ask(leaving.signal)).then(
+    () => 'answered',
+    (cause) => cause,
+  )
+  for (let turn = 0; turn < 9; turn++) await nextTurn()
+  leaving.abort('left')
+  return asked
+}
+
+test('a question that is not answered holds up nobody: whoever asks next asks over another connection', async () => {
+  const f = await far([content('note', 'a', 0, 3), content('other', 'a', 0, 1)])
+  await f.remote.open()
+  open.push(f.remote)
+  let lost = 0
+  f.loses = (frames) => frames.some((line) => line.startsWith('load')) && ++lost === 1
+  expect(await leave((signal) => f.remote.knownStates(['note'], { signal }))).toBe('left')
+  expect((await f.remote.knownStates(['other']))[0]?.known.sessions.get('a')).toBe(1)
+  expect(f.connections).toBe(1)
+  expect((await f.remote.knownStates(['note']))[0]?.known.sessions.get('a')).toBe(3)
+  expect(f.connections).toBe(2)
+})
+
+test("an answer that comes after its asker left is nobody else's, and costs no connection", async () => {
+  const f = await far([content('note', 'a', 0, 3)])
+  await f.remote.open()
+  open.push(f.remote)
+  await f.remote.knownStates(['note'])
+  f.hold(true)
+  expect(await leave((signal) => f.remote.read('note', EMPTY, { bytesMax: 1_000, signal }))).toBe('left')
+  f.hold(false)
+  await nextTurn()
+  const added = await f.remote.append([content('note', 'a', 3, 5, false)])
+  expect(added[0]).toMatchObject({ refused: new Map() })
+  expect((await f.remote.knownStates(['note']))[0]?.known.sessions.get('a')).toBe(5)
+  expect(f.connections).toBe(1)
+})
+
+test('a server that does not introduce itself is not waited for by the next who opens', async () => {
+  const f = await far([content('note', 'a', 0, 3)])
+  f.hold(true)
+  const failure = await leave((signal) => f.remote.open({ signal }))
+  expect(failure).toBeInstanceOf(StorageError)
+  f.hold(false)
+  await f.remote.open()
+  open.push(f.remote)
+  expect(f.connections).toBe(2)
+})
+
+test('as a layer it is slow for the time of one look-up, and there again for the next', async () => {
+  const f = await far([content('note', 'a', 0, 3)])
+  let lost = 0
+  f.loses = (frames) => frames.some((line) => line.startsWith('load')) && ++lost === 1
+  const all = layers(
+    [
+      { storage: durable(), name: 'near' },
+      { storage: f.remote, name: 'far', remote: true },
+    ],
+    { limits: { lookTimeoutMs: 10 } },
+  )
+  await all.open()
+  open.push(all)
+  while (all.health().some(({ level }) => level === undefined)) await nextTurn()
+  const [first, second] = [await all.load('note'), await all.load('note')]
+  expect([first.found, first.timedOut, second.found]).toEqual(['unknown', ['far'], 'present'])
 })

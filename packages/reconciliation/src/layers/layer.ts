@@ -4,7 +4,15 @@
  * L2: a failure, a time limit and a layer that is gone are three kinds of "no answer", and none of them is absence.
  * A storage that answers in the same tick needs no timer. Not here: what is asked of several layers (`race.ts`, `writes.ts`).
  */
-import { type Awaitable, type Clock, type Opened, type Storage, StorageError, settle } from '@tidemark/storage'
+import {
+  type Awaitable,
+  type CallOptions,
+  type Clock,
+  type Opened,
+  type Storage,
+  StorageError,
+  settle,
+} from '@tidemark/storage'
 import { type Breaker, createBreaker } from './breaker.ts'
 import { createThrottle, type Throttle } from './bucket.ts'
 import type { Events, LayerCondition } from './events.ts'
@@ -108,7 +116,7 @@ export class Layer {
   }
 
   open(): Promise<Opened> {
-    this.#opening ??= this.#inTime('open', this.#limitMs('open', false), () => this.storage.open()).then(
+    this.#opening ??= this.#inTime('open', this.#limitMs('open', false), (options) => this.storage.open(options)).then(
       (opened) => {
         this.opened = opened
         if (!opened.writable) this.#home.events.emit({ kind: 'layer', layer: this.name, condition: 'read-only' })
@@ -129,14 +137,20 @@ export class Layer {
    *
    * @throws StorageError what the storage threw, or `IO` if it did not answer, is left alone, or was detached.
    */
-  async call<T>(operation: Operation, run: (storage: Storage) => Awaitable<T>, patient = false): Promise<T> {
+  async call<T>(
+    operation: Operation,
+    run: (storage: Storage, options: CallOptions) => Awaitable<T>,
+    patient = false,
+  ): Promise<T> {
     if (this.detached) throw this.#detachedError()
     if (!this.breaker.allows(this.#home.clock.now()))
       throw new StorageError('IO', `layer ${this.name}: it failed ${this.breaker.failures} times and is left alone`)
     // In the order of the calls: nothing is awaited where nothing is to be waited for.
     if (this.opened === undefined) await this.open()
     try {
-      const value = await this.#inTime(operation, this.#limitMs(operation, patient), () => run(this.storage))
+      const value = await this.#inTime(operation, this.#limitMs(operation, patient), (options) =>
+        run(this.storage, options),
+      )
       this.#succeeded(operation)
       return value
     } catch (cause) {
@@ -171,7 +185,8 @@ export class Layer {
     return (patient ? Math.max(own, appendTimeoutMs) : own) * (this.remote ? REMOTE_TIMES : 1)
   }
 
-  #inTime<T>(operation: Operation, ms: number, run: () => Awaitable<T>): Promise<T> {
+  /** A remote storage is told when nobody waits for it any more; a local one ends what it began, and is looked at again. */
+  #inTime<T>(operation: Operation, ms: number, run: (options: CallOptions) => Awaitable<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       let settled = false
       const timer = new AbortController()
@@ -184,7 +199,7 @@ export class Layer {
         how()
       }
       settle(
-        run,
+        () => run(this.remote ? { signal: timer.signal } : {}),
         (value) => end(() => resolve(value)),
         (cause) => end(() => reject(cause)),
       )

@@ -48,7 +48,7 @@ export async function headers(core: Core, ids: readonly string[]): Promise<reado
     if (lacking.length === 0) return found
     try {
       const asked = lacking.map(({ id }) => id)
-      const answers = await layer.call('page', (storage) => storage.headers(asked))
+      const answers = await layer.call('page', (storage, options) => storage.headers(asked, options))
       for (const [at, { index }] of lacking.entries()) found[index] = answers[at]
     } catch (cause) {
       failure ??= { cause }

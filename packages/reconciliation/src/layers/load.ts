@@ -9,6 +9,7 @@ import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { Page, StoredState } from '@tidemark/storage'
 import { endOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
+import { passing } from './join.ts'
 import type { Layer } from './layer.ts'
 import { answerOf, askLayer, completed, isTimeout, silentLayers, stateOf, tellGrowth } from './race.ts'
 import { readPage } from './read.ts'
@@ -50,6 +51,9 @@ interface Loading {
   /** One hands over at a time. */
   handing: Promise<unknown>
   usable: boolean
+  /** Sessions that are known to be forks, and those of which something was handed over before. */
+  readonly frozen: Set<string>
+  readonly ended: Set<string>
   readonly handedOver: () => void
 }
 
@@ -61,7 +65,11 @@ export async function load(core: Core, id: string, options: LoadOptions = {}): P
     handedOver = resolve
   })
   const lists = { answered: [], absent: [], failed: [], timedOut: [] }
-  const loading: Loading = { core, id, options, ...lists, cursor: after, handing: first, usable: false, handedOver }
+  const forks = core.forks.of(id)
+  const frozen = new Set(forks === 'document' ? [] : forks)
+  const ended = new Set<string>()
+  const empty = { cursor: after, handing: first, usable: false, frozen, ended }
+  const loading: Loading = { core, id, options, ...lists, ...empty, handedOver }
   loading.handing = Promise.resolve()
   const merged = core.seen.hold([id], () => merge(loading))
   // Whoever went away is told nothing of what came after.
@@ -149,13 +157,30 @@ function noteUnread(loading: Loading, cause: unknown): void {
   }
 }
 
+/**
+ * L13: a session that turns out to be forked is not gone on with: what was handed over of it may be from another layer than what would follow.
+ */
+function cursorOf(loading: Loading): KnownState {
+  const { core, id, frozen, ended } = loading
+  const forks = core.forks.of(id)
+  for (const session of forks === 'document' ? [] : (forks ?? [])) {
+    if (frozen.has(session)) continue
+    frozen.add(session)
+    if (loading.cursor.sessions.has(session)) ended.add(session)
+  }
+  return passing(loading.cursor, ended, stateOf(core, id)?.known ?? EMPTY)
+}
+
 /** Hands over what is held by now and was not handed over yet. */
 async function handOver(loading: Loading): Promise<void> {
   const { core, id, options } = loading
   if (options.onPage === undefined) return
-  while (!covers(loading.cursor, stateOf(core, id)?.known ?? EMPTY)) {
-    const page = await readPage(core, id, loading.cursor, core.limits.pageBytes)
+  while (!covers(cursorOf(loading), stateOf(core, id)?.known ?? EMPTY)) {
+    const page = await readPage(core, id, cursorOf(loading), core.limits.pageBytes)
     if (page === undefined || options.signal?.aborted || (page.runs.length === 0 && page.header === undefined)) return
+    cursorOf(loading)
+    // It was read when it was found to be a fork.
+    if (page.runs.some(({ session }) => loading.ended.has(session))) continue
     loading.cursor = union(loading.cursor, { ...endOf(page), header: true })
     options.onPage(page)
     if (!page.more) return

@@ -6,7 +6,7 @@
  * A remote layer is asked last, with what the others hold. Not here: contents (`read.ts`, `load.ts`).
  */
 import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
-import { StorageError, type StoredState } from '@tidemark/storage'
+import { type CallOptions, type Storage, StorageError, type StoredState } from '@tidemark/storage'
 import { type Core, readers, voters, votesNeeded } from './core.ts'
 import { forksOf, heldBy, inStep, joinOf, without } from './join.ts'
 import { codeOf, type Layer, TimedOut } from './layer.ts'
@@ -50,7 +50,8 @@ export async function askLayer(
   const asked = core.seen.tick()
   try {
     const options = have === undefined ? {} : { have }
-    const states = await layer.call('look', (storage) => storage.knownStates(ids, options), patient)
+    const look = (storage: Storage, given: CallOptions) => storage.knownStates(ids, { ...options, ...given })
+    const states = await layer.call('look', look, patient)
     for (const [index, id] of ids.entries()) core.seen.looked(id, layer, states[index], asked)
     return undefined
   } catch (cause) {

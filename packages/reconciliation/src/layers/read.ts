@@ -12,13 +12,14 @@ import { endOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
 import { passing } from './join.ts'
 import { codeOf, type Layer } from './layer.ts'
+import { compareOverlaps, uncompared } from './overlaps.ts'
 import { ask, sightOf, silentLayers, stateOf, unknown } from './race.ts'
 
 export async function readPage(core: Core, id: string, after: KnownState, bytesMax: number): Promise<Page | undefined> {
   const silences = isSeen(core, id, after) ? [] : await ask(core, [id])
   const failed = new Map<Layer, unknown>()
   for (let tries = 0; tries <= core.layers.length * 2; tries++) {
-    const joined = stateOf(core, id)
+    const joined = await comparedState(core, id)
     if (joined === undefined) {
       if (silentLayers(core, id).length > 0) throw unknown(id, silences)
       return undefined
@@ -39,6 +40,14 @@ export async function readPage(core: Core, id: string, after: KnownState, bytesM
   throw new StorageError('IO', `${JSON.stringify(id)}: no layer has what it said it holds`)
 }
 
+/** The join, after what has to be compared was. */
+async function comparedState(core: Core, id: string): Promise<StoredState | undefined> {
+  const joined = stateOf(core, id)
+  if (joined === undefined || uncompared(core, id, joined).size === 0) return joined
+  await compareOverlaps(core, id, joined)
+  return stateOf(core, id)
+}
+
 /** Whether what was last seen is enough to go on: whoever reads looked before, and a silent layer is not asked for every page. */
 function isSeen(core: Core, id: string, after: KnownState): boolean {
   const seen = stateOf(core, id)
@@ -55,11 +64,12 @@ function sourceOf(
 ): Layer | undefined {
   const cached = core.layers.find((layer) => layer.isCache && !failed.has(layer) && cacheHolds(layer, id, joined))
   if (cached !== undefined && lacks(after, joined.known)) return cached
+  const passed = uncompared(core, id, joined)
   return readers(core).find((layer) => {
     const state = core.seen.of(id)?.states.get(layer)
     if (state === undefined || failed.has(layer) || state.kind !== joined.kind) return false
     if (joined.erased !== undefined && state.erased === undefined) return false
-    return lacks(cursorFor(core, id, after, layer), state.known)
+    return lacks(cursorFor(core, id, after, layer, passed.get(layer)), state.known)
   })
 }
 
@@ -68,13 +78,20 @@ function lacks(after: KnownState, state: KnownState): boolean {
   return header || sessions.size > 0
 }
 
-/** Frozen sessions are read from the first layer that has them, and passed over in the others. */
-function cursorFor(core: Core, id: string, after: KnownState, layer: Layer): KnownState {
-  const frozen = core.forks.of(id)
-  if (frozen === undefined || frozen === 'document' || layer.isCache) return after
+/** Frozen sessions are read from the first layer that has them, and passed over in the others, as are those that could not be compared. */
+function cursorFor(
+  core: Core,
+  id: string,
+  after: KnownState,
+  layer: Layer,
+  passed: ReadonlySet<string> = new Set(),
+): KnownState {
+  const forks = core.forks.of(id)
+  if (forks === 'document' || layer.isCache || (forks === undefined && passed.size === 0)) return after
+  const frozen = forks ?? new Set<string>()
   const sight = core.seen.of(id)
   const owner = (session: string) => readers(core).find((one) => sight?.states.get(one)?.known.sessions.has(session))
-  const others = new Set([...frozen].filter((session) => owner(session) !== layer))
+  const others = new Set([...passed, ...[...frozen].filter((session) => owner(session) !== layer)])
   return passing(after, others, sight?.states.get(layer)?.known ?? after)
 }
 
@@ -86,9 +103,11 @@ async function readFrom(
   bytesMax: number,
   failed: Map<Layer, unknown>,
 ): Promise<Page | undefined> {
-  const cursor = cursorFor(core, id, after, source)
+  const joined = stateOf(core, id)
+  const passed = joined === undefined ? undefined : uncompared(core, id, joined).get(source)
+  const cursor = cursorFor(core, id, after, source, passed)
   try {
-    const page = await source.call('page', (storage) => storage.read(id, cursor, { bytesMax }))
+    const page = await source.call('page', (storage, options) => storage.read(id, cursor, { bytesMax, ...options }))
     if (page !== undefined && (page.runs.length > 0 || page.header !== undefined)) return page
     failed.set(source, new StorageError('IO', `layer ${source.name}: it lacks what it said it holds`))
     await ask(core, [id])

@@ -6,7 +6,14 @@
  * Not here: when (`background.ts`), which documents (`sweeps.ts`).
  */
 import { count, covers, type KnownState, missing } from '@tidemark/known-state'
-import { type Append, type Page, StorageError, type StoredState } from '@tidemark/storage'
+import {
+  type Append,
+  type CallOptions,
+  type Page,
+  type Storage,
+  StorageError,
+  type StoredState,
+} from '@tidemark/storage'
 import type { Core } from './core.ts'
 import { readers, writers } from './core.ts'
 import { MARKS } from './dirty.ts'
@@ -78,15 +85,16 @@ interface Run {
   /** Sources that failed or are damaged, and why. */
   readonly excluded: Map<Layer, unknown>
   entries: number
-  /** The first page overlaps what the target has, so that forks show that no digest tells. */
-  first: boolean
+  /** Pages overlap what the target has once, so that forks show that no digest tells: the header, and of `json` each session. */
+  isHeaderCompared: boolean
+  readonly compared: Set<string>
   gaps: number
 }
 
 const GAPS_MAX = 3
 
 function createRun(core: Core, id: string, target: Layer): Run {
-  return { core, id, target, excluded: new Map(), entries: 0, first: true, gaps: 0 }
+  return { core, id, target, excluded: new Map(), entries: 0, isHeaderCompared: false, compared: new Set(), gaps: 0 }
 }
 
 async function copyAll(run: Run): Promise<void> {
@@ -155,10 +163,11 @@ async function readFrom(
 ): Promise<Page | undefined> {
   const { core, id } = run
   const state = stateIn(run, source) as StoredState
-  const cursor = passing(run.first ? overlapping(held, state) : (held?.known ?? NOTHING), frozen, state.known)
-  const { repairPageBytes } = core.limits
+  const cursor = passing(overlapping(run, held, state), frozen, state.known)
+  const bytesMax = core.limits.repairPageBytes
+  const read = (storage: Storage, options: CallOptions) => storage.read(id, cursor, { bytesMax, ...options })
   try {
-    const page = await source.call('page', (storage) => storage.read(id, cursor, { bytesMax: repairPageBytes }), true)
+    const page = await source.call('page', read, true)
     if (page !== undefined && (page.runs.length > 0 || page.header !== undefined)) return page
     // It does not have what it said: it is asked again, and believed less.
     run.excluded.set(source, new StorageError('IO', `layer ${source.name}: it lacks what it said it holds`))
@@ -174,15 +183,15 @@ async function readFrom(
  * A cursor before what the target lacks: the header comes again and is compared, and so does the last run of `json` sessions, which
  * carry no digest that would tell a fork.
  */
-function overlapping(held: StoredState | undefined, source: StoredState): KnownState {
+function overlapping(run: Run, held: StoredState | undefined, source: StoredState): KnownState {
   if (held === undefined) return NOTHING
   const sessions = new Map(held.known.sessions)
   if (held.kind === 'json')
     for (const [session, have] of held.known.sessions) {
-      if (have > 0 && (source.known.sessions.get(session) ?? 0) > have)
+      if (have > 0 && !run.compared.has(session) && (source.known.sessions.get(session) ?? 0) > have)
         sessions.set(session, held.lastRuns.get(session) ?? have - 1)
     }
-  return { header: false, sessions }
+  return { header: run.isHeaderCompared && held.known.header, sessions }
 }
 
 async function store(run: Run, source: Layer, page: Page, held: StoredState | undefined): Promise<boolean> {
@@ -190,13 +199,15 @@ async function store(run: Run, source: Layer, page: Page, held: StoredState | un
   const verifier = await verifierFor(run, source, page).catch((cause) => void run.excluded.set(source, cause))
   // Another source may have them; without them nothing is copied.
   if (verifier === undefined) return true
-  run.first = false
+  const isNew = !run.isHeaderCompared || page.runs.some(({ session }) => !run.compared.has(session))
+  run.isHeaderCompared = true
+  for (const { session } of page.runs) run.compared.add(session)
   const content: Append = { ...page, verifier }
   const bytes = sizeOf(page)
   await source.throttle(bytes)
   await target.throttle(bytes)
   const [result] = await target
-    .call('append', (storage) => storage.append([content]), true)
+    .call('append', (storage, options) => storage.append([content], options), true)
     .catch((cause) => {
       core.seen.doubt(id, target)
       throw cause
@@ -214,7 +225,7 @@ async function store(run: Run, source: Layer, page: Page, held: StoredState | un
   if (result.headerRefused === 'fork' || [...result.refused.values()].some(({ why }) => why === 'fork')) return true
   // A gap restarts at what the target really has; a target that never grows is left alone.
   const grew = !covers(held?.known ?? NOTHING, result.state?.known ?? NOTHING)
-  if (!grew) run.gaps += 1
+  if (!grew && !(isNew && held?.kind === 'json')) run.gaps += 1
   return grew || (!refused && run.gaps < GAPS_MAX)
 }
 

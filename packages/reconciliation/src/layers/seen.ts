@@ -11,6 +11,8 @@ import type { Layer } from './layer.ts'
 
 export interface Sight {
   readonly states: Map<Layer, StoredState | undefined>
+  /** Of `json` sessions, up to which count a layer holds the same as the one that holds most. */
+  readonly compared: Map<Layer, Map<string, number>>
   /** Layers that may hold more than was seen: a write failed there. */
   readonly doubtful: Set<Layer>
   /** The tick of the last write. */
@@ -66,7 +68,14 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
   function sight(id: string): Sight {
     const known = of(id)
     if (known !== undefined) return known
-    const fresh: Sight = { states: new Map(), doubtful: new Set(), written: 0, told: undefined, announced: undefined }
+    const fresh: Sight = {
+      states: new Map(),
+      compared: new Map(),
+      doubtful: new Set(),
+      written: 0,
+      told: undefined,
+      announced: undefined,
+    }
     sights.set(id, fresh)
     return fresh
   }

@@ -38,12 +38,12 @@ import { createDirty, MARKS } from './dirty.ts'
 import { erase } from './erase.ts'
 import { createEvents, type LayersEvent } from './events.ts'
 import { createForks } from './forks.ts'
-import { createIntents, readLeft, recover, takeBackAll } from './intents.ts'
+import { createIntents, takeBackAll } from './intents.ts'
 import { Layer, type LayerHome } from './layer.ts'
 import * as lists from './lists.ts'
 import { type Loaded, type LoadOptions, load } from './load.ts'
 import { mergeMap, readMap } from './maps.ts'
-import { lacksMarks, readMarks, repairMarks, repairMarksInTurn } from './marks.ts'
+import { readMarks, repairMarksInTurn } from './marks.ts'
 import { DEFAULT_LAYERS_LIMITS, type LayerOptions, type LayersOptions } from './options.ts'
 import { completed, lookUp, stateOf } from './race.ts'
 import { readPage } from './read.ts'
@@ -51,7 +51,7 @@ import { needsRepair, repair } from './repair.ts'
 import { createSeen } from './seen.ts'
 import { healthOf, type LayerHealth, type LayersStatus, statusOf } from './status.ts'
 import { askUntilBack, sweepAll, sweepForever, sweepReturned } from './sweeps.ts'
-import { compare, openEnough, readFlags, takeIn } from './taking-in.ts'
+import { openEnough, takeIn, takeInAll } from './taking-in.ts'
 import { createTurns } from './turns.ts'
 import { capabilitiesOf, checkNames, homeOf, noteCache, openedOf } from './whole.ts'
 import { append } from './writes.ts'
@@ -73,7 +73,10 @@ export interface Layers extends Asynchronous {
   sweep(): Promise<void>
   /** Adds a layer behind the others: what it adds is told to watchers, what it lacks it gets. Resolves when that was begun. */
   attach(layer: LayerOptions): Promise<void>
-  /** Takes a layer out; whoever waits for it is told that it failed. Its storage is the caller's to close. */
+  /**
+   * Takes a layer out; whoever waits for it is told that it failed. Its storage is the caller's to close. If its generation and change sequence were
+   * those of the whole, `changes` fails until `open` was called again and has said which they are now.
+   */
   detach(name: string): void
   /** Hears every event; answers how to stop. */
   listen(listener: (event: LayersEvent) => void): () => void
@@ -94,7 +97,9 @@ class LayeredStorage implements Layers {
   readonly #home: LayerHome
   readonly #watchers = new Set<(change: Changed) => void>()
   readonly #maps = createTurns()
-  #opening: Promise<Opened> | undefined
+  #opening: Promise<unknown> | undefined
+  /** Whose generation `open` answered last. */
+  #told: Layer | undefined
   #phase: 'made' | 'open' | 'closed' = 'made'
   #named = 0
 
@@ -147,7 +152,9 @@ class LayeredStorage implements Layers {
     throwIfAborted(options)
     if (this.#phase === 'closed') throw closed(this.#phase)
     this.#opening ??= this.#start()
-    return this.#opening
+    await this.#opening
+    this.#told = this.#core.home
+    return openedOf(this.#core)
   }
 
   async knownStates(ids: readonly string[], options?: CallOptions): Promise<readonly (StoredState | undefined)[]> {
@@ -214,12 +221,17 @@ class LayeredStorage implements Layers {
     return lists.count(this.#core)
   }
 
-  /** Those of the home layer: what it lacks of the join is a change when it was repaired. */
+  /** Those of the home layer: what it lacks of the join is a change when it was repaired. Another one counts otherwise. */
   async changes(options: CallOptions & { readonly since: number; readonly limit: number }): Promise<readonly Change[]> {
     this.#ready(options)
     checkListing(options)
     this.#can('changes')
     const { since, limit } = options
+    if (this.#core.home !== this.#told)
+      throw new StorageError(
+        'IO',
+        'layers: the changes are those of another layer now, open() says which generation it has',
+      )
     return this.#core.home.call('look', (storage) => storage.changes({ since, limit }))
   }
 
@@ -314,6 +326,7 @@ class LayeredStorage implements Layers {
     const wasOpen = this.#phase === 'open'
     this.#phase = 'closed'
     const core = this.#core
+    await this.#opening?.catch(() => {})
     if (wasOpen) {
       await Promise.all([this.#core.documents.done(), this.#maps.done()])
       await takeBackAll(core)
@@ -332,7 +345,7 @@ class LayeredStorage implements Layers {
   }
 
   /** Waits for those that every write must reach; the others come when they come. */
-  async #start(): Promise<Opened> {
+  async #start(): Promise<void> {
     const core = this.#core
     const needed = core.layers.filter((layer) => layer.required && !layer.remote)
     const awaited = new Set(needed.length > 0 ? needed : core.layers.slice(0, 1))
@@ -350,20 +363,14 @@ class LayeredStorage implements Layers {
       await Promise.allSettled(core.layers.map((layer) => layer.close()))
       throw cause
     }
+    if (this.#phase === 'closed') throw closed(this.#phase)
     this.#phase = 'open'
     core.home = homeOf(core)
     // Nothing was written yet: memory beside durable layers is a cache from the start.
     for (const layer of core.layers) noteCache(core, layer)
     const opened = [...awaited].filter((layer) => layer.opened !== undefined)
-    await Promise.all(opened.map((layer) => readFlags(core, layer)))
-    await Promise.all(opened.map((layer) => readLeft(core, layer)))
-      .then((left) => recover(core, left))
-      .catch(() => {})
-    await Promise.all(opened.map((layer) => compare(core, layer, false)))
-    // Whoever opened this reads marks next.
-    if (lacksMarks(core)) await repairMarks(core).catch(() => core.background.want(MARKS, 'load'))
+    await takeInAll(core, opened)
     sweepForever(core).catch(() => {})
-    return openedOf(core)
   }
 
   #returned(layer: Layer, absent: boolean): void {

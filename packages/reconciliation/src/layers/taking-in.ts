@@ -10,7 +10,7 @@ import { setDirty } from './flags.ts'
 import { noteGeneration, standingOf } from './generations.ts'
 import { readLeft, recover } from './intents.ts'
 import type { Layer } from './layer.ts'
-import { copyMarks, hasMarks, markKeepers } from './marks.ts'
+import { copyMarks, hasMarks, lacksMarks, markKeepers, repairMarks } from './marks.ts'
 import { sweepReturned } from './sweeps.ts'
 import { homeOf, isMemoryBesideDurable, noteCache } from './whole.ts'
 
@@ -27,6 +27,17 @@ export async function takeIn(core: Core, layer: Layer, isNew: boolean): Promise<
   await inTurn(core, () => recoverLate(core, layer)).catch(() => {})
   await compare(core, layer, isNew || memory.length > 0)
   core.background.consider(MARKS, 'load')
+}
+
+/** Those that are open when the whole is opened. */
+export async function takeInAll(core: Core, layers: readonly Layer[]): Promise<void> {
+  await Promise.all(layers.map((layer) => readFlags(core, layer)))
+  await Promise.all(layers.map((layer) => readLeft(core, layer)))
+    .then((left) => recover(core, left))
+    .catch(() => {})
+  await Promise.all(layers.map((layer) => compare(core, layer, false)))
+  // Whoever opened this reads marks next.
+  if (lacksMarks(core)) await repairMarks(core).catch(() => core.background.want(MARKS, 'load'))
 }
 
 /** A layer that comes late has what a crash left there, and lacks the marks that were written without it. */
@@ -50,7 +61,7 @@ export async function openEnough(core: Core, awaited: readonly Layer[]): Promise
 }
 
 /** Flags that cannot be read cost a sweep, not data. */
-export async function readFlags(core: Core, from: Layer): Promise<void> {
+async function readFlags(core: Core, from: Layer): Promise<void> {
   if (!from.keepsMarks || from.isCache) return
   const others = readers(core).filter((layer) => layer !== from)
   await Promise.all(others.map((layer) => core.dirty.load(layer, from).catch(() => {})))
@@ -60,7 +71,7 @@ export async function readFlags(core: Core, from: Layer): Promise<void> {
  * A layer that is new, or was made anew, is filled: marks at once, documents in the background. It is noted when it has them all: what ended with
  * its process begins again.
  */
-export async function compare(core: Core, layer: Layer, isNew: boolean): Promise<void> {
+async function compare(core: Core, layer: Layer, isNew: boolean): Promise<void> {
   layer.takenIn = true
   if (layer.isCache) return
   const standing = await standingOf(core, layer)

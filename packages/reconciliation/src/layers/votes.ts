@@ -160,8 +160,8 @@ async function store(core: Core, contents: readonly Append[], gift: Gift): Promi
   const bytes = batch.reduce((sum, content) => sum + sizeOf(content), 0)
   layer.unstoredBytes += bytes
   try {
-    const options = marks.size === 0 ? undefined : { marks }
-    const answers = await layer.call('append', (storage) => storage.append(batch, options))
+    const options = marks.size === 0 ? {} : { marks }
+    const answers = await layer.call('append', (storage, given) => storage.append(batch, { ...options, ...given }))
     const results = new Map(indexes.map((index, at) => [index, answers[at] as AppendResult]))
     const missed = new Set<string>()
     for (const [index, result] of results) {

@@ -1,7 +1,7 @@
 /**
  * Layers that come, or come back empty: what they lack they get, and nothing is absent meanwhile.
  */
-import { memoryStorage } from '@tidemark/storage'
+import { isHonoured, memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
 import { content, type Disk, disk, held, type ManualClock, manualClock, of, settled, store } from './world.ts'
@@ -170,4 +170,23 @@ test('the daily sweep goes on where the last process ended, and is not put off b
   }
   expect(filledAfter).toEqual([0, 0, 10, 100])
   expect(begun).toEqual([undefined, undefined, 'the first', 'note 109'])
+})
+
+test('when the layer is taken out whose change sequence was that of the whole, cursors are refused until the new generation was said', async () => {
+  const clock = manualClock()
+  const [one, other] = [disk(), disk()]
+  const { all } = await over([one], { clock })
+  const before = await all.open()
+  for (let at = 0; at < 5; at++) await all.append([content('note', `a:${at}-${at + 1}`, { header: at === 0 })])
+  await all.attach({ storage: store(other), name: 'B' })
+  await clock.advance(60_000)
+  const since = Math.max(...(await all.changes({ since: 0, limit: 100 })).map(({ sequence }) => sequence))
+  all.detach('A')
+  await all.append([content('new', 'a:0-1')])
+  await expect(all.changes({ since, limit: 100 })).rejects.toMatchObject({ name: 'StorageError', code: 'IO' })
+  const after = await all.open()
+  expect(isHonoured({ ...before.generation, sequence: since }, after.history ?? [], after.generation.sequence)).toBe(
+    false,
+  )
+  expect((await all.changes({ since: 0, limit: 100 })).map(({ id }) => id)).toEqual(['note', 'new'])
 })

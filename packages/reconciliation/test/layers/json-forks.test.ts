@@ -1,0 +1,112 @@
+/**
+ * Forks of `json` sessions, which no digest tells: nothing is put together from two layers that was not compared (L13).
+ */
+import { EMPTY, type KnownState } from '@tidemark/known-state'
+import type { Page } from '@tidemark/storage'
+import { expect, test } from 'vitest'
+import { type Layers, type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
+import {
+  content,
+  type Disk,
+  disk,
+  dump,
+  held,
+  type ManualClock,
+  manualClock,
+  of,
+  passing,
+  slow,
+  store,
+} from './world.ts'
+
+async function over(disks: readonly Disk[], options: LayersOptions & { readonly clock: ManualClock }) {
+  const stores = disks.map((on) => store(on))
+  const all = layers(
+    stores.map((storage, index) => ({ storage, name: 'ABC'[index] as string })),
+    options,
+  )
+  const events: LayersEvent[] = []
+  all.listen((event) => events.push(event))
+  await all.open()
+  return { all, stores, events, a: stores[0] as (typeof stores)[0], b: stores[1] as (typeof stores)[0] }
+}
+
+const json = (sessions: string, salt = '') => content('note', sessions, { kind: 'json', salt })
+const entries = (pages: readonly Page[]) =>
+  pages.flatMap(({ runs }) =>
+    runs.flatMap(({ transactions }) => transactions.map((one) => new TextDecoder().decode(one))),
+  )
+const isMixed = (handed: readonly string[]) =>
+  handed.some((one) => one.includes('other')) && !handed.every((one) => one.includes('other'))
+
+async function readAll(all: Layers): Promise<readonly Page[]> {
+  const pages: Page[] = []
+  for (let after: KnownState = EMPTY; ; ) {
+    const page = await all.read('note', after, { bytesMax: 20 })
+    if (page === undefined) return pages
+    pages.push(page)
+    if (!page.more) return pages
+    after = page.end
+  }
+}
+
+for (const [first, second] of [
+  ['s:0-5', 's:0-8'],
+  ['s:0-8', 's:0-5'],
+] as const)
+  for (const late of [undefined, 'A', 'B'] as const)
+    test(`a fork in ${first} and ${second} is served from one layer, and told (${late ?? 'none'} is late)`, async () => {
+      const clock = manualClock()
+      const [a, b] = [disk(), disk()]
+      a.data.append([json(first)])
+      b.data.append([json(second, ' other')])
+      const { all, events, ...stores } = await over([a, b], { clock })
+      if (late !== undefined) slow(late === 'A' ? stores.a : stores.b, clock, 300, ['read', 'append'])
+      const loaded: Page[] = []
+      await passing(clock, all.load('note', { onPage: (page) => loaded.push(page) }))
+      expect(entries(loaded).length).toBeGreaterThan(4)
+      expect(isMixed(entries(loaded))).toBe(false)
+      const read = await passing(clock, readAll(all))
+      expect([isMixed(entries(read)), entries(read).length]).toEqual([false, first === 's:0-5' ? 5 : 8])
+      await clock.advance(60_000)
+      expect(of(events, 'fork').map(({ session }) => session)).toEqual(['s'])
+      expect([held({ disk: a }), held({ disk: b })]).toEqual([first.replace('0-', ''), second.replace('0-', '')])
+    })
+
+test('what is the same in both is read from both, and compared once', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  a.data.append([json('s:0-5')])
+  b.data.append([json('s:0-8')])
+  const { all, stores, events } = await over([a, b], { clock, limits: { repairsMax: 0 } })
+  expect(entries(await readAll(all))).toHaveLength(8)
+  const reads = stores.map(({ calls }) => calls.read)
+  await readAll(all)
+  const again = stores.map(({ calls }, index) => calls.read - (reads[index] as number))
+  expect(again.reduce((sum, count) => sum + count)).toBeLessThan(reads.reduce((sum, count) => sum + count))
+  expect(of(events, 'fork')).toEqual([])
+})
+
+test('a layer whose part cannot be compared is passed over', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  a.data.append([json('s:0-5')])
+  b.data.append([json('s:0-8', ' other')])
+  const { all, a: first } = await over([a, b], { clock, limits: { repairsMax: 0 } })
+  first.plan = ({ method }) => (method === 'read' ? { fails: 'IO' } : undefined)
+  const handed = entries(await readAll(all))
+  expect([isMixed(handed), handed.length]).toEqual([false, 8])
+})
+
+test('a repair compares every session, also those that come in later pages', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  a.data.append([json('r:0-3 s:0-3'), json('t:0-3')])
+  b.data.append([json('r:0-6'), json('s:0-6', ' other'), json('t:0-6')])
+  const { all, events } = await over([a, b], { clock, limits: { repairPageBytes: 1 } })
+  const before = dump(a.data).split('\n')[1]
+  await passing(clock, all.load('note', { until: 'settled' }))
+  expect(held({ disk: a })).toBe('r:6 s:3 t:6')
+  expect(dump(a.data).split('\n')[1]).toBe(before)
+  expect(of(events, 'fork').map(({ session }) => session)).toEqual(['s'])
+})
