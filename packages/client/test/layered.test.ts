@@ -84,3 +84,32 @@ test.each([0, 1, 3])(
     await world.end()
   },
 )
+
+test('what a remote layer brought while the upstream was away is owed to it, when the document is closed too', async () => {
+  const held = memoryStorage()
+  const world = await createWorld(tidemarkJson, { storage: held })
+  const [a, far] = [disk(), disk(document(run('s', 2)))]
+  // As another server: it does not say which documents it holds.
+  const { list: _, ...capabilities } = far.real.open().capabilities
+  const opened = { ...far.real.open(), level: 'durable' as const, capabilities: { ...capabilities, list: false } }
+  const storage = layers(
+    [
+      { storage: a.storage, name: 'a' },
+      { storage: replaced(far.storage, { open: () => opened }), name: 'far', remote: true },
+    ],
+    { clock: world.clock },
+  )
+  const { client } = await world.client({ storage })
+  await world.clock.advance(60_000)
+  expect(client.status()).toEqual({ uploaded: true, pending: 0 })
+  client.disconnect()
+  const doc = client.open('x')
+  expect(await doc.settled()).toBe('present')
+  await doc.close()
+  await world.clock.advance(60_000)
+  expect([await heldBy(a.real, 's'), client.status('x').uploaded]).toEqual([2, false])
+  client.reconnectNow()
+  await client.whenUploaded()
+  expect(await heldBy(held, 's')).toBe(2)
+  await world.end()
+})

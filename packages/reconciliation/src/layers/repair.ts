@@ -101,6 +101,8 @@ async function copyAll(run: Run): Promise<void> {
   const { core, id, target } = run
   const isWithheld = answerOf(core, id)?.durable !== undefined
   tell(run, 'start')
+  // Marks that belong to what is stored are in the home: what others bring has none there. To whoever was answered it is no news.
+  if (target === core.home) core.changed(id, stateOf(core, id)?.known)
   while (isBehind(core, id, target)) {
     if (core.closing.signal.aborted) throw new StorageError('CLOSED', 'layers: closed while repairing')
     const before = stateIn(run, target)

@@ -12,7 +12,7 @@ import { type Core, readers, writers } from './core.ts'
 import { joinOf } from './join.ts'
 import type { Layer } from './layer.ts'
 import { nextSweepMs, noteProgress, readProgress } from './progress.ts'
-import { ask, isBehind, isInStep, silentLayers, stateOf } from './race.ts'
+import { ask, isInStep, silentLayers, stateOf } from './race.ts'
 
 /** Between two slices of the full sweep. */
 const SLICE_PAUSE_MS = 1_000
@@ -91,10 +91,9 @@ async function sweepIds(core: Core, ids: readonly string[]): Promise<void> {
 
 /**
  * A layer that was not there, or new, is: what it adds is told to whoever was answered without it, what it lacks it gets. What others
- * have and it lacks is found by their lists. `isAdded`: what the home lacks was written without the marks that it keeps, so that is told
- * too. Answers whether it has everything now, and the others what it has.
+ * have and it lacks is found by their lists. Answers whether it has everything now, and the others what it has.
  */
-export async function sweepReturned(core: Core, layer: Layer, isAdded = false): Promise<boolean> {
+export async function sweepReturned(core: Core, layer: Layer): Promise<boolean> {
   let isWhole = true
   const others = () => readers(core).filter((other) => other !== layer)
   for (let after: string | undefined; ; ) {
@@ -104,7 +103,6 @@ export async function sweepReturned(core: Core, layer: Layer, isAdded = false): 
       for (const id of ids) {
         core.background.consider(id, 'sweep')
         if (silentLayers(core, id).length === 0) tellAdded(core, id, others())
-        if (isAdded) tellUnmarked(core, id)
       }
       await core.background.settled()
       return ids.every((id) => writers(core).every((one) => one.remote || isInStep(core, id, one)))
@@ -125,12 +123,6 @@ function tellAdded(core: Core, id: string, others: readonly Layer[]): void {
   if (now === undefined || (before.header === now.header && sameCounts(before, now))) return
   core.seen.unsure.delete(id)
   core.changed(id, before)
-}
-
-/** It is no news to whoever was answered. */
-function tellUnmarked(core: Core, id: string): void {
-  const now = stateOf(core, id)?.known
-  if (now !== undefined && isBehind(core, id, core.home)) core.changed(id, now)
 }
 
 function sameCounts(a: KnownState, b: KnownState): boolean {

@@ -95,11 +95,7 @@ async function isWithoutMarks(core: Core, layer: Layer): Promise<boolean> {
 async function fill(core: Core, layer: Layer, patienceMs: number): Promise<void> {
   if (patienceMs > 0) await core.clock.wait(patienceMs, core.closing.signal)
   const { sweepMs, fullSweepMs } = core.limits
-  for (
-    let pauseMs = sweepMs;
-    !(await sweepReturned(core, layer, patienceMs > 0));
-    pauseMs = Math.min(pauseMs * 2, fullSweepMs)
-  ) {
+  for (let pauseMs = sweepMs; !(await sweepReturned(core, layer)); pauseMs = Math.min(pauseMs * 2, fullSweepMs)) {
     if (core.closing.signal.aborted || layer.detached) return
     await core.clock.wait(pauseMs, core.closing.signal)
   }
