@@ -2,6 +2,7 @@
  * `@tidemark/reconciliation/layers`: a storage made of storages, which heal each other.
  */
 export { cacheStorage } from './layers/cache.ts'
+export type { Layers } from './layers/contract.ts'
 export type { LayerCondition, LayersEvent } from './layers/events.ts'
 export type { Loaded, LoadOptions } from './layers/load.ts'
 export {
@@ -12,4 +13,4 @@ export {
   type WritePolicy,
 } from './layers/options.ts'
 export type { LayerHealth, LayerStatus, LayersStatus, StatusWord } from './layers/status.ts'
-export { type Layers, layers } from './layers/storage.ts'
+export { layers } from './layers/storage.ts'

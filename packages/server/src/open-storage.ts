@@ -2,6 +2,7 @@
  * `--storage`: from a line of text to a storage. Adapters are imported when they are asked for, so that a server without one of them
  * starts as fast, and needs nothing installed for those it does not use.
  */
+import { createHash } from 'node:crypto'
 import type { Storage } from '@tidemark/storage'
 import { CommandError } from './command.ts'
 import { logLayers } from './layered.ts'
@@ -48,6 +49,7 @@ export async function storagesFrom(texts: readonly string[], log: Log): Promise<
   const caches = texts.some((text) => text !== 'memory:')
   const storages = await Promise.all(texts.map((text) => (caches ? layerFrom(text) : storageFrom(text))))
   const all = layers(storages.map((storage, index) => ({ storage, name: nameOf(texts, index) })))
+  for (const [index, text] of texts.entries()) log('info', `layer ${nameOf(texts, index)}: ${text}`)
   all.listen((event) => logLayers(log, event))
   return all
 }
@@ -58,11 +60,15 @@ async function layerFrom(text: string): Promise<Storage> {
   return cacheStorage()
 }
 
-/** By scheme: paths are nobody's business who looks at `/health`. */
+/**
+ * What layers note of each other goes by name, so it is the same wherever a storage stands in the line, and says which it is without its path,
+ * which is nobody's business who looks at `/health`.
+ */
 function nameOf(texts: readonly string[], index: number): string {
-  const schemeOf = (text: string) => text.slice(0, text.indexOf(':'))
-  const scheme = schemeOf(texts[index] as string)
-  const same = texts.slice(0, index).filter((text) => schemeOf(text) === scheme).length
+  const text = texts[index] as string
+  const scheme = text.slice(0, text.indexOf(':'))
+  if (scheme !== 'memory') return `${scheme} ${createHash('sha256').update(text).digest('hex').slice(0, 8)}`
+  const same = texts.slice(0, index).filter((one) => one === text).length
   return same === 0 ? scheme : `${scheme} ${same + 1}`
 }
 

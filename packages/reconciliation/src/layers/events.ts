@@ -65,11 +65,23 @@ export interface Events {
   listen(listener: (event: LayersEvent) => void): () => void
 }
 
+/** What a listener throws is an uncaught error of its own: whoever tells goes on. */
+export function tellAll<T>(listeners: ReadonlySet<(told: T) => void>, told: T): void {
+  for (const listener of listeners)
+    try {
+      listener(told)
+    } catch (cause) {
+      queueMicrotask(() => {
+        throw cause
+      })
+    }
+}
+
 export function createEvents(): Events {
   const listeners = new Set<(event: LayersEvent) => void>()
   return {
     emit(event) {
-      for (const listener of listeners) listener(event)
+      tellAll(listeners, event)
     },
     listen(listener) {
       listeners.add(listener)

@@ -7,6 +7,7 @@
  */
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { Page, StoredState } from '@tidemark/storage'
+import { abortable } from './abortable.ts'
 import { endOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
 import { passing } from './join.ts'
@@ -55,6 +56,8 @@ interface Loading {
   readonly frozen: Set<string>
   readonly ended: Set<string>
   readonly handedOver: () => void
+  /** Whoever takes the pages failed: that is no layer's fault. */
+  thrown: { readonly cause: unknown } | undefined
 }
 
 export async function load(core: Core, id: string, options: LoadOptions = {}): Promise<Loaded> {
@@ -68,7 +71,7 @@ export async function load(core: Core, id: string, options: LoadOptions = {}): P
   const forks = core.forks.of(id)
   const frozen = new Set(forks === 'document' ? [] : forks)
   const ended = new Set<string>()
-  const empty = { cursor: after, handing: first, usable: false, frozen, ended }
+  const empty = { cursor: after, handing: first, usable: false, frozen, ended, thrown: undefined }
   const loading: Loading = { core, id, options, ...lists, ...empty, handedOver }
   loading.handing = Promise.resolve()
   const merged = core.seen.hold([id], () => merge(loading))
@@ -76,6 +79,7 @@ export async function load(core: Core, id: string, options: LoadOptions = {}): P
   merged.catch(() => {})
   const enough = until === 'usable' ? Promise.race([first, merged]) : merged
   await abortable(signal, until === 'settled' ? enough.then(() => core.background.settled(id)) : enough)
+  if (loading.thrown !== undefined) throw loading.thrown.cause
   return loaded(loading)
 }
 
@@ -84,15 +88,6 @@ function loaded({ core, id, answered, absent, failed, timedOut }: Loading): Load
   const whole = silentLayers(core, id).length === 0
   const found = state !== undefined ? 'present' : whole ? 'absent' : 'unknown'
   return { found, state, answered: [...answered], absent: [...absent], failed: [...failed], timedOut: [...timedOut] }
-}
-
-function abortable<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
-  if (signal === undefined) return work
-  return new Promise((resolve, reject) => {
-    const aborted = () => reject(signal.reason)
-    signal.addEventListener('abort', aborted, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
-  })
 }
 
 /** Asks everybody and hands over what each adds. */
@@ -174,7 +169,7 @@ function cursorOf(loading: Loading): KnownState {
 /** Hands over what is held by now and was not handed over yet. */
 async function handOver(loading: Loading): Promise<void> {
   const { core, id, options } = loading
-  if (options.onPage === undefined) return
+  if (options.onPage === undefined || loading.thrown !== undefined) return
   while (!covers(cursorOf(loading), stateOf(core, id)?.known ?? EMPTY)) {
     const page = await readPage(core, id, cursorOf(loading), core.limits.pageBytes)
     if (page === undefined || options.signal?.aborted || (page.runs.length === 0 && page.header === undefined)) return
@@ -182,7 +177,12 @@ async function handOver(loading: Loading): Promise<void> {
     // It was read when it was found to be a fork.
     if (page.runs.some(({ session }) => loading.ended.has(session))) continue
     loading.cursor = union(loading.cursor, { ...endOf(page), header: true })
-    options.onPage(page)
+    try {
+      options.onPage(page)
+    } catch (cause) {
+      loading.thrown = { cause }
+      return
+    }
     if (!page.more) return
   }
 }

@@ -89,12 +89,25 @@ interface Run {
   isHeaderCompared: boolean
   readonly compared: Set<string>
   gaps: number
+  /** Bytes copied since others had a turn. */
+  unbroken: number
 }
 
 const GAPS_MAX = 3
+const UNBROKEN_BYTES = 1024 * 1024
 
 function createRun(core: Core, id: string, target: Layer): Run {
-  return { core, id, target, excluded: new Map(), entries: 0, isHeaderCompared: false, compared: new Set(), gaps: 0 }
+  return {
+    core,
+    id,
+    target,
+    excluded: new Map(),
+    entries: 0,
+    isHeaderCompared: false,
+    compared: new Set(),
+    gaps: 0,
+    unbroken: 0,
+  }
 }
 
 async function copyAll(run: Run): Promise<void> {
@@ -206,6 +219,7 @@ async function store(run: Run, source: Layer, page: Page, held: StoredState | un
   for (const { session } of page.runs) run.compared.add(session)
   const content: Append = { ...page, verifier }
   const bytes = sizeOf(page)
+  await breathe(run, bytes)
   await source.throttle(bytes)
   await target.throttle(bytes)
   const [result] = await target
@@ -229,6 +243,14 @@ async function store(run: Run, source: Layer, page: Page, held: StoredState | un
   const grew = !covers(held?.known ?? NOTHING, result.state?.known ?? NOTHING)
   if (!grew && !(isNew && held?.kind === 'json')) run.gaps += 1
   return grew || (!refused && run.gaps < GAPS_MAX)
+}
+
+/** Storages that answer in the same tick would let nobody else do anything until a large document is copied. */
+async function breathe(run: Run, bytes: number): Promise<void> {
+  run.unbroken += bytes
+  if (run.unbroken < UNBROKEN_BYTES) return
+  run.unbroken = 0
+  await run.core.clock.wait(0, run.core.closing.signal)
 }
 
 /** The verifier's states of sessions that the page brings to the end of what the source holds. */

@@ -19,7 +19,6 @@ import {
   StorageError,
   type StoredState,
   type Version,
-  type WatchedStorage,
 } from '@tidemark/storage'
 import {
   checkBatch,
@@ -31,12 +30,14 @@ import {
   checkVersion,
   throwIfAborted,
 } from '@tidemark/storage/adapter'
+import { abortable } from './abortable.ts'
 import { createBackground } from './background.ts'
+import type { Layers } from './contract.ts'
 import type { Core } from './core.ts'
 import { writers } from './core.ts'
 import { createDirty, MARKS } from './dirty.ts'
 import { erase } from './erase.ts'
-import { createEvents, type LayersEvent } from './events.ts'
+import { createEvents, type LayersEvent, tellAll } from './events.ts'
 import { createForks } from './forks.ts'
 import { createIntents, takeBackAll } from './intents.ts'
 import { Layer, type LayerHome } from './layer.ts'
@@ -53,42 +54,17 @@ import { healthOf, type LayerHealth, type LayersStatus, statusOf } from './statu
 import { askUntilBack, sweepAll, sweepForever, sweepReturned } from './sweeps.ts'
 import { openEnough, takeIn, takeInAll } from './taking-in.ts'
 import { createTurns } from './turns.ts'
-import { capabilitiesOf, checkNames, homeOf, noteCache, openedOf } from './whole.ts'
+import { capabilitiesOf, checkNames, checkQuorum, homeOf, noteCache, openedOf } from './whole.ts'
 import { append } from './writes.ts'
-
-/** Every answer is a promise. */
-type Asynchronous = {
-  [Method in keyof WatchedStorage]: Method extends 'watch'
-    ? WatchedStorage[Method]
-    : (...args: Parameters<WatchedStorage[Method]>) => Promise<Awaited<ReturnType<WatchedStorage[Method]>>>
-}
-
-export interface Layers extends Asynchronous {
-  load(id: string, options?: LoadOptions): Promise<Loaded>
-  status(id: string): Promise<LayersStatus>
-  health(): readonly LayerHealth[]
-  /** Resolves when nothing is being repaired, or waits for its turn; of one document, or of all. */
-  whenSettled(id?: string): Promise<void>
-  /** Compares everything in all layers now, as is done once a day, and repairs what is behind. */
-  sweep(): Promise<void>
-  /** Adds a layer behind the others: what it adds is told to watchers, what it lacks it gets. Resolves when that was begun. */
-  attach(layer: LayerOptions): Promise<void>
-  /**
-   * Takes a layer out; whoever waits for it is told that it failed. Its storage is the caller's to close. If its generation and change sequence were
-   * those of the whole, `changes` fails until `open` was called again and has said which they are now.
-   */
-  detach(name: string): void
-  /** Hears every event; answers how to stop. */
-  listen(listener: (event: LayersEvent) => void): () => void
-}
 
 /**
  * A storage made of storages, the first being the preferred source. It opens and closes them.
  *
- * @throws RangeError if there is none, or if two have one name.
+ * @throws RangeError if there is none, if two have one name, or for a quorum of more than there are.
  */
 export function layers(given: readonly (LayerOptions | Storage)[], options: LayersOptions = {}): Layers {
   if (given.length === 0) throw new RangeError('layers: expected at least one layer, got none')
+  checkQuorum(options.policy, given.length)
   return new LayeredStorage(given, options)
 }
 
@@ -142,7 +118,7 @@ class LayeredStorage implements Layers {
       layers: made,
       home: made[0] as Layer,
       changed: (id, before) => {
-        for (const watcher of this.#watchers) watcher({ id, before })
+        tellAll(this.#watchers, { id, before })
       },
     }
     checkNames(made)
@@ -160,13 +136,16 @@ class LayeredStorage implements Layers {
   async knownStates(ids: readonly string[], options?: CallOptions): Promise<readonly (StoredState | undefined)[]> {
     this.#ready(options)
     checkIds(ids)
-    return this.#core.seen.hold(ids, () => lookUp(this.#core, ids))
+    return abortable(
+      options?.signal,
+      this.#core.seen.hold(ids, () => lookUp(this.#core, ids)),
+    )
   }
 
   async headers(ids: readonly string[], options?: CallOptions): Promise<readonly (Uint8Array | undefined)[]> {
     this.#ready(options)
     checkIds(ids)
-    return lists.headers(this.#core, ids)
+    return abortable(options?.signal, lists.headers(this.#core, ids))
   }
 
   async read(
@@ -177,7 +156,11 @@ class LayeredStorage implements Layers {
     this.#ready(options)
     checkId(id, 'document id')
     checkBytesMax(options.bytesMax)
-    return this.#core.seen.hold([id], () => readPage(this.#core, id, after, options.bytesMax))
+    const { bytesMax, signal } = options
+    return abortable(
+      signal,
+      this.#core.seen.hold([id], () => readPage(this.#core, id, after, bytesMax)),
+    )
   }
 
   async append(batch: readonly Append[], options?: AppendOptions): Promise<readonly AppendResult[]> {
@@ -205,14 +188,14 @@ class LayeredStorage implements Layers {
   async marks(options: CallOptions & { readonly prefix: string; readonly after?: string; readonly limit: number }) {
     this.#ready(options)
     checkListing(options)
-    return readMarks(this.#core, options)
+    return abortable(options.signal, readMarks(this.#core, options))
   }
 
   async list(options: CallOptions & { readonly after?: string; readonly limit: number }): Promise<readonly string[]> {
     this.#ready(options)
     checkListing(options)
     this.#can('list')
-    return lists.list(this.#core, options.after, options.limit)
+    return abortable(options.signal, lists.list(this.#core, options.after, options.limit))
   }
 
   async count(options?: CallOptions): Promise<number> {

@@ -4,6 +4,7 @@
 import { type Capabilities, checkId, type Opened } from '@tidemark/storage'
 import { type Core, voters } from './core.ts'
 import type { Layer } from './layer.ts'
+import type { WritePolicy } from './options.ts'
 
 /** The first that every write must reach, and that keeps what it is given. */
 export function homeOf(core: Core): Layer {
@@ -38,6 +39,14 @@ export function capabilitiesOf(core: Core): Capabilities {
     maps: core.layers.some((layer) => layer.maps && able(layer, 'maps')),
     erase: voters(core).every((layer) => able(layer, 'erase')),
   }
+}
+
+/** @throws RangeError for a quorum that can never be reached, or is none. */
+export function checkQuorum(policy: WritePolicy | undefined, layers: number): void {
+  if (typeof policy !== 'object') return
+  const { quorum } = policy
+  if (!Number.isInteger(quorum) || quorum < 1 || quorum > layers)
+    throw new RangeError(`quorum: expected an integer from 1 to ${layers}, the number of layers, got ${String(quorum)}`)
 }
 
 const NAME_LENGTH_MAX = 64
