@@ -45,8 +45,8 @@ export const mutations: readonly Mutation[] = [
     name: 'drop what is parked when the storage has answered',
     law: 'L1',
     file: 'sync/src/on-looked.ts',
-    from: "    settleChanged(core, holding, before)\n    replay(core, holding, 'look')",
-    to: '    settleChanged(core, holding, before)',
+    from: "    replay(core, holding, 'look')\n  })\n}",
+    to: '  })\n}',
     caught: { profile: 'calm', seed: 1, checker: 'bounds' },
   },
   {

@@ -31,6 +31,8 @@ export function onLooked(core: Core, id: string, number: number, outcome: Outcom
   keeping(core, holding, () => {
     settleUnknown(core, holding, before)
     settleChanged(core, holding, before)
+    // An append that settled while this was looked up replayed nothing.
+    replay(core, holding, 'append')
     replay(core, holding, 'look')
   })
 }

@@ -262,5 +262,4 @@ export function settleUnknown(core: Core, holding: Holding, before: StoredState 
   dropRefused(core, holding, before, refused)
   settled(core, holding, before, taken, false)()
   enqueueWaiting(core, holding)
-  replay(core, holding, 'append')
 }

@@ -290,3 +290,41 @@ test('an erasure whose process died is done by the next one, with its first conn
   expect((await storage.knownStates(['note']))[0]).toMatchObject({ known: state('d$:1'), erased: [1, ''] })
   expect(await storage.marks({ prefix: '', limit: 10 })).toEqual([])
 })
+
+test('what waits for an append is answered also if its document was being looked up when that settled (storm, seed 105 of two disks)', async () => {
+  const world = createWorld()
+  let changed = () => {}
+  const watched = Object.assign(memoryStorage(), {
+    watch(listener: (change: { id: string; before: undefined }) => void) {
+      changed = () => listener({ id: 'note', before: undefined })
+      return () => {}
+    },
+  })
+  const spy = spied(watched)
+  const server = await world.node('server', { storage: spy.storage, holds: [append('note', 'a:0-1')] })
+  const reader = world.peer('reader', server)
+  let store = () => {}
+  let look = () => {}
+  spy.replace = {
+    append: (batch) =>
+      new Promise((resolve) => {
+        store = () => resolve(spy.real.append(batch))
+      }),
+  }
+  world.peer('writer', server).say(content('note', 'a:1-2', false))
+  await settled()
+  reader.load('note', state('a:2'))
+  spy.replace = {
+    knownStates: (ids) =>
+      new Promise((resolve) => {
+        look = () => resolve(spy.real.knownStates(ids))
+      }),
+  }
+  changed()
+  await settled()
+  store()
+  await settled()
+  look()
+  await settled()
+  expect(reader.heard).toMatchObject([{ action: 'known', known: state('a:2') }])
+})

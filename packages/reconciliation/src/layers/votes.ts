@@ -207,7 +207,8 @@ async function enough(core: Core, casting: readonly Promise<void>[], votes: read
     for (const vote of casting)
       void vote.then(() => {
         open -= 1
-        if (open === 0 || votes.filter(({ cause }) => cause === undefined).length >= needed) resolve()
+        // What one could not take another may still store: that nothing of it is stored is said by all.
+        if (open === 0 || votes.filter(isStored).length >= needed) resolve()
       })
   })
 }

@@ -361,3 +361,19 @@ test('what is being written is noted by the commit that writes it, once for what
   await all.close()
   expect(disks.map(intents)).toEqual([0, 0])
 })
+
+test('where one layer is enough, content that the first could not take is not refused while another stores it', async () => {
+  const clock = manualClock()
+  const { all, a, b } = await over([disk(), disk()], { clock, policy: 'any-durable' })
+  a.append = (batch) => batch.map(() => ({ failed: 'QUOTA' as const }))
+  let slow = true
+  b.plan = ({ method }) => {
+    if (method !== 'append' || !slow) return undefined
+    slow = false
+    return { after: clock.wait(100) }
+  }
+  const storing = all.append([content('note', 'a:0-3')])
+  const [result] = await passing(clock, Promise.resolve(storing))
+  expect(result).not.toHaveProperty('failed')
+  expect(held(b)).toBe('a:3')
+})
