@@ -17,6 +17,8 @@ export const dependencies: MakeChecker = (world) => {
   /** Server and document → when it came. */
   const came = new Map<string, number>()
   const failed = new Map<string, Set<string>>()
+  /** Connection and document → when its peer ended its subscription: what depends on it may be under way. */
+  const ended = new Map<string, number>()
 
   function hasOf(connection: number, node: string): Set<string> {
     const nodes = has.get(connection) ?? new Map<string, Set<string>>()
@@ -39,6 +41,7 @@ export const dependencies: MakeChecker = (world) => {
         const { connection, from, message } = happening
         const claims = (message.action === 'load' || message.action === 'known') && message.known.header
         if (claims || message.action === 'content') hasOf(connection, from).add(message.id)
+        if (message.action === 'done') ended.set(JSON.stringify([connection, message.id]), world.now)
       } else if (happening.type === 'said' && happening.message.action === 'content') {
         const { connection, from, to, message } = happening
         const server = world.servers.find(({ name }) => name === from)
@@ -46,6 +49,7 @@ export const dependencies: MakeChecker = (world) => {
         const there = hasOf(connection, to)
         for (const id of server.needs(message.header)) {
           if (there.has(id) || !mayRead(server, to, id)) continue
+          if (world.now - (ended.get(JSON.stringify([connection, id])) ?? -UNDER_WAY_MS) < UNDER_WAY_MS) continue
           if (failed.get(from)?.has(id) || diskOf(world, from)?.told(id)?.header !== true) continue
           // What was not there when its dependent was read is not waited for.
           if (world.now - (came.get(JSON.stringify([from, id])) ?? 0) < UNDER_WAY_MS) continue
