@@ -209,6 +209,28 @@ describe('silence', () => {
     },
   )
 
+  test('is not the end of a connection on which an upload takes minutes to get away', async () => {
+    const held = memoryStorage()
+    const world = await createWorld(tidemarkJson, { storage: held })
+    const { client } = await world.client({
+      async connect(signal) {
+        const channel = await world.server.connect(signal)
+        let way = Promise.resolve()
+        // 16 kB a second, in order.
+        const send: Channel['send'] = (frame) => {
+          way = way.then(() => world.clock.wait(frame.length / 16)).then(() => channel.send(frame))
+        }
+        return { ...channel, send }
+      },
+    })
+    await world.clock.advance(60_000)
+    await client.create('note', { header, session: 's', transactions: [jsonPayload('x'.repeat(2_000_000))] })
+    await world.clock.advance(200_000)
+    expect([client.connection, client.disconnected]).toEqual(['online', undefined])
+    expect(client.status()).toEqual({ uploaded: true, pending: 0 })
+    await world.end()
+  })
+
   test('of a server that has too much to do is not taken for an end while it answers at all', async () => {
     const world = await createWorld(tidemarkJson, {
       storage: replaced(memoryStorage(), { knownStates: () => new Promise(() => {}) }),

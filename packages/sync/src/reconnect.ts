@@ -29,7 +29,8 @@ export interface ConnectionLimits extends BackoffOptions {
   readonly silenceMsMax: number
   /**
    * In a dialect without pings, a peer that was silent for so long is asked for a word, so one that is gone without a close is noticed after
-   * `probeMs + silenceMsMax`. `Infinity`: never asked, for transports that find out themselves.
+   * `probeMs + silenceMsMax`, and a second for each 8 kB that were sent meanwhile: they may be on their way. `Infinity`: never asked, for
+   * transports that find out themselves.
    */
   readonly probeMs: number
   /** A connection that lasted as long was a good one: failures are counted anew. */

@@ -26,6 +26,9 @@ export interface Supervised {
   end(code: number, reason: string): void
 }
 
+/** A probe stands behind what was sent before it, which may take a second for each so many bytes. */
+const BYTES_PER_SECOND_MIN = 8_000
+
 /** Close code, of those that belong to applications. */
 export const SILENT = 4000
 
@@ -34,6 +37,8 @@ export function supervise(channel: Channel, options: SuperviseOptions): Supervis
   const over = new AbortController()
   let receiver: Receiver | undefined
   let heardAt = clock.now()
+  /** Since then. */
+  let sentBytes = 0
   let isHeard = false
   let paused = false
 
@@ -51,6 +56,7 @@ export function supervise(channel: Channel, options: SuperviseOptions): Supervis
 
   function note(): void {
     heardAt = clock.now()
+    sentBytes = 0
     if (isHeard) return
     isHeard = true
     heard()
@@ -76,7 +82,7 @@ export function supervise(channel: Channel, options: SuperviseOptions): Supervis
       if (probe === undefined) return giveUp()
       const before = heardAt
       probe.ask()
-      await clock.wait(silenceMsMax, over.signal)
+      await clock.wait(silenceMsMax + Math.floor(sentBytes / BYTES_PER_SECOND_MIN) * 1_000, over.signal)
       if (heardAt === before && !paused) return giveUp()
     }
   }
@@ -88,7 +94,10 @@ export function supervise(channel: Channel, options: SuperviseOptions): Supervis
   return {
     channel: {
       dialect: channel.dialect,
-      send: (frame) => channel.send(frame),
+      send(frame) {
+        sentBytes += frame.length
+        channel.send(frame)
+      },
       room: () => channel.room(),
       unsent: () => channel.unsent(),
       close: end,
