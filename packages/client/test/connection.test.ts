@@ -231,6 +231,38 @@ describe('silence', () => {
     await world.end()
   })
 
+  test.each([tidemarkJson, jazz])(
+    'is borne longer after each connection that ended so: a message of minutes arrives',
+    async (dialect) => {
+      const held = memoryStorage()
+      held.open()
+      const transactions = [jsonPayload('x'.repeat(1_500_000))]
+      held.append([{ id: 'note', kind: 'json', priority: 3, header, runs: [{ session: 's', after: 0, transactions }] }])
+      const world = await createWorld(dialect, { storage: held })
+      let attempts = 0
+      const { client } = await world.client({
+        async connect(signal) {
+          attempts += 1
+          const channel = await world.server.connect(signal)
+          let way = Promise.resolve()
+          const open: Channel['open'] = (to) => {
+            // 16 kB a second, in order.
+            const frame: typeof to.frame = (frame) => {
+              way = way.then(() => world.clock.wait(frame.length / 16)).then(() => to.frame(frame))
+            }
+            channel.open({ ...to, frame })
+          }
+          return { ...channel, open }
+        },
+      })
+      const doc = client.open('note')
+      doc.subscribe(() => {})
+      await world.clock.advance(600_000)
+      expect([doc.known.sessions.get('s'), attempts <= 6]).toEqual([1, true])
+      await world.end()
+    },
+  )
+
   test('of a server that has too much to do is not taken for an end while it answers at all', async () => {
     const world = await createWorld(tidemarkJson, {
       storage: replaced(memoryStorage(), { knownStates: () => new Promise(() => {}) }),

@@ -9,7 +9,7 @@ import type { Clock } from '@tidemark/storage'
 import { type BackoffOptions, backoff } from './backoff.ts'
 import type { Hints } from './hints.ts'
 import type { Attached, Channel, Connect } from './run-channel.ts'
-import { type Supervised, supervise } from './supervise.ts'
+import { SILENT, type Supervised, supervise } from './supervise.ts'
 
 export type { Hint, Hints } from './hints.ts'
 
@@ -25,7 +25,10 @@ export interface Disconnect {
 export interface ConnectionLimits extends BackoffOptions {
   /** An attempt, and the wait for the first word of a peer. */
   readonly connectMsMax: number
-  /** Silence of a peer that pings (Jazz servers do every 5 s), or of one that was asked for a word. */
+  /**
+   * Silence of a peer that pings (Jazz servers do every 5 s), or of one that was asked for a word. After each connection in a row that ended so
+   * it is doubled, up to sixteenfold: a large message may be on its way, of which nothing is heard before its end.
+   */
   readonly silenceMsMax: number
   /**
    * In a dialect without pings, a peer that was silent for so long is asked for a word, so one that is gone without a close is noticed after
@@ -72,6 +75,10 @@ export interface ConnectionContext {
   changed(): void
 }
 
+const SILENCE_DOUBLINGS_MAX = 4
+/** A connection that became silent after longer than this did not so because of a message that it began with. */
+const EARLY_MS = 600_000
+
 const NO_NETWORK: Disconnect = { code: 4001, reason: 'the platform says that there is no network' }
 const GOING: Disconnect = { code: 1000, reason: 'going offline' }
 
@@ -82,6 +89,7 @@ export function createConnection({ connect, clock, limits, hints, attach, change
   let closed = false
   let hurried = false
   let failures = 0
+  let silences = 0
   let notBefore = 0
   let onlineSince: number | undefined
   let supervised: Supervised | undefined
@@ -128,14 +136,16 @@ export function createConnection({ connect, clock, limits, hints, attach, change
     supervised = supervise(channel, {
       clock,
       firstMsMax: limits.connectMsMax,
-      silenceMsMax: limits.silenceMsMax,
+      silenceMsMax: limits.silenceMsMax * 2 ** Math.min(silences, SILENCE_DOUBLINGS_MAX),
       probe: hello ? { afterMs: limits.probeMs, ask: () => attached?.probe() } : undefined,
       heard: () => hello || become('online'),
     })
     attached = attach(supervised.channel)
     const end = await attached.closed
     supervised = undefined
-    if (onlineSince !== undefined && clock.now() - onlineSince >= limits.stableMs) failures = 0
+    const lastedMs = onlineSince === undefined ? 0 : clock.now() - onlineSince
+    if (lastedMs >= limits.stableMs) failures = 0
+    if (onlineSince !== undefined) silences = end.code === SILENT && lastedMs < EARLY_MS ? silences + 1 : 0
     return end
   }
 
