@@ -9,6 +9,8 @@ export interface Schedule {
   readonly now: number
   /** Callbacks so far. */
   readonly steps: number
+  /** When the next of them is due; `undefined` if nothing is to happen any more. */
+  readonly nextAt: number | undefined
   /** Calls back `ms` from now; answers how to call that off. */
   after(ms: number, callback: () => void): () => void
   /** Lets time pass. @throws what a callback throws; Error if nothing comes to rest. */
@@ -38,6 +40,9 @@ export function createSchedule(stepsMax: number = STEPS_MAX): Schedule {
     },
     get steps() {
       return steps
+    },
+    get nextAt() {
+      return heap[0]?.at
     },
     after(ms, callback) {
       const entry: Entry = { at: now + Math.max(0, ms), order: order++, callback }

@@ -160,15 +160,15 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     return Object.fromEntries(entries) as T
   }
 
-  /** Starts nodes, which takes them some time. */
+  /** Starts nodes, which takes them some time: whole milliseconds, of which those without anything to do pass at once. */
   async function up(nodes: readonly { start(): Promise<void> }[]): Promise<void> {
     let left = nodes.length
     for (const node of nodes)
       void node.start().then(() => {
         left -= 1
       })
-    while (left > 0) await world.pass(1)
-    await world.pass(0)
+    await world.pass(left === 0 ? 0 : 1)
+    while (left > 0) await world.pass(Math.max(1, Math.ceil((schedule.nextAt ?? 0) - schedule.now)))
   }
 
   const world: World = {
