@@ -3,14 +3,16 @@
  *
  *     pnpm sim --seed 42 --profile storm [--without 3,5,7]     one world, with its trace
  *     pnpm sim --seeds 1-100000 --profile storm [--workers 2]  many; without a profile all of them, in turn
- *     … [--record FILE]                                        appends a line about the run to a file
+ *     … [--record FILE]                                        appends the line about the run to a file
+ *
+ * Ctrl-C ends a run of many after the seeds under way, and says with which seeds to go on. Not here: processes (`cores.ts`).
  */
-import { fork } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { profiles, shrink } from '@tidemark/simulator'
+import { onAllCores } from './cores.ts'
 import { type Played, playOne, profileOf, scenario } from './play.ts'
 import type { Portion } from './worker.ts'
 
@@ -27,6 +29,7 @@ const { values } = parseArgs({
 
 const PORTION = 20
 const PROGRESS_EVERY_MS = 5_000
+const FAILED_MAX = 10
 
 if (values.seed !== undefined) await one(Number(values.seed), values.profile ?? 'storm', numbers(values.without))
 else await many(values.seeds ?? '1-1000')
@@ -44,58 +47,77 @@ async function many(range: string): Promise<void> {
   const [from = 1, until = from] = range.split('-').map(Number)
   const names = values.profile === undefined ? profiles.map(({ name }) => name) : values.profile.split(',')
   for (const name of names) profileOf(name)
-  const portions = portionsOf(from, until, names)
+  const all = (until - from + 1) * names.length
+  const left = portionsOf(from, until, names)
   const began = performance.now()
-  let played = 0
   const failed: Played[] = []
-  const speed = () => (played / (performance.now() - began)) * 1_000
-  const line = () => `${played} worlds, ${speed().toFixed(0)} per second, ${failed.length} failed`
+  let played = 0
+  let enough = false
+  const line = () => {
+    const perSecond = (played / (performance.now() - began)) * 1_000
+    return `${played} of ${all} worlds, ${perSecond.toFixed(0)} per second, ${failed.length} failed`
+  }
+  process.on('SIGINT', () => {
+    enough = true
+  })
   const progress = setInterval(() => console.log(line()), PROGRESS_EVERY_MS)
-  await onAllCores(portions, Number(values.workers ?? availableParallelism()), (portion, found) => {
+  const unplayed = await onAllCores(left, Number(values.workers ?? availableParallelism()), (portion, found) => {
     played += portion.until - portion.from + 1
     failed.push(...found)
-    for (const one of found) console.log(`seed ${one.seed}, ${one.profile}: ${one.text.slice(0, 300)}`)
-    return failed.length < 10
+    for (const one of found) console.log(`${replayOf(one)}: ${one.text.slice(0, 300)}`)
+    return !enough && failed.length < FAILED_MAX
   })
   clearInterval(progress)
   console.log(line())
-  if (values.record !== undefined)
-    appendFileSync(values.record, `${new Date().toISOString()} seeds ${from}-${until} ${names.join(',')}: ${line()}\n`)
+  const next = unplayed?.from ?? until + 1
+  summarize({ seeds: `${from}-${next - 1}`, names, played, failed, seconds: (performance.now() - began) / 1_000 })
+  if (next <= until) console.log(`\ngo on with --seeds ${next}-${until}`)
   if (failed[0] !== undefined) await explain(failed[0])
 }
 
-function* portionsOf(from: number, until: number, names: readonly string[]): Generator<Portion> {
+/** In the order in which they are played: all profiles of a seed before the next seeds. */
+function portionsOf(from: number, until: number, names: readonly string[]): Portion[] {
+  const portions: Portion[] = []
   for (let start = from; start <= until; start += PORTION)
-    for (const profile of names) yield { from: start, until: Math.min(until, start + PORTION - 1), profile }
+    for (const profile of names) portions.push({ from: start, until: Math.min(until, start + PORTION - 1), profile })
+  return portions
 }
 
-/** Hands out portions to as many processes until there are none left, or `done` says that it is enough. */
-function onAllCores(
-  portions: Iterator<Portion>,
-  workers: number,
-  done: (portion: Portion, failed: readonly Played[]) => boolean,
-): Promise<unknown> {
-  let enough = false
-  return Promise.all(
-    Array.from(
-      { length: workers },
-      () =>
-        new Promise<void>((resolve, reject) => {
-          const worker = fork(fileURLToPath(new URL('worker.ts', import.meta.url)))
-          const next = () => {
-            const portion = portions.next()
-            if (enough || portion.done === true) worker.disconnect()
-            else worker.send(portion.value)
-          }
-          worker.on('message', (answer: { portion: Portion; failed: readonly Played[] }) => {
-            if (!done(answer.portion, answer.failed)) enough = true
-            next()
-          })
-          worker.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))))
-          next()
-        }),
-    ),
-  )
+interface Summary {
+  readonly seeds: string
+  readonly names: readonly string[]
+  readonly played: number
+  readonly failed: readonly Played[]
+  readonly seconds: number
+}
+
+/** As `docs/recorded-runs.md` keeps it. */
+function summarize({ seeds, names, played, failed, seconds }: Summary): void {
+  const commit = execFileSync('git', ['describe', '--always', '--dirty', '--exclude=*'], { encoding: 'utf8' }).trim()
+  const [day] = new Date().toISOString().split('T')
+  const row = [
+    day,
+    commit,
+    seeds,
+    names.join(' '),
+    played,
+    failed.length,
+    minutes(seconds),
+    Math.round(played / seconds),
+  ]
+  const text = `| ${row.join(' | ')} |\n`
+  console.log(`\n| day | commit | seeds | profiles | worlds | violations | duration | worlds/s |`)
+  console.log(`|---|---|---|---|---|---|---|---|\n${text}`)
+  for (const one of failed) console.log(`- \`${replayOf(one)}\`: ${one.text.slice(0, 300)}`)
+  if (values.record !== undefined) appendFileSync(values.record, text)
+}
+
+function minutes(seconds: number): string {
+  return seconds < 60 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(0)} min`
+}
+
+function replayOf({ seed, profile }: Played): string {
+  return `pnpm sim --seed ${seed} --profile ${profile}`
 }
 
 async function explain({ seed, profile }: Played): Promise<void> {
@@ -103,7 +125,9 @@ async function explain({ seed, profile }: Played): Promise<void> {
   const { without, outcome } = await shrink(scenario, await playOne(seed, profile), profileOf(profile))
   console.log(`\nseed ${seed}, ${profile}, with ${outcome.world.steps.length - without.size} of its steps:\n`)
   console.log(outcome.world.trace.join('\n'))
-  console.log(`\n${outcome.failure?.cause}`)
+  // Where it is not a law that failed, the place in the code says more than the words.
+  const { checker, cause } = outcome.failure ?? {}
+  console.log(`\n${checker === 'error' ? (cause as Error).stack : cause}`)
   console.log(`\npnpm sim --seed ${seed} --profile ${profile} --without ${ranges(without)}`)
 }
 

@@ -9,6 +9,9 @@ export interface Portion {
   readonly profile: string
 }
 
+// Ctrl-C reaches the whole group; whoever gives the portions decides.
+process.on('SIGINT', () => {})
+
 process.on('message', (portion: Portion) => {
   playSome(portion.from, portion.until, portion.profile).then(
     (failed) => process.send?.({ portion, failed }),
