@@ -162,7 +162,7 @@ export const mutations: readonly Mutation[] = [
   if (readers(core).every((one) => long(one) <= long(layer))) return clearDirty(core, layer, id)
   if (!isBehind(core, id, layer)) return clearIfWhole(core, id, layer)`,
     server: { disks: 2, policy: 'any-durable' },
-    caught: { profile: 'disks', seed: 794, checker: 'once' },
+    caught: { profile: 'storm', seed: 149, checker: 'layers' },
   },
   {
     name: 'a repair that stops at the first layer',
