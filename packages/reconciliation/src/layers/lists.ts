@@ -65,8 +65,12 @@ export async function verifierStates(
   id: string,
   sessions: readonly string[],
 ): Promise<ReadonlyMap<string, Uint8Array>> {
-  if (sightOf(core, id) === undefined) await ask(core, [id])
+  const told = core.seen.of(id)?.told?.sessions
+  const silences = sightOf(core, id) === undefined ? await ask(core, [id]) : []
   const joined = stateOf(core, id)
+  // L2: a state of less than whoever asks was told of is the state of something else.
+  const isLess = (one: string) => (joined?.known.sessions.get(one) ?? 0) < (told?.get(one) ?? 1)
+  if (silences[0] !== undefined && sessions.some(isLess)) throw silences[0].cause
   const found = new Map<string, Uint8Array>()
   if (joined === undefined) return found
   let failure: { readonly cause: unknown; readonly asked: readonly string[] } | undefined

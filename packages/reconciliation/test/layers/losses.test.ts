@@ -377,3 +377,33 @@ test('where one layer is enough, content that the first could not take is not re
   expect(result).not.toHaveProperty('failed')
   expect(held(b)).toBe('a:3')
 })
+
+const withState = (sessions: string, count: number) => ({
+  ...content('note', sessions),
+  verifier: new Map([['s', new Uint8Array([count])]]),
+})
+
+test('a repair whose source grew since it was looked at brings the verifier state of what it copied', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  disks[0].data.append([withState('s:0-5', 5)])
+  disks[1].data.append([withState('s:0-2', 2)])
+  const { all, a } = await over(disks, { clock })
+  a.plan = ({ method }) => (method === 'read' ? { after: clock.wait(100) } : undefined)
+  const loading = all.load('note', { until: 'settled' })
+  await settled()
+  // What is stored and not answered yet is read already.
+  disks[0].data.append([withState('s:5-7', 7)])
+  await passing(clock, loading)
+  expect(held({ disk: disks[1] })).toBe('s:7')
+  expect([...(await disks[1].data.verifierStates('note', ['s']))]).toEqual([['s', new Uint8Array([7])]])
+})
+
+test('verifier states are not denied while layers are silent', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  for (const on of disks) on.data.append([withState('s:0-5', 5)])
+  const { all, a, b } = await over(disks, { clock })
+  for (const one of [a, b]) one.plan = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
+  expect(await outcome(all.verifierStates('note', ['s']))).toBe('failed')
+})
