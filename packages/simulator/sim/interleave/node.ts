@@ -10,6 +10,7 @@ import { type Awaitable, memoryStorage, type StoredState } from '@tidemark/stora
 import { createEngine, type Effect, type Engine, type Event } from '@tidemark/sync'
 import { describe, describeState } from '../../src/trace.ts'
 import { Violation } from '../../src/violation.ts'
+import { pictureOf } from './picture.ts'
 
 export const ID = 'note'
 /** The connection of the application; every other one is a wire. */
@@ -33,7 +34,7 @@ export interface Node {
   answer(index: number): void
   tell(event: Event): void
   /** All that decides what it does from now on. */
-  readonly picture: unknown
+  readonly picture: string
   /** What its application was given or wrote, by session. */
   readonly given: ReadonlyMap<string, readonly string[]>
   /** Its application writes one more transaction to its session. */
@@ -141,7 +142,7 @@ export function createNode(
         for (const effect of engine.handle(next, 0)) perform(effect)
     },
     get picture() {
-      return [engine, stored(), waits.map(({ effect }) => effect), given, written]
+      return pictureOf([engine, stored(), waits.map(({ effect }) => effect), given, written])
     },
     write() {
       const transaction = `${name}/${written + 1}`

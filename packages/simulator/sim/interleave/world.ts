@@ -41,11 +41,16 @@ interface Wire {
 }
 
 interface Choice {
+  /** Whose step it is. */
+  readonly node: Node
   text(): string
   readonly take: () => void
 }
 
-export function createInterleavedWorld(operations: readonly Operation[]): InterleavedWorld {
+export function createInterleavedWorld(
+  operations: readonly Operation[],
+  { reduced = true }: { readonly reduced?: boolean } = {},
+): InterleavedWorld {
   const wires = new Map<string, Wire>()
   const lost = new Set<Wire>()
   const left = [...operations]
@@ -94,6 +99,7 @@ export function createInterleavedWorld(operations: readonly Operation[]): Interl
         const [message] = way.messages
         if (message === undefined) continue
         yield {
+          node: way.to,
           text: () => `${way.to.name} hears ${describe(message)}`,
           take() {
             way.messages.shift()
@@ -107,6 +113,7 @@ export function createInterleavedWorld(operations: readonly Operation[]): Interl
     for (const wire of lost)
       for (const way of wire.untold)
         yield {
+          node: way.to,
           text: () => `${way.to.name} learns that ${way.connection} is lost`,
           take() {
             wire.untold = wire.untold.filter((other) => other !== way)
@@ -114,11 +121,14 @@ export function createInterleavedWorld(operations: readonly Operation[]): Interl
             way.to.tell({ type: 'disconnected', connection: way.connection })
           },
         }
-    for (const client of clients) {
-      const isUntold = [...lost].some(({ untold }) => untold.some(({ to }) => to === client))
-      if (!wires.has(client.name) && !isUntold)
-        yield { text: () => `${client.name} connects`, take: () => connect(client) }
-    }
+    for (const client of clients)
+      if (!wires.has(client.name) && !isUntold(client))
+        yield { node: client, text: () => `${client.name} connects`, take: () => connect(client) }
+  }
+
+  /** It does not know yet that its wire is cut. */
+  function isUntold(client: Node): boolean {
+    return [...lost].some(({ untold }) => untold.some(({ to }) => to === client))
   }
 
   function* begun(): Generator<Choice> {
@@ -127,6 +137,7 @@ export function createInterleavedWorld(operations: readonly Operation[]): Interl
       const operation = left[index]
       if (operation === undefined) continue
       yield {
+        node: client,
         text: () => operation,
         take() {
           left.splice(index, 1)
@@ -139,15 +150,49 @@ export function createInterleavedWorld(operations: readonly Operation[]): Interl
 
   function* answers(): Generator<Choice> {
     for (const node of [server, ...clients])
-      for (const [index, { text }] of node.waits.entries()) yield { text, take: () => node.answer(index) }
+      for (const [index, { text }] of node.waits.entries()) yield { node, text, take: () => node.answer(index) }
   }
 
-  const all = (): readonly Choice[] => [...begun(), ...arrivals(), ...losses(), ...answers()]
+  /**
+   * Enough of what can happen: steps of different nodes that lead to the same in either order are taken in one order only.
+   *
+   * Where nobody else can change what a node has to choose from, nor what its choices do, one of its choices is taken before or after anything
+   * that others do, and all the same: they wait until it was taken (persistent sets). Every way to rest that is left out has the same steps
+   * at every node, in the same order, as one that is played.
+   */
+  function choices(): readonly Choice[] {
+    const all: readonly Choice[] = [...begun(), ...arrivals(), ...losses(), ...answers()]
+    const active = new Set(all.map(({ node }) => node))
+    if (!reduced) return all
+    let fewest = all
+    for (const node of active) {
+      const its = all.filter((choice) => choice.node === node)
+      if (its.length < fewest.length && (node === server ? isServerAlone(active) : isAlone(node))) fewest = its
+    }
+    return fewest
+  }
+
+  /** Nobody can change what a client has to choose from: what arrives next is there already, or nothing can. */
+  function isAlone(client: Node): boolean {
+    const wire = wires.get(client.name)
+    if (wire === undefined) return isUntold(client)
+    const next = left.find((operation) => operation.startsWith(`${client.name} `))
+    return wire.ways[1].messages.length > 0 && next?.endsWith('writes') !== false
+  }
+
+  /** Of all clients what arrives next is there already, or they can do nothing; none of them is ever cut off. */
+  function isServerAlone(active: ReadonlySet<Node>): boolean {
+    if (left.some((operation) => !operation.endsWith('writes'))) return false
+    return clients.every((client) => {
+      const wire = wires.get(client.name)
+      return wire !== undefined && (wire.ways[0].messages.length > 0 || !active.has(client))
+    })
+  }
 
   return {
-    count: () => all().length,
+    count: () => choices().length,
     take(index) {
-      const { text, take } = all()[index] as Choice
+      const { text, take } = choices()[index] as Choice
       take()
       return text
     },
