@@ -174,3 +174,12 @@ export const profiles: readonly Faults[] = [calm, flaky, disks, losses, storm]
 export function healed({ name }: Faults): Faults {
   return { ...calm, name: `${name}, healed` }
 }
+
+/** The same where no disk loses what was written to it. */
+export function withLastingDisks(faults: Faults): Faults {
+  return {
+    ...faults,
+    name: `${faults.name}, lasting disks`,
+    troubles: { ...faults.troubles, powerLosses: 0, wipes: 0, restores: 0, reuses: 0 },
+  }
+}

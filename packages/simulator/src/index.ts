@@ -1,6 +1,7 @@
 /**
  * `@tidemark/simulator`: worlds of clients and servers on the real engine, in virtual time, with faults, from a seed.
  */
+export { type BindingsOptions, type BindingUnderTest, bindings } from './bindings.ts'
 export { type Chance, createChance, type Range } from './chance.ts'
 export { type Checker, checkers, type MakeChecker } from './checkers/index.ts'
 export type { Application, ClientNode, Run } from './client-node.ts'
@@ -16,6 +17,7 @@ export {
   profiles,
   storm,
   type Troubles,
+  withLastingDisks,
 } from './faults.ts'
 export type { Fate, Happening } from './happenings.ts'
 export { households } from './households.ts'

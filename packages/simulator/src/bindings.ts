@@ -1,0 +1,83 @@
+/**
+ * A scenario for a binding of somebody's own: what stands between documents and a data type, in the hands of a few people and bad luck.
+ *
+ * Everybody writes to one document, and starts again after every crash with what the disk still holds. In the end all show the same, and
+ * nothing that was said to be written is missing. Not here: the laws of the engine (`checkers`), which are judged as well.
+ */
+import type { Doc } from '@tidemark/client'
+import type { Scenario } from './simulate.ts'
+import { trouble } from './troubles.ts'
+import { Violation } from './violation.ts'
+
+export interface BindingUnderTest<Bound> {
+  /** Begins to follow a document, in every process anew. `session` belongs to this process alone (L13). */
+  bind(doc: Doc, session: string): Bound
+  /** Writes a text that nobody else writes; resolves when it may not be lost any more. What rejects is an outcome like any other. */
+  write(bound: Bound, text: string): Promise<unknown>
+  /** All texts that it shows, in the order in which it shows them. */
+  read(bound: Bound): readonly string[]
+}
+
+export interface BindingsOptions {
+  readonly clients?: number
+  /** Of each client. */
+  readonly writes?: number
+}
+
+const ID = 'document'
+const LASTS_MS = 30_000
+/** Longer than the longest back-off, twice. */
+const HEALS_MS = 400_000
+
+/**
+ * Plays with profiles whose disks last: `withLastingDisks(storm)`. Where a disk is lost, so is what was written to it alone.
+ */
+export function bindings<Bound>(binding: BindingUnderTest<Bound>, options: BindingsOptions = {}): Scenario {
+  const { clients: count = 3, writes = 20 } = options
+  return async (world) => {
+    const server = await world.server('server')
+    /** Of the last process of each client. */
+    const bounds = new Map<string, Bound>()
+    const written = new Set<string>()
+
+    function write(name: string, text: string): void {
+      const bound = bounds.get(name)
+      if (bound === undefined) return
+      binding.write(bound, text).then(
+        () => written.add(text),
+        () => {},
+      )
+    }
+
+    for (let number = 1; number <= count; number++) {
+      const client = `c${number}`
+      await world.client(client, {
+        server,
+        application: (run) => bounds.set(client, binding.bind(run.client.open(ID), `${client}.${run.number}`)),
+      })
+      for (let at = 1; at <= writes; at++)
+        world.stepAfter((at * LASTS_MS) / (writes + 1), `${client} writes`, () => write(client, `${client}/${at}`))
+    }
+    trouble(world, LASTS_MS)
+    await world.pass(LASTS_MS)
+    await world.heal()
+    await world.pass(HEALS_MS)
+    const shown = [...bounds].map(([client, bound]) => ({ client, texts: binding.read(bound) }))
+    await world.judge()
+    compare(shown, written)
+  }
+}
+
+function compare(
+  shown: readonly { readonly client: string; readonly texts: readonly string[] }[],
+  written: ReadonlySet<string>,
+): void {
+  const [first] = shown
+  if (written.size === 0) throw new Violation('binding', 'nothing was ever written')
+  for (const { client, texts } of shown) {
+    for (const text of written)
+      if (!texts.includes(text)) throw new Violation('binding', `${client} does not show ${text}, which was written`)
+    if (JSON.stringify(texts) !== JSON.stringify(first?.texts))
+      throw new Violation('binding', `${first?.client} shows ${first?.texts}, and ${client} shows ${texts}`)
+  }
+}
