@@ -20,7 +20,9 @@ export function onChanged(core: Core, id: string, before: KnownState | undefined
   if (!core.holdings.has(id) && subscribers.length === 0) return
   const holding = holdingOf(core, id)
   // Said again before it was looked up: what grew since the first time is still to be sent.
-  const known = holding.changedFrom ?? (holding.stored === undefined ? (before ?? EMPTY) : durable(holding))
+  // What this node was answered counts, also absence: the storage may know of an append that is not answered yet.
+  const isAnswered = holding.looked || holding.stored !== undefined
+  const known = holding.changedFrom ?? (isAnswered ? durable(holding) : (before ?? EMPTY))
   // A marker says "what is stored": from now on that is more.
   for (const connection of subscribers) viewOf(connection, id, known)
   if (holding.changedFrom === undefined) holding.pins += 1

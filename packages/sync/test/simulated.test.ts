@@ -328,3 +328,35 @@ test('what waits for an append is answered also if its document was being looked
   await settled()
   expect(reader.heard).toMatchObject([{ action: 'known', known: state('a:2') }])
 })
+
+test('a storage that tells of an append before it answers it keeps nothing from who waits for the document (storm, seed 435 of two disks)', async () => {
+  const world = createWorld()
+  let changed = () => {}
+  const watched = Object.assign(memoryStorage(), {
+    watch(listener: (change: { id: string; before: ReturnType<typeof state> }) => void) {
+      changed = () => listener({ id: 'note', before: state('a:1') })
+      return () => {}
+    },
+  })
+  const spy = spied(watched)
+  const server = await world.node('server', { storage: spy.storage })
+  const reader = world.peer('reader', server)
+  reader.load('note')
+  await settled()
+  let answer = () => {}
+  spy.replace = {
+    append(batch) {
+      const results = spy.real.append(batch)
+      return new Promise((resolve) => {
+        answer = () => resolve(results)
+      })
+    },
+  }
+  world.peer('writer', server).say(content('note', 'a:0-1'))
+  await settled()
+  changed()
+  answer()
+  await settled()
+  const given = reader.heard.flatMap((message) => (message.action === 'content' ? message.runs : []))
+  expect(given.map(({ session, after }) => [session, after])).toEqual([['a', 0]])
+})
