@@ -3,6 +3,7 @@
  */
 import type { KnownState } from '@tidemark/known-state'
 import type { Clock, StoredState } from '@tidemark/storage'
+import type { Remembered } from '@tidemark/storage/adapter'
 import type { Background } from './background.ts'
 import type { Dirty } from './dirty.ts'
 import type { Events } from './events.ts'
@@ -23,10 +24,15 @@ export interface Core {
   readonly forks: Forks
   readonly dirty: Dirty
   readonly intents: Intents
+  /** Which small maps layers missed entries of, by name. */
+  readonly dirtyMaps: Dirty
+  /** Small maps whose names are noted. */
+  readonly mapNames: Remembered<string, true>
   readonly background: Background
   readonly closing: AbortController
-  /** Writes of one document take turns, as do those of marks. */
+  /** Writes of one document take turns, as do those of marks, and those of one small map. */
   readonly documents: Turns
+  readonly maps: Turns
   /** In order of preference; changed by attaching and detaching. */
   layers: readonly Layer[]
   /** The layer whose generation, changes and marks are those of the whole: the first that every write must reach. */

@@ -40,7 +40,8 @@ export interface Dirty {
   load(layer: Layer, from: Layer): Promise<void>
 }
 
-export function createDirty(): Dirty {
+/** `about`: what is flagged. */
+export function createDirty(about: 'dirty' | 'map'): Dirty {
   /** Whether each is durable. */
   const flags = new Map<string, Map<string, boolean>>()
   const overflown = new Set<string>()
@@ -66,17 +67,18 @@ export function createDirty(): Dirty {
       for (const id of ids) {
         if (flags.get(layer.name)?.get(id)) continue
         flag(layer, id, false)
-        marks.set(keyOf(layer, id), utf8.encode(id))
+        marks.set(keyOf(about, layer, id), utf8.encode(id))
       }
       return marks
     },
     committed(layer, ids) {
       for (const id of ids) if (flags.get(layer.name)?.has(id)) flag(layer, id, true)
     },
-    remove: (layer, id) => (flags.get(layer.name)?.delete(id) ? new Map([[keyOf(layer, id), undefined]]) : undefined),
+    remove: (layer, id) =>
+      flags.get(layer.name)?.delete(id) ? new Map([[keyOf(about, layer, id), undefined]]) : undefined,
     swept: (layer) => overflown.delete(layer.name),
     async load(layer, from) {
-      const prefix = prefixOf(layer)
+      const prefix = prefixOf(about, layer)
       for (let after = prefix; ; ) {
         const page = await from.call('look', (storage) => storage.marks({ prefix, after, limit: PAGE }))
         for (const [key, id] of page) {
@@ -90,10 +92,10 @@ export function createDirty(): Dirty {
 }
 
 /** The name's length keeps `a` and `ab` apart; an id may be as long as a key, so its digest stands for it. */
-function prefixOf({ name }: Layer): string {
-  return `${INTERNAL}dirty ${name.length} ${name}`
+function prefixOf(about: string, { name }: Layer): string {
+  return `${INTERNAL}${about} ${name.length} ${name}`
 }
 
-function keyOf(layer: Layer, id: string): string {
-  return prefixOf(layer) + extendDigest(EMPTY_DIGEST, [utf8.encode(id)])
+function keyOf(about: string, layer: Layer, id: string): string {
+  return prefixOf(about, layer) + extendDigest(EMPTY_DIGEST, [utf8.encode(id)])
 }

@@ -53,6 +53,8 @@ export type LayersEvent =
   | { readonly kind: 'regressed'; readonly id: string; readonly layer: string }
   /** Two layers hold different values of one version. */
   | { readonly kind: 'conflict'; readonly map: string; readonly key: string }
+  /** A layer brought entries of a small map after it was read: reading it again gives more. */
+  | { readonly kind: 'map'; readonly map: string }
   | {
       readonly kind: 'settled'
       readonly id: string

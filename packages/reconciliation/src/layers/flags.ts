@@ -5,16 +5,22 @@
  */
 import type { Marks } from '@tidemark/storage'
 import { type Core, writers } from './core.ts'
+import type { Dirty } from './dirty.ts'
 import type { Layer } from './layer.ts'
 
 /** Flags documents that a layer missed, and makes it durable. */
-export async function setDirty(core: Core, layer: Layer, ids: Iterable<string>): Promise<void> {
+export async function setDirty(
+  core: Core,
+  layer: Layer,
+  ids: Iterable<string>,
+  dirty: Dirty = core.dirty,
+): Promise<void> {
   const flagged = [...ids]
-  if (await commit(core, layer, core.dirty.add(layer, flagged))) core.dirty.committed(layer, flagged)
+  if (await commit(core, layer, dirty.add(layer, flagged))) dirty.committed(layer, flagged)
 }
 
-export async function clearDirty(core: Core, layer: Layer, id: string): Promise<void> {
-  await commit(core, layer, core.dirty.remove(layer, id))
+export async function clearDirty(core: Core, layer: Layer, id: string, dirty: Dirty = core.dirty): Promise<void> {
+  await commit(core, layer, dirty.remove(layer, id))
 }
 
 /** Whether one of them stored it. */
@@ -25,4 +31,17 @@ async function commit(core: Core, about: Layer, marks: Marks | undefined): Promi
     keepers.map((layer) => layer.call('append', (storage) => storage.append([], { marks }))),
   )
   return kept.some(({ status }) => status === 'fulfilled')
+}
+
+const PAGE = 500
+
+/** Marks that layers keep for themselves, in pages. */
+export async function* readInternal(layer: Layer, prefix: string): AsyncGenerator<readonly [string, Uint8Array]> {
+  for (let after: string | undefined; ; ) {
+    const position = after === undefined ? {} : { after }
+    const page = await layer.call('look', (storage) => storage.marks({ prefix, limit: PAGE, ...position }))
+    yield* page
+    if (page.length < PAGE) return
+    after = page.at(-1)?.[0]
+  }
 }

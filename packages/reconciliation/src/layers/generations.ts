@@ -46,6 +46,13 @@ export async function noteGeneration(core: Core, layer: Layer): Promise<void> {
   await Promise.allSettled(others.map((other) => other.call('append', (storage) => storage.append([], { marks }))))
 }
 
+/** It was taken out: if it comes back it is new. */
+export async function forgetGeneration(core: Core, layer: Layer): Promise<void> {
+  const marks = new Map([[keyOf(layer), undefined]])
+  const others = keepers(core, layer)
+  await Promise.allSettled(others.map((other) => other.call('append', (storage) => storage.append([], { marks }))))
+}
+
 function keepers(core: Core, about: Layer): readonly Layer[] {
   return writers(core).filter((other) => other !== about && other.keepsMarks && other.available)
 }

@@ -1,13 +1,16 @@
 /**
  * Small maps ("secrets"): entries with versions and tombstones, joined key by key over the layers that keep them.
  *
- * Only keys that are behind are written. A slow or failing layer delays and hides nothing of the others: neither a document nor their maps. Values
- * are in no event and in no error. An equal version with other bytes is a conflict, told by its key, and each layer keeps its own.
+ * Only keys that are behind are written. A slow or failing layer delays and hides nothing of the others: neither a document nor their maps; it is
+ * flagged, and brought to the join when it answers. Values are in no event and in no error. An equal version with other bytes is a conflict, told by its
+ * key, and each layer keeps its own. Not here: when flags are gone through (`sweeps.ts`).
  */
 import { compareVersions, type MapEntry, type MergeResult, StorageError } from '@tidemark/storage'
 import { bytesEqual } from '@tidemark/storage/adapter'
 import { type Core, votersAmong, votesNeeded, writers } from './core.ts'
+import { clearDirty, setDirty } from './flags.ts'
 import type { Layer } from './layer.ts'
+import { noteName } from './map-names.ts'
 
 type Entries = ReadonlyMap<string, MapEntry>
 
@@ -16,21 +19,28 @@ interface Copy {
   readonly entries: Entries
 }
 
+/** What one layer answers: a copy, or why there is none. */
+type Answer = Copy | { readonly layer: Layer; readonly cause: unknown }
+
 export async function readMap(core: Core, name: string): Promise<Entries> {
-  const copies = await copiesOf(core, name)
-  const joined = join(core, name, copies)
+  const asking = ask(core, name)
+  const joined = join(await arrived(core, asking))
   // Not waited for: whoever asked has the answer.
-  void Promise.all(copies.map((copy) => write(core, name, copy, joined)))
+  void bringTogether(core, name, asking, joined).catch(() => {})
   return joined
 }
 
 export async function mergeMap(core: Core, name: string, entries: Entries): Promise<MergeResult> {
-  const copies = await copiesOf(core, name)
-  const held = join(core, name, copies)
-  const merged = new Map(held)
+  await noteName(core, name)
+  const asking = ask(core, name)
+  const copies = core.policy === 'all-required' ? await all(asking) : await arrived(core, asking)
+  const merged = join(copies)
   const result = merge(merged, entries)
-  const outcomes = await Promise.all(copies.map((copy) => write(core, name, copy, merged)))
   const keeping = mapLayers(core)
+  for (const layer of keeping)
+    if (copies.every((copy) => copy.layer !== layer)) await setDirty(core, layer, [name], core.dirtyMaps)
+  const outcomes = await Promise.all(copies.map((copy) => write(core, name, copy, merged)))
+  void bringTogether(core, name, asking, merged).catch(() => {})
   const counted = votersAmong(
     core,
     writers(core).filter((layer) => keeping.includes(layer)),
@@ -42,32 +52,80 @@ export async function mergeMap(core: Core, name: string, entries: Entries): Prom
   throw new StorageError(code, `map ${JSON.stringify(name)}: too few layers stored it`, cause)
 }
 
+/** Resolves when every layer that answers has what any of them has. */
+export async function mendMap(core: Core, name: string): Promise<void> {
+  await bringTogether(core, name, ask(core, name))
+}
+
 function mapLayers(core: Core): readonly Layer[] {
   return core.layers.filter((layer) => layer.maps && !layer.isCache && layer.opened?.capabilities.maps !== false)
 }
 
-/** What each layer has. @throws StorageError if none answered: failed is not empty (L2). */
-async function copiesOf(core: Core, name: string): Promise<readonly Copy[]> {
-  const causes: unknown[] = []
-  const answers = await Promise.all(
-    mapLayers(core).map(async (layer) => {
-      try {
-        return { layer, entries: await layer.call('look', (storage) => storage.readMap(name)) }
-      } catch (cause) {
-        causes.push(cause)
-        return undefined
-      }
-    }),
-  )
-  const copies = answers.filter((answer) => answer !== undefined)
-  if (copies.length > 0) return copies
-  throw causes[0] ?? new TypeError('no layer keeps maps')
+function ask(core: Core, name: string): readonly Promise<Answer>[] {
+  return mapLayers(core).map(async (layer) => {
+    try {
+      return { layer, entries: await layer.call('look', (storage) => storage.readMap(name)) }
+    } catch (cause) {
+      return { layer, cause }
+    }
+  })
 }
 
-function join(core: Core, name: string, copies: readonly Copy[]): Map<string, MapEntry> {
+/** @throws StorageError if none answered: failed is not empty (L2). */
+async function all(asking: readonly Promise<Answer>[]): Promise<readonly Copy[]> {
+  return copiesAmong(await Promise.all(asking))
+}
+
+function copiesAmong(answers: readonly Answer[]): readonly Copy[] {
+  const copies = answers.filter((answer) => 'entries' in answer)
+  if (copies.length > 0) return copies
+  const [failed] = answers
+  throw failed !== undefined && 'cause' in failed ? failed.cause : new TypeError('no layer keeps maps')
+}
+
+/** As `all`, but when one has some entries the others are waited for no longer than they take to be merely slow. */
+async function arrived(core: Core, asking: readonly Promise<Answer>[]): Promise<readonly Copy[]> {
+  const answers: Answer[] = []
+  const over = new AbortController()
+  let begin: (() => void) | undefined
+  const patience = new Promise<void>((resolve) => {
+    begin = () => void core.clock.wait(core.limits.mapPatienceMs, over.signal).then(resolve, () => {})
+  })
+  const noting = asking.map(async (one) => {
+    const answer = await one
+    answers.push(answer)
+    if ('entries' in answer && answer.entries.size > 0) begin?.()
+  })
+  await Promise.race([Promise.all(noting), patience])
+  over.abort()
+  const inOrder = mapLayers(core).flatMap((layer) => answers.find((answer) => answer.layer === layer) ?? [])
+  return copiesAmong(inOrder.length > 0 ? inOrder : answers)
+}
+
+/** When all have answered: each gets what it lacks. `known`: what was answered, or written. */
+async function bringTogether(
+  core: Core,
+  name: string,
+  asking: readonly Promise<Answer>[],
+  known?: Entries,
+): Promise<void> {
+  const answers = await Promise.all(asking)
+  const copies = answers.filter((answer) => 'entries' in answer)
+  const joined = join(copies, (key) => core.events.emit({ kind: 'conflict', map: name, key }))
+  if (known !== undefined && merge(new Map(known), joined).merged.length > 0)
+    core.events.emit({ kind: 'map', map: name })
+  merge(joined, known ?? new Map())
+  for (const answer of answers) {
+    const { layer } = answer
+    const failed = 'cause' in answer || (await write(core, name, answer, joined)) !== undefined
+    if (failed && layer.write !== 'none') await setDirty(core, layer, [name], core.dirtyMaps)
+    else await clearDirty(core, layer, name, core.dirtyMaps)
+  }
+}
+
+function join(copies: readonly Copy[], conflicted: (key: string) => void = () => {}): Map<string, MapEntry> {
   const joined = new Map<string, MapEntry>()
-  for (const { entries } of copies)
-    for (const key of merge(joined, entries).conflicts) core.events.emit({ kind: 'conflict', map: name, key })
+  for (const { entries } of copies) for (const key of merge(joined, entries).conflicts) conflicted(key)
   return joined
 }
 

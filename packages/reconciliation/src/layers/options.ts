@@ -57,6 +57,8 @@ export interface LayersLimits {
   readonly sweepSlice: number
   /** Bytes handed to a layer that is not waited for; beyond them it is skipped, and repaired later. */
   readonly unstoredBytesMax: number
+  /** How long layers are waited for that have not answered with a small map when another has. */
+  readonly mapPatienceMs: number
   /** Documents whose states are remembered. */
   readonly rememberedMax: number
 }
@@ -78,5 +80,6 @@ export const DEFAULT_LAYERS_LIMITS: LayersLimits = {
   fullSweepMs: 86_400_000,
   sweepSlice: 100,
   unstoredBytesMax: 8 * 1024 * 1024,
+  mapPatienceMs: 100,
   rememberedMax: 2_000,
 }

@@ -28,6 +28,7 @@ import {
   checkListing,
   checkMap,
   checkVersion,
+  Remembered,
   throwIfAborted,
 } from '@tidemark/storage/adapter'
 import { abortable } from './abortable.ts'
@@ -51,8 +52,8 @@ import { readPage } from './read.ts'
 import { needsRepair, repair } from './repair.ts'
 import { createSeen } from './seen.ts'
 import { healthOf, type LayerHealth, type LayersStatus, statusOf } from './status.ts'
-import { askUntilBack, sweepAll, sweepForever, sweepReturned } from './sweeps.ts'
-import { openEnough, takeIn, takeInAll } from './taking-in.ts'
+import { askUntilBack, sweepAll, sweepDirty, sweepForever, sweepReturned } from './sweeps.ts'
+import { forgetLayer, openEnough, takeIn, takeInAll } from './taking-in.ts'
 import { createTurns } from './turns.ts'
 import { capabilitiesOf, checkNames, checkQuorum, homeOf, noteCache, openedOf } from './whole.ts'
 import { append } from './writes.ts'
@@ -72,7 +73,6 @@ class LayeredStorage implements Layers {
   readonly #core: Core
   readonly #home: LayerHome
   readonly #watchers = new Set<(change: Changed) => void>()
-  readonly #maps = createTurns()
   #opening: Promise<unknown> | undefined
   /** Whose generation `open` answered last. */
   #told: Layer | undefined
@@ -92,7 +92,7 @@ class LayeredStorage implements Layers {
       returned: (layer, absent) => this.#returned(layer, absent),
       lost: (layer) => void askUntilBack(this.#core, layer).catch(() => {}),
     }
-    const dirty = createDirty()
+    const dirty = createDirty('dirty')
     const made = given.map((one) => this.#make('storage' in one ? one : { storage: one }, []))
     const background = createBackground({
       clock,
@@ -110,6 +110,9 @@ class LayeredStorage implements Layers {
       events,
       closing,
       documents: createTurns(),
+      maps: createTurns(),
+      dirtyMaps: createDirty('map'),
+      mapNames: new Remembered(limits.rememberedMax),
       background,
       seen: createSeen(events, limits.rememberedMax),
       forks: createForks(events, limits.rememberedMax),
@@ -222,7 +225,7 @@ class LayeredStorage implements Layers {
     this.#ready(options)
     checkMap(name)
     this.#can('maps')
-    return this.#maps.take([name], () => readMap(this.#core, name))
+    return this.#core.maps.take([name], () => readMap(this.#core, name))
   }
 
   async mergeMap(name: string, entries: ReadonlyMap<string, MapEntry>, options?: CallOptions): Promise<MergeResult> {
@@ -230,7 +233,7 @@ class LayeredStorage implements Layers {
     checkMap(name, entries)
     this.#can('maps')
     this.#writable()
-    return this.#maps.take([name], () => mergeMap(this.#core, name, entries))
+    return this.#core.maps.take([name], () => mergeMap(this.#core, name, entries))
   }
 
   async erase(
@@ -293,6 +296,7 @@ class LayeredStorage implements Layers {
     layer.detach()
     core.layers = core.layers.filter((one) => one !== layer)
     if (core.home === layer) core.home = homeOf(core)
+    forgetLayer(core, layer).catch(() => {})
     for (const id of [...core.seen.unsure.keys()]) completed(core, id)
   }
 
@@ -311,7 +315,7 @@ class LayeredStorage implements Layers {
     const core = this.#core
     await this.#opening?.catch(() => {})
     if (wasOpen) {
-      await Promise.all([this.#core.documents.done(), this.#maps.done()])
+      await Promise.all([this.#core.documents.done(), this.#core.maps.done()])
       await takeBackAll(core)
     }
     core.closing.abort()
@@ -359,7 +363,7 @@ class LayeredStorage implements Layers {
   #returned(layer: Layer, absent: boolean): void {
     const core = this.#core
     for (const id of core.seen.unsure.keys()) core.background.want(id, 'write')
-    for (const id of core.dirty.ids(layer)) core.background.want(id, 'sweep')
+    sweepDirty(core)
     if (!layer.takenIn && this.#phase === 'open') takeIn(core, layer, true).catch(() => {})
     else if (absent) sweepReturned(core, layer).catch(() => {})
   }

@@ -11,8 +11,10 @@ import { backoffMs } from './breaker.ts'
 import { type Core, readers, writers } from './core.ts'
 import { joinOf } from './join.ts'
 import type { Layer } from './layer.ts'
+import { namesOf } from './map-names.ts'
+import { mendMap } from './maps.ts'
 import { nextSweepMs, noteProgress, readProgress } from './progress.ts'
-import { ask, isInStep, silentLayers, stateOf } from './race.ts'
+import { ask, completed, isInStep, silentLayers, stateOf } from './race.ts'
 
 /** Between two slices of the full sweep. */
 const SLICE_PAUSE_MS = 1_000
@@ -37,6 +39,13 @@ export async function sweepForever(core: Core): Promise<void> {
 export function sweepDirty(core: Core): void {
   for (const layer of core.layers)
     if (layer.available) for (const id of core.dirty.ids(layer)) core.background.want(id, 'sweep')
+  const behind = core.layers.flatMap((layer) => (layer.available ? core.dirtyMaps.ids(layer) : []))
+  mendMaps(core, new Set(behind)).catch(() => {})
+}
+
+/** Brings layers together that keep small maps, one after the other. */
+export async function mendMaps(core: Core, names: Iterable<string>): Promise<void> {
+  for (const name of names) await core.maps.take([name], () => mendMap(core, name))
 }
 
 /** Every document of every layer that can list its own, after one if it is gone on with; `passed` is told of each slice. */
@@ -59,6 +68,7 @@ export async function sweepAll(
     await core.clock.wait(SLICE_PAUSE_MS * core.clock.random(), core.closing.signal)
   }
   if (isWhole) for (const layer of swept) core.dirty.swept(layer)
+  await mendMaps(core, await namesOf(core))
 }
 
 function sliceOf({ limits }: Core): number {
@@ -117,6 +127,8 @@ export async function sweepReturned(core: Core, layer: Layer): Promise<boolean> 
 /** Whoever was answered by the others has something to learn if the join is more than theirs. */
 function tellAdded(core: Core, id: string, others: readonly Layer[]): void {
   const sight = core.seen.of(id)
+  // What was answered is known: whoever was told less has been told of more by the look-up.
+  if (sight?.told !== undefined) return completed(core, id)
   const states = others.flatMap((layer) => sight?.states.get(layer) ?? [])
   const before: KnownState = joinOf(states, core.forks.of(id))?.known ?? EMPTY
   const now = stateOf(core, id)?.known

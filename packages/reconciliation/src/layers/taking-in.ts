@@ -7,11 +7,12 @@
 import { type Core, readers, votesNeeded } from './core.ts'
 import { MARKS } from './dirty.ts'
 import { setDirty } from './flags.ts'
-import { noteGeneration, standingOf } from './generations.ts'
+import { forgetGeneration, noteGeneration, standingOf } from './generations.ts'
 import { readLeft, recover } from './intents.ts'
 import type { Layer } from './layer.ts'
+import { namesOf } from './map-names.ts'
 import { copyMarks, hasMarks, lacksMarks, markKeepers, repairMarks } from './marks.ts'
-import { sweepReturned } from './sweeps.ts'
+import { mendMaps, sweepReturned } from './sweeps.ts'
 import { homeOf, isMemoryBesideDurable, noteCache } from './whole.ts'
 
 /** A layer that was added to others is filled a little after the start, when much else is asked for. */
@@ -40,6 +41,13 @@ export async function takeInAll(core: Core, layers: readonly Layer[]): Promise<v
   if (lacksMarks(core)) await repairMarks(core).catch(() => core.background.want(MARKS, 'load'))
 }
 
+/** It was taken out: what is written from now on it misses, and marks are in no look-up that would show that. */
+export async function forgetLayer(core: Core, layer: Layer): Promise<void> {
+  if (!layer.keepsMarks) return
+  await setDirty(core, layer, [MARKS])
+  await forgetGeneration(core, layer)
+}
+
 /** A layer that comes late has what a crash left there, and lacks the marks that were written without it. */
 async function recoverLate(core: Core, layer: Layer): Promise<void> {
   if (!markKeepers(core).includes(layer)) return
@@ -64,7 +72,9 @@ export async function openEnough(core: Core, awaited: readonly Layer[]): Promise
 async function readFlags(core: Core, from: Layer): Promise<void> {
   if (!from.keepsMarks || from.isCache) return
   const others = readers(core).filter((layer) => layer !== from)
-  await Promise.all(others.map((layer) => core.dirty.load(layer, from).catch(() => {})))
+  const both = [core.dirty, core.dirtyMaps]
+  const loading = others.flatMap((layer) => both.map((dirty) => dirty.load(layer, from).catch(() => {})))
+  await Promise.all(loading)
 }
 
 /**
@@ -99,6 +109,7 @@ async function fill(core: Core, layer: Layer, patienceMs: number): Promise<void>
     if (core.closing.signal.aborted || layer.detached) return
     await core.clock.wait(pauseMs, core.closing.signal)
   }
+  await mendMaps(core, await namesOf(core))
   layer.refilling = false
   await noteGeneration(core, layer)
   for (const one of retiring(core)) noteCache(core, one)

@@ -1,0 +1,34 @@
+/**
+ * Names of small maps that were written, noted in every durable layer near by: storages list no maps, and a layer that is new or was made anew is to
+ * get all of them. Names, no keys and no values. Not here: the maps (`maps.ts`).
+ */
+import { EMPTY_DIGEST, extendDigest } from '@tidemark/storage'
+import { type Core, readers, writers } from './core.ts'
+import { INTERNAL } from './dirty.ts'
+import { readInternal } from './flags.ts'
+
+const PREFIX = `${INTERNAL}named `
+
+const utf8 = new TextEncoder()
+const text = new TextDecoder()
+
+/** Once per opening: layers come and go. What cannot be noted now is noted with the next write. */
+export async function noteName(core: Core, name: string): Promise<void> {
+  if (core.mapNames.get(name) === true) return
+  const value = utf8.encode(name)
+  const marks = new Map([[PREFIX + extendDigest(EMPTY_DIGEST, [value]), value]])
+  const keepers = writers(core).filter((layer) => layer.keepsMarks && layer.available)
+  const kept = await Promise.allSettled(
+    keepers.map((layer) => layer.call('append', (storage) => storage.append([], { marks }))),
+  )
+  if (kept.every(({ status }) => status === 'fulfilled')) core.mapNames.set(name, true)
+}
+
+export async function namesOf(core: Core): Promise<ReadonlySet<string>> {
+  const names = new Set<string>()
+  for (const layer of readers(core)) {
+    if (!layer.keepsMarks || !layer.available) continue
+    for await (const [, value] of readInternal(layer, PREFIX)) names.add(text.decode(value))
+  }
+  return names
+}

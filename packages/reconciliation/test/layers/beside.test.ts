@@ -1,0 +1,216 @@
+/**
+ * What layers keep beside documents: marks, small maps, and notes of what is being written.
+ */
+import { expect, test } from 'vitest'
+import { type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
+import {
+  content,
+  counts,
+  type Disk,
+  disk,
+  held,
+  type ManualClock,
+  manualClock,
+  of,
+  passing,
+  settled,
+  store,
+} from './world.ts'
+
+async function over(disks: readonly Disk[], options: LayersOptions & { readonly clock: ManualClock }) {
+  const stores = disks.map((on) => store(on))
+  const all = layers(
+    stores.map((storage, index) => ({ storage, name: 'ABC'[index] as string })),
+    options,
+  )
+  const events: LayersEvent[] = []
+  all.listen((event) => events.push(event))
+  await all.open()
+  await settled()
+  return { all, stores, events, a: stores[0] as (typeof stores)[0], b: stores[1] as (typeof stores)[0] }
+}
+
+const outcome = (work: Promise<unknown>) =>
+  work.then(
+    () => 'done',
+    () => 'failed',
+  )
+
+const owed = (all: {
+  marks(options: { prefix: string; limit: number }): PromiseLike<readonly (readonly [string, Uint8Array])[]>
+}) =>
+  all.marks({ prefix: 'outbox', limit: 99 }).then((found) => found.map(([key, [value]]) => `${key.slice(7)} ${value}`))
+const mark = (key: string, value: number | undefined) =>
+  new Map([[`outbox ${key}`, value === undefined ? undefined : new Uint8Array([value])]])
+const owedBy = (on: Disk) =>
+  on.data.marks({ prefix: 'outbox', limit: 99 }).map(([key, [value]]) => `${key.slice(7)} ${value}`)
+
+for (const policy of ['any-durable', { quorum: 2 }] as const)
+  test(`marks that the first layer missed are read from another, and brought to it exactly (${JSON.stringify(policy)})`, async () => {
+    const clock = manualClock()
+    const disks = [disk(), disk(), disk()] as const
+    const { all, a } = await over(disks, { clock, policy })
+    await all.append([content('note', 'a:0-1')], { marks: new Map([...mark('gone', 1), ...mark('old', 1)]) })
+    await settled()
+    a.plan = ({ method }) => (method === 'append' ? { fails: 'IO' } : undefined)
+    await all.append([content('note', 'a:1-2', { header: false })], {
+      marks: new Map([...mark('gone', undefined), ...mark('old', 2)]),
+    })
+    await all.append([content('other', 'a:0-1')], { marks: mark('new', 1) })
+    expect(await owed(all)).toEqual(['new 1', 'old 2'])
+    expect(owedBy(disks[0])).toEqual(['gone 1', 'old 1'])
+    for (const on of disks) on.kill()
+    const again = await over(disks, { clock, policy })
+    expect(await owed(again.all)).toEqual(['new 1', 'old 2'])
+    await clock.advance(600_000)
+    expect(disks.map(owedBy)).toEqual(disks.map(() => ['new 1', 'old 2']))
+  })
+
+test('marks are not acknowledged by a layer that lacks earlier ones', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  const { all, a, b } = await over(disks, { clock, policy: 'any-durable' })
+  a.plan = ({ method }) => (method === 'append' ? { fails: 'IO' } : undefined)
+  await all.append([], { marks: mark('x', 1) })
+  a.plan = undefined
+  b.plan = () => ({ fails: 'IO' })
+  expect(await outcome(all.append([], { marks: mark('y', 1) }))).toBe('failed')
+  expect(await outcome(Promise.resolve(owed(all)))).toBe('failed')
+  b.plan = undefined
+  await clock.advance(600_000)
+  expect(await outcome(all.append([], { marks: mark('y', 1) }))).toBe('done')
+  expect(disks.map(owedBy)).toEqual([
+    ['x 1', 'y 1'],
+    ['x 1', 'y 1'],
+  ])
+})
+
+test('a layer added before the others gets their marks before anybody reads them', async () => {
+  const clock = manualClock()
+  const [on, added] = [disk(), disk()]
+  const first = await over([on], { clock })
+  await first.all.append([content('note', 'a:0-1')], { marks: mark('x', 1) })
+  await first.all.close()
+  const { all } = await over([added, on], { clock })
+  expect(await owed(all)).toEqual(['x 1'])
+  expect(owedBy(added)).toEqual(['x 1'])
+})
+
+test('what a crash left in one of two required layers is not acknowledged while the other is silent', async () => {
+  for (const missing of [0, 1]) {
+    const clock = manualClock()
+    const disks = [disk(), disk()] as const
+    const { all, stores } = await over(disks, { clock })
+    await all.append([content('safe', 'a:0-3')])
+    const late = stores[missing] as (typeof stores)[0]
+    late.plan = ({ method }) => (method === 'append' ? { after: new Promise(() => {}) } : undefined)
+    void outcome(all.append([content('note', 'a:0-3')], { marks: mark('note', 1) }))
+    await settled()
+    for (const on of disks) on.kill()
+    const again = await over(disks, { clock })
+    expect([missing, await owed(again.all)]).toEqual([missing, ['note 1']])
+    const silent = again.stores[missing] as (typeof stores)[0]
+    silent.plan = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
+    const [state] = await again.all.knownStates(['note'])
+    expect([counts(state?.known), counts(state?.durable)]).toEqual(['a:3', ''])
+    silent.plan = undefined
+    await clock.advance(600_000)
+    const [later] = await again.all.knownStates(['note'])
+    expect([counts(later?.known), later?.durable, held(silent)]).toEqual(['a:3', undefined, 'a:3'])
+  }
+})
+
+test('what is being written is noted by the commit that writes it, once for what is written again, and taken back', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  const { all, stores } = await over(disks, { clock })
+  const intents = (on: Disk) => on.data.marks({ prefix: '\u{10ffff}tidemark layers writing', limit: 9_999 }).length
+  await all.append([content('note', 'a:0-1')])
+  const before = stores.map(({ calls }) => calls.append)
+  for (let at = 1; at < 9; at++) await all.append([content('note', `a:${at}-${at + 1}`, { header: false })])
+  expect(disks.map(intents)).toEqual([1, 1])
+  for (let at = 0; at < 2_000; at++) await all.append([content(`note ${at}`, 'a:0-1')])
+  expect(stores.map(({ calls }, index) => calls.append - (before[index] as number))).toEqual([2_008, 2_008])
+  for (const on of disks) expect(intents(on)).toBeLessThan(600)
+  await all.close()
+  expect(disks.map(intents)).toEqual([0, 0])
+})
+
+const secret = (counter: number, value: number) => ({
+  version: [counter, 'me'] as const,
+  bytes: new Uint8Array([value]),
+})
+const secrets = (on: Disk) => [...on.data.readMap('map')].map(([key, { bytes }]) => `${key} ${bytes?.[0]}`).sort()
+
+test('entries of a small map that a layer missed are flagged, and arrive without anybody reading the map, over a restart too', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  const { all, b } = await over(disks, { clock, policy: 'any-durable' })
+  b.plan = ({ method }) => (method === 'mergeMap' ? { fails: 'IO' } : undefined)
+  await all.mergeMap('map', new Map([['key', secret(1, 7)]]))
+  await settled()
+  expect(disks.map(secrets)).toEqual([['key 7'], []])
+  for (const on of disks) on.kill()
+  await over(disks, { clock, policy: 'any-durable' })
+  await clock.advance(600_000)
+  expect(disks.map(secrets)).toEqual([['key 7'], ['key 7']])
+})
+
+test('a layer that is new or was wiped gets all small maps', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk(), disk()] as const
+  const first = await over(disks.slice(0, 2), { clock })
+  await first.all.append([content('note', 'a:0-1')])
+  await first.all.mergeMap('map', new Map([['key', secret(1, 7)]]))
+  await first.all.close()
+  const wiped = disk()
+  const { events } = await over([disks[0], wiped, disks[2]], { clock })
+  await clock.advance(60_000)
+  expect([secrets(wiped), secrets(disks[2])]).toEqual([['key 7'], ['key 7']])
+  expect(JSON.stringify(events)).not.toContain('key')
+})
+
+test('a slow layer delays no secrets of the others, and what it adds is told when it comes', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  disks[0].data.mergeMap('map', new Map([['here', secret(1, 1)]]))
+  disks[1].data.mergeMap('map', new Map([['there', secret(1, 2)]]))
+  const { all, b, events } = await over(disks, { clock })
+  b.plan = ({ method }) => (method === 'readMap' ? { after: clock.wait(1_500) } : undefined)
+  const before = clock.now()
+  const read = await passing(clock, all.readMap('map'))
+  expect([clock.now() - before <= 150, [...read.keys()], of(events, 'map')]).toEqual([true, ['here'], []])
+  await clock.advance(2_000)
+  expect(of(events, 'map')).toEqual([{ kind: 'map', map: 'map' }])
+  expect(disks.map(secrets)).toEqual([
+    ['here 1', 'there 2'],
+    ['here 1', 'there 2'],
+  ])
+})
+
+test('a layer that was taken out for a while has all marks, maps and documents again, first or not, also after a restart', async () => {
+  for (const [away, runs] of [
+    ['A', true],
+    ['A', false],
+    ['B', true],
+    ['B', false],
+  ] as const) {
+    const clock = manualClock()
+    const disks = [disk(), disk()] as const
+    const { all, stores } = await over(disks, { clock })
+    await all.append([content('note', 'a:0-1')], { marks: new Map([...mark('old', 1), ...mark('gone', 1)]) })
+    all.detach(away)
+    await settled()
+    const marks = new Map([...mark('old', 2), ...mark('gone', undefined), ...mark('new', 1)])
+    await all.append([content('other', 'a:0-1')], { marks })
+    await all.mergeMap('map', new Map([['key', secret(1, 7)]]))
+    const index = away === 'A' ? 0 : 1
+    if (runs) await all.attach({ storage: stores[index] as (typeof stores)[0], name: away })
+    else await all.close()
+    const now = runs ? all : (await over(disks, { clock })).all
+    await clock.advance(60_000)
+    expect(await owed(now)).toEqual(['new 1', 'old 2'])
+    expect(disks.map(owedBy)).toEqual([await owed(now), await owed(now)])
+    expect([disks.map(secrets), held({ disk: disks[index] }, 'other')]).toEqual([[['key 7'], ['key 7']], 'a:1'])
+  }
+})
