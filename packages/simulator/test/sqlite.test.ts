@@ -9,7 +9,7 @@ import { afterEach, expect, test } from 'vitest'
 import { households, profiles, simulate, type World } from '../src/index.ts'
 
 const WORLDS = 2
-const scenario = households({ clients: 3, operations: 40 })
+const scenario = households({ clients: 3, operations: 40, varied: true })
 let opened: Storage[] = []
 
 afterEach(async () => {
