@@ -59,6 +59,10 @@ const UPGRADES_MAX = 1_000
 const UNFINISHED_BYTES_MAX = 256 * 1024 * 1024
 const FRAME_GROW_MS = 30_000
 const ADMIT_TIMEOUT_MS = 10_000
+/** What Node reads at one time: ws keeps all of it for each fragment of a message, however small. */
+const CHUNK_BYTES = 64 * 1024
+/** Some browsers cut large messages into a few fragments. */
+const FRAGMENTS_MIN = 64
 const NO_HANDSHAKE: Refusal = { status: 400, message: 'this is no WebSocket handshake of version 13' }
 const TOO_MANY: Refusal = { status: 503, message: 'too many clients at one time', retryAfterMs: 5_000 }
 
@@ -75,12 +79,14 @@ export function acceptWebSockets<T>(http: HttpServer, options: AcceptOptions<T>)
   let closing = false
   let emptied: (() => void) | undefined
 
-  // `closeTimeout` is an option of ws that its types do not know yet.
+  const { frameBytesMax = DEFAULT_LIMITS.frameBytesMax } = options.limits ?? {}
+  // `closeTimeout` and `maxFragments` are options of ws that its types do not know yet.
   const settings = {
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
-    maxPayload: options.limits?.frameBytesMax ?? DEFAULT_LIMITS.frameBytesMax,
+    maxPayload: frameBytesMax,
+    maxFragments: Math.max(FRAGMENTS_MIN, Math.ceil(frameBytesMax / CHUNK_BYTES)),
     closeTimeout: closeGraceMs,
     handleProtocols: (_offered: Set<string>, request: IncomingMessage) => chosen.get(request)?.subprotocol ?? false,
   }

@@ -2,10 +2,10 @@
  * A meter of what one socket holds of a message whose end has not come, from the headers of its frames (RFC 6455, section 5.2).
  *
  * A message may come in several frames with control frames in between, and its bytes in any chunks; what a chunk completes is held no more, and
- * what begins behind it is. Not here: whether frames are as they should be (ws closes those that are not), bounds (`frame-budget.ts`).
+ * what begins behind it is. ws keeps parts of a message as views, so a chunk that one byte of it lies in is held whole. Not here: whether frames are as they should be (ws closes those that are not), bounds (`frame-budget.ts`).
  */
 export interface FrameMeter {
-  /** Of the message that has begun, with its headers. */
+  /** Of the chunks in which the message lies that has begun. */
   readonly bytes: number
   /** Takes what came; answers whether a message ended in it. */
   take(chunk: Uint8Array): boolean
@@ -17,6 +17,8 @@ const MASKED = 0x80
 
 export function createFrameMeter(): FrameMeter {
   let held = 0
+  /** Something of the message that has begun lies in this chunk. */
+  let touched = false
   /** Of the frame that has begun: its header as far as it is there, and what of its payload is still to come. */
   let header: number[] = []
   let left = 0
@@ -27,6 +29,7 @@ export function createFrameMeter(): FrameMeter {
   function endFrame(): boolean {
     if (isControl || !isFinal) return false
     held = 0
+    touched = false
     return true
   }
 
@@ -35,7 +38,7 @@ export function createFrameMeter(): FrameMeter {
     isControl = (first & CONTROL) !== 0
     isFinal = (first & FINAL) !== 0
     left = payloadLength(header)
-    if (!isControl) held += header.length
+    if (!isControl) touched = true
     header = []
   }
 
@@ -45,6 +48,7 @@ export function createFrameMeter(): FrameMeter {
     },
     take(chunk) {
       let ended = false
+      touched = false
       for (let at = 0; at < chunk.length; ) {
         if (left === 0) {
           header.push(chunk[at++] as number)
@@ -54,9 +58,10 @@ export function createFrameMeter(): FrameMeter {
         const come = Math.min(left, chunk.length - at)
         left -= come
         at += come
-        if (!isControl) held += come
+        if (!isControl && come > 0) touched = true
         if (left === 0) ended = endFrame() || ended
       }
+      if (touched) held += chunk.length
       return ended
     },
   }

@@ -118,6 +118,7 @@ function codeOf(error: Error): number | undefined {
   const { code } = error as NodeJS.ErrnoException
   if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') return 1009
   if (code === 'WS_ERR_INVALID_UTF8') return 1007
+  if (code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') return 1008
   return code?.startsWith('WS_ERR_') ? 1002 : undefined
 }
 

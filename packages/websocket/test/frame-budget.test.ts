@@ -63,6 +63,19 @@ describe('frames that are never finished', { timeout: 20_000 }, () => {
       expect(honest.destroyed).toBe(false)
     }))
 
+  test('a message of more fragments than ws may keep closes its connection, one of fewer is whole', () =>
+    withServer(
+      async ({ open, frames }) => {
+        const [many, few] = [await open(), await open()]
+        many.write(Buffer.concat(Array.from({ length: 65 }, (_, index) => whole(index === 0 ? 0x02 : 0x00, 1))))
+        few.write(Buffer.concat(Array.from({ length: 63 }, (_, index) => whole(index === 0 ? 0x02 : 0x00, 1))))
+        few.write(whole(0x80, 1))
+        await until(() => many.destroyed && frames() === 1)
+        expect(few.destroyed).toBe(false)
+      },
+      { limits: { frameBytesMax: 1024 * 1024 } },
+    ))
+
   test('connections of one account are weighed together', () =>
     withServer(async ({ open }) => {
       const many = [await open('many'), await open('many'), await open('many')]
