@@ -71,7 +71,10 @@ export interface StoredState {
   readonly durable?: KnownState
 }
 
-/** Something else than a write through this handle made more of a document known; `before` is the least that was answered so far. */
+/**
+ * Something else than a write through this handle made more of a document known, or less while a layer is silent; `before` is what was answered
+ * last.
+ */
 export interface Changed {
   readonly id: string
   readonly before: KnownState | undefined

@@ -11,7 +11,7 @@ import { sendKnown } from './claims.ts'
 import { reportConfirmed } from './confirmations.ts'
 import { type Core, type Holding, IN_STEP } from './core.ts'
 import { settleGaps } from './corrections.ts'
-import { forward } from './forward.ts'
+import { forward, sendRest } from './forward.ts'
 import { acknowledgeable, durable, forget, holdingOf, lookAgain } from './holdings.ts'
 import { markExact, settleView, subscribersOf, viewOf } from './views.ts'
 
@@ -37,8 +37,11 @@ export function settleChanged(core: Core, holding: Holding, before: StoredState 
   if (known === undefined) return
   dropChanged(holding)
   if (holding.stored?.partial !== true) settleGaps(core, holding)
-  if (covers(known, durable(holding))) tellSafe(core, holding, before)
-  else {
+  if (covers(known, durable(holding))) {
+    tellSafe(core, holding, before)
+    // An earlier look-up that failed may have left somebody behind.
+    for (const connection of subscribersOf(core, holding.id)) sendRest(core, connection, holding)
+  } else {
     forget(core, holding)
     forward(core, holding, before, [])
   }

@@ -263,3 +263,43 @@ test('who is in step is sent nothing again because look-ups failed for a while (
   await world.clock.advance(60_000)
   expect(said(world)).toEqual(['server > reader  KNOWN note header a:3', 'server > other  KNOWN note header a:3'])
 })
+
+test('who is in step with what a layer holds alone is not sent it again because that layer failed for a while (disks, seed 325)', async () => {
+  const { world, server, a, b } = await node({ a: append('note', 'a:0-3'), b: append('note', 'a:0-5') })
+  a.plan = ({ method }) => (method === 'append' ? { fails: 'QUOTA' } : undefined)
+  const reader = world.peer('reader', server)
+  reader.load('note', state('a:5'))
+  await world.clock.advance(1_000)
+  b.plan = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
+  const other = world.peer('other', server)
+  other.load('note', state('a:3'))
+  await world.clock.advance(3_000)
+  for (const one of [a, b]) one.plan = undefined
+  await world.clock.advance(60_000)
+  expect(said(world)).toEqual([
+    'server > reader  KNOWN note header a:5',
+    'server > other  KNOWN note header a:3',
+    'server > other  CONTENT note a:3-5',
+  ])
+})
+
+test('whoever was behind while a look-up failed is sent what it lacks when that is over', async () => {
+  const { world, server, a, b } = await node({ a: append('note', 'a:0-3'), b: append('note', 'a:0-3') })
+  const reader = world.peer('reader', server)
+  reader.load('note', state('a:3'))
+  await world.clock.advance(10_000)
+  // Another process wrote to one of them. One look-up sees it, and none after it for a while.
+  await b.append([append('note', 'a:3-5')])
+  let looks = 0
+  const fails: typeof a.plan = ({ method }) => (method === 'knownStates' && ++looks > 2 ? { fails: 'IO' } : undefined)
+  for (const one of [a, b]) one.plan = fails
+  const other = world.peer('other', server)
+  other.load('note', state('a:5'))
+  await world.clock.advance(3_000)
+  for (const one of [a, b]) one.plan = undefined
+  await world.clock.advance(60_000)
+  expect(said(world).filter((line) => line.includes('> reader'))).toEqual([
+    'server > reader  KNOWN note header a:3',
+    'server > reader  CONTENT note a:3-5',
+  ])
+})

@@ -39,6 +39,11 @@ export function tellGrowth(core: Core, id: string): void {
   core.changed(id, told)
 }
 
+/** What was answered last of a document; all that is known of one that nobody was told of. */
+export function toldOf(core: Core, id: string): KnownState | undefined {
+  return core.seen.of(id)?.told ?? stateOf(core, id)?.known
+}
+
 /** Asks one layer and notes what it says; what comes back is why it said nothing. */
 export async function askLayer(
   core: Core,
@@ -169,12 +174,19 @@ export async function lookUp(core: Core, ids: readonly string[]): Promise<readon
       if (silent.length > 0) core.seen.failed(id)
       throw unknown(id, silences)
     }
-    core.seen.tell(id, state?.known ?? EMPTY)
+    answer(core, id, state?.known ?? EMPTY)
     if (silent.length === 0) completed(core, id)
     if (silent.length > 0) core.seen.noteUnsure(id, state?.known ?? EMPTY)
     if (state !== undefined || silent.length > 0) core.background.consider(id, 'load')
     return state
   })
+}
+
+/** Less than was told, since a layer is silent or lost something: whoever watches notes before what peers hold that are in step. */
+function answer(core: Core, id: string, known: KnownState): void {
+  const told = core.seen.of(id)?.told
+  if (told !== undefined && !covers(known, told)) core.changed(id, told)
+  core.seen.tell(id, known)
 }
 
 /** L1: whoever was given a partial answer is told when it is whole. */

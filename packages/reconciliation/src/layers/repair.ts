@@ -21,7 +21,7 @@ import { clearDirty } from './flags.ts'
 import { type Frozen, inStep, passing, without } from './join.ts'
 import { codeOf, type Layer } from './layer.ts'
 import { lacksMarks } from './marks.ts'
-import { answerOf, ask, completed, isBehind, isInStep, sightOf, silentLayers, stateOf } from './race.ts'
+import { answerOf, ask, completed, isBehind, isInStep, sightOf, silentLayers, stateOf, toldOf } from './race.ts'
 
 /** Asks all layers again and brings those that lack something to the join. @throws StorageError what may pass with time. */
 export function repair(core: Core, id: string): Promise<void> {
@@ -74,7 +74,7 @@ async function clearIfWhole(
   if (sightOf(core, id) === undefined || !isInStep(core, id, layer)) return
   await clearDirty(core, layer, id)
   const state = answerOf(core, id)
-  if (wasWithheld && state !== undefined && state.durable === undefined) core.changed(id, state.known)
+  if (wasWithheld && state !== undefined && state.durable === undefined) core.changed(id, toldOf(core, id))
 }
 
 /** One document on its way into one layer. */
@@ -115,7 +115,7 @@ async function copyAll(run: Run): Promise<void> {
   const isWithheld = answerOf(core, id)?.durable !== undefined
   tell(run, 'start')
   // Marks that belong to what is stored are in the home: what others bring has none there. To whoever was answered it is no news.
-  if (target === core.home) core.changed(id, stateOf(core, id)?.known)
+  if (target === core.home) core.changed(id, toldOf(core, id))
   while (isBehind(core, id, target)) {
     if (core.closing.signal.aborted) throw new StorageError('CLOSED', 'layers: closed while repairing')
     const before = stateIn(run, target)

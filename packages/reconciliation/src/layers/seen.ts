@@ -42,7 +42,7 @@ export interface Seen {
   wrote(id: string, layer: Layer, state: StoredState | undefined): void
   /** A write failed: it is unknown whether it holds more than it did. */
   doubt(id: string, layer: Layer): void
-  /** Documents of which a partial answer was given, and what it was: until all layers have answered. */
+  /** Documents of which a partial answer was given, and what was answered last: until all layers have answered. */
   readonly unsure: Map<string, KnownState>
   clear(): void
 }
@@ -126,6 +126,7 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
     noteUnsure,
     tell(id, answered) {
       Object.assign(sight(id), { told: answered, announced: undefined })
+      if (unsure.has(id)) unsure.set(id, answered)
     },
     announce(id, known) {
       sight(id).announced = known

@@ -42,6 +42,7 @@ export async function append(
   const votes = await collect(core, plans, marks)
   const results = plans.map((plan, index) => resultOf(core, plan, index, votes))
   if (marks !== undefined && results.every((result) => !('failed' in result))) checkMarks(core, votes)
+  for (const [index, result] of results.entries()) tellStored(core, (batch[index] as Append).id, result)
   fillCaches(
     core,
     plans.flatMap(({ content }, index) => (isTaken(results[index]) ? [content] : [])),
@@ -151,10 +152,14 @@ function stateAfter(core: Core, id: string, stored: StoredState | undefined): St
   const now = answerOf(core, id)
   const isJoin = stored !== undefined && now !== undefined && core.forks.of(id) === undefined
   const { partial, durable } = now ?? {}
-  const state = isJoin ? { ...stored, ...(partial && { partial }), ...(durable !== undefined && { durable }) } : now
+  return isJoin ? { ...stored, ...(partial && { partial }), ...(durable !== undefined && { durable }) } : now
+}
+
+/** Only what is answered is known to who writes: a batch fails as a whole where one of its documents does. */
+function tellStored(core: Core, id: string, result: AppendResult): void {
   const told = core.seen.of(id)?.told
-  if (told !== undefined && state !== undefined) core.seen.tell(id, union(told, state.known))
-  return state
+  if (told !== undefined && !('failed' in result) && result.state !== undefined)
+    core.seen.tell(id, union(told, result.state.known))
 }
 
 /** One layer took what another calls a fork: they hold different things. */
