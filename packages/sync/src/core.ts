@@ -175,6 +175,8 @@ export interface Connection {
   readonly asked: Map<string, Asked>
   /** A deadline is set for the oldest of them. */
   expiring: boolean
+  /** Documents of which the peer said what it holds while the storage could not be read: they are gone on with later. */
+  readonly unheard: Set<string>
   readonly toAsk: readonly [Set<string>, Set<string>, Set<string>]
   /** Document → LOADs of ours that leave after its own, and what each of them is behind. See `asking-order.ts`. */
   readonly followers: Map<string, Map<Request, Set<string>>>

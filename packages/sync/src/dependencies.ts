@@ -129,10 +129,13 @@ export function needDependencies(
 export function onNeed(core: Core, request: Request): void {
   const holding = guard(core, request)
   if (holding === undefined) return
-  if (isAbsent(holding)) {
-    askPeer(core, request.connection, request.id, 'user')
-    for (const upstream of core.upstreams) askPeer(core, upstream, request.id, 'user')
-  } else dependencyArrived(core, request.id)
+  if (isAbsent(holding)) askForNeeded(core, request.connection, request.id)
+  else dependencyArrived(core, request.id)
+}
+
+/** What a document names that this peer sent is here perhaps, but nobody can tell, or is not. */
+export function askForNeeded(core: Core, connection: Connection, id: string): void {
+  for (const peer of new Set([connection, ...core.upstreams])) askPeer(core, peer, id, 'user')
 }
 
 /** A document is held now: what was to be forwarded after it is. */

@@ -37,6 +37,7 @@ export function onConnected(
     held: new Map(),
     asked: new Map(),
     expiring: false,
+    unheard: new Set(),
     toAsk: [new Set(), new Set(), new Set()],
     followers: new Map(),
     batches: new Map(),

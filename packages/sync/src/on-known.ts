@@ -5,7 +5,7 @@
  * replaces the belief (L6). What is missing is judged against what is *assumed*: judged against what is confirmed, everything in
  * flight would be sent again. Not here: sending (`senders.ts`).
  */
-import { covers, equals, type KnownState } from '@tidemark/known-state'
+import { covers, EMPTY, equals, type KnownState } from '@tidemark/known-state'
 import type { Digests, KnownMessage } from '@tidemark/protocol'
 import { settleItem } from './batches.ts'
 import { allowed } from './checks.ts'
@@ -17,6 +17,7 @@ import { durable, guard } from './holdings.ts'
 import { replay } from './lanes.ts'
 import { endIfUnwanted } from './on-done.ts'
 import { probedAgain } from './probes.ts'
+import { enterLater } from './refusals.ts'
 import { endReading, markReady, wanted } from './senders.ts'
 import { confirm, createView, kept, lower, markExact, replaceBelief, settleView, subscribe, viewOf } from './views.ts'
 import { freed } from './window.ts'
@@ -96,6 +97,23 @@ function believe(
   const clamped = answersUs && connection.traits.claimsStreams && old.streaming && old.assumed !== undefined
   confirm(old, clamped ? lower(known, old.assumed as KnownState) : known)
   return old
+}
+
+/** The storage could not be read: what the peer said is believed, and what follows from it is done later, once for all that it says meanwhile. */
+export function knownUnread(core: Core, request: Request, message: KnownMessage): void {
+  const { connection, id } = request
+  const holding = core.holdings.get(id)
+  if (holding === undefined || !connection.views.has(id)) return
+  freed(core, connection, id)
+  settleItem(core, connection, id)
+  const known = kept(core, connection, holding, undefined, message.known)
+  if (message.correction) {
+    if (allowed(core, request, 'read') !== true) endReading(core, connection, id)
+    replaceBelief(core, connection, holding, known)
+  } else believe(core, connection, holding, viewOf(connection, id, EMPTY), message, true)
+  if (connection.unheard.has(id)) return
+  connection.unheard.add(id)
+  enterLater(core, connection, id, { action: 'resend' })
 }
 
 function goOn(core: Core, connection: Connection, holding: Holding, view: View): void {

@@ -10,8 +10,9 @@ import type { ErrorCode, PayloadKind } from '@tidemark/protocol'
 import { settleItem } from './batches.ts'
 import { type Connection, type Core, emit, type Request, report, send, type Work } from './core.ts'
 import { refusedUnjudged } from './corrections.ts'
-import { dependencyDone } from './dependencies.ts'
+import { askForNeeded, dependencyDone } from './dependencies.ts'
 import { enter } from './lanes.ts'
+import { knownUnread } from './on-known.ts'
 import { askFailed, freed } from './window.ts'
 
 /** Why something was refused, in the words of the protocol. */
@@ -66,6 +67,10 @@ export function refuseFailed(core: Core, request: Request): void {
       return refuseLoad(core, connection, id, UNREADABLE)
     case 'content':
       return refusedUnjudged(core, request, work, UNREADABLE)
+    case 'need':
+      return askForNeeded(core, connection, id)
+    case 'known':
+      return knownUnread(core, request, work)
     // Owed to the peer whatever happens: once more, a while later.
     case 'correct':
     case 'resend':
@@ -77,6 +82,7 @@ export function refuseFailed(core: Core, request: Request): void {
 export function enterLater(core: Core, connection: Connection, id: string, work: Work): void {
   core.deadlines.add(core.now + core.limits.refusalBackoffMaxMs, () => {
     if (connection.views.has(id) && core.connections.has(connection.id)) enter(core, connection, id, work)
+    else connection.unheard.delete(id)
   })
 }
 

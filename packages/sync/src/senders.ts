@@ -7,10 +7,12 @@
  * L8: pages end at seals (the storage's part). L9: dependencies leave first (`dependencies.ts`).
  * Not here: what a peer is believed to hold (`views.ts`).
  */
+
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { Content, ContentMessage } from '@tidemark/protocol'
 import type { Page } from '@tidemark/storage'
 import { askForClaim } from './claims.ts'
+import { reportConfirmed } from './confirmations.ts'
 import {
   type Connection,
   type Core,
@@ -200,10 +202,13 @@ function pageFailed(core: Core, connection: Connection, holding: Holding, view: 
 
 /** A document could not be read for a while: what is left of it is sent now. */
 export function onResend(core: Core, request: Request): void {
+  const { connection, id } = request
   const holding = guard(core, request)
-  const view = request.connection.views.get(request.id)
-  if (holding !== undefined && view !== undefined && view !== IN_STEP && !view.sending)
-    markReady(core, request.connection, holding, view)
+  if (holding === undefined) return
+  connection.unheard.delete(id)
+  const view = connection.views.get(id)
+  if (view !== undefined && view !== IN_STEP && !view.sending) markReady(core, connection, holding, view)
+  if (connection.traits.upstream) reportConfirmed(core, connection, id)
 }
 
 /** What a peer holds after it received a content. */

@@ -360,3 +360,33 @@ test('a storage that tells of an append before it answers it keeps nothing from 
   const given = reader.heard.flatMap((message) => (message.action === 'content' ? message.runs : []))
   expect(given.map(({ session, after }) => [session, after])).toEqual([['a', 0]])
 })
+
+test('a correction that comes while the storage cannot be read for long is followed once it can (disks, seed 1233)', async () => {
+  const world = createWorld()
+  const client = await world.node('client', { holds: [append('note', 'a:0-2')] })
+  const server = world.peer('server', client, { upstream: true })
+  server.link.ask(['note'])
+  await settled()
+  const known = { action: 'known', id: 'note', correction: false } as const
+  server.say({ ...known, known: state('a:2') })
+  await settled()
+  server.heard.length = 0
+  let outage = true
+  client.spy.replace = {
+    knownStates: async (ids) => {
+      if (outage) throw new StorageError('IO', 'out')
+      return client.spy.real.knownStates(ids)
+    },
+  }
+  // Said twice, and followed once.
+  for (let times = 0; times < 2; times++) server.say({ ...known, known: state(''), correction: true })
+  await world.clock.advance(60_000)
+  expect(server.heard).toEqual([])
+  outage = false
+  await world.clock.advance(300_000)
+  expect(server.heard).toEqual([content('note', 'a:0-2')])
+  expect(client.runner.status('note')).toMatchObject({ uploaded: false })
+  server.say({ ...known, known: state('a:2') })
+  await settled()
+  expect(client.runner.status('note')).toMatchObject({ uploaded: true })
+})
