@@ -11,6 +11,7 @@ import type { Deadlines } from './deadlines.ts'
 import type { ConnectionId, ConnectionTraits, Effect, Outcome, Report } from './events.ts'
 import type { EngineLimits, EngineOptions } from './options.ts'
 import type { Account, Pool } from './pools.ts'
+import { takesRoom } from './weights.ts'
 
 export interface Core {
   readonly options: EngineOptions
@@ -73,7 +74,7 @@ export interface Holding {
 
 /** Requests of one connection for one document, the first of which waits for something. See `lanes.ts`. */
 export interface Lane {
-  waiting: 'look' | 'append' | 'upstream' | 'check' | 'dependencies' | undefined
+  waiting: 'look' | 'append' | 'upstream' | 'check' | 'dependencies' | 'room' | undefined
   readonly requests: Request[]
 }
 
@@ -164,7 +165,10 @@ export interface Connection {
   /** Documents that have a lane of this connection. */
   readonly lanes: Set<string>
   readonly arrivals: Slot[]
+  /** It may be handed a page, or a known state of many sessions. See `room.ts`. */
   room: boolean
+  /** Documents of which a request waits for room, in order. */
+  readonly roomless: Set<string>
   /** The one page being read for it. */
   reading: { readonly id: string; readonly ticket: number; readonly after: KnownState | undefined } | undefined
   /** Documents with something to send, by priority, in order. */
@@ -261,10 +265,13 @@ export interface View {
 
 export function emit(core: Core, effect: Effect): void {
   core.effects.push(effect)
+  if (effect.type !== 'send' || !takesRoom(effect.message)) return
+  const connection = core.connections.get(effect.connection)
+  if (connection !== undefined) connection.room = false
 }
 
 export function send(core: Core, connection: Connection, message: Message): void {
-  core.effects.push({ type: 'send', connection: connection.id, message })
+  emit(core, { type: 'send', connection: connection.id, message })
 }
 
 export function report(core: Core, about: Report): void {

@@ -19,7 +19,8 @@ import { onLooked } from './on-looked.ts'
 import { onReconcile } from './on-reconcile.ts'
 import { DEFAULT_ENGINE_LIMITS, type EngineOptions } from './options.ts'
 import { createPool } from './pools.ts'
-import { onPaged, pump } from './senders.ts'
+import { onDrained } from './room.ts'
+import { onPaged } from './senders.ts'
 import { onAppended } from './settlement.ts'
 import {
   type ConnectionSizes,
@@ -133,8 +134,7 @@ function takeFrom(core: Core, connection: Connection, event: ConnectionEvent): v
       for (const id of event.ids) if (core.wanted.delete(id)) endIfUnwanted(core, connection, id)
       return
     case 'drained':
-      connection.room = true
-      return pump(core, connection)
+      return onDrained(core, connection)
   }
 }
 

@@ -12,11 +12,14 @@ import { onLoad } from './on-load.ts'
 import { onCompare } from './on-reconcile.ts'
 import { onFollow, onTell } from './on-tell.ts'
 import { onProbe } from './probes.ts'
+import { waitsForRoom } from './room.ts'
 import { onResend } from './senders.ts'
 import { weigh } from './views.ts'
 import { onAsk } from './window.ts'
 
 export function handleRequest(core: Core, request: Request): void {
+  const held = core.holdings.get(request.id)
+  if (held !== undefined && waitsForRoom(core, held, request)) return
   dispatch(core, request)
   weigh(request.connection, request.id)
   const holding = core.holdings.get(request.id)

@@ -107,6 +107,7 @@ export function dropLanes(core: Core, connection: Connection): void {
     relax(core, holding)
   }
   connection.lanes.clear()
+  connection.roomless.clear()
 }
 
 function wait(core: Core, request: Request): void {

@@ -32,6 +32,7 @@ export function onConnected(
     lanes: new Set(),
     arrivals: [],
     room: true,
+    roomless: new Set(),
     reading: undefined,
     ready: [new Set(), new Set(), new Set()],
     held: new Map(),

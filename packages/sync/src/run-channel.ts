@@ -7,6 +7,7 @@
 import type { Dialect, Frame, Limits, Message } from '@tidemark/protocol'
 import type { ConnectionId } from './events.ts'
 import type { Port, Runner, Sent } from './run.ts'
+import type { Hold } from './run-inflow.ts'
 import type { ConnectionSizes } from './status.ts'
 
 /** What a channel tells whoever opened it. Nothing is told before `open`, nothing after `closed`. */
@@ -95,10 +96,9 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
     send(sent: readonly Sent[]) {
       const messages = sent.map(({ message }) => message)
       for (const frame of codec.encode(messages, frameBytes)) channel.send(frame)
-      // Unread answers are requests that are not answered: only `room` makes the channel say when they have left.
-      if (channel.unsent() > unsentBytesMax && !channel.room()) reading.hold('unsent')
     },
     room: () => channel.room(),
+    full: () => channel.unsent() > unsentBytesMax,
     close: (code, reason) => channel.close(code, reason),
     pause: (why) => reading.hold(why),
     resume: (why) => reading.release(why),
@@ -107,10 +107,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
   const closed = new Promise<{ code: number; reason: string }>((resolve) => {
     channel.open({
       frame: (frame) => link.receive(codec.decodeInPortions(frame), frame.length),
-      drained() {
-        reading.release('unsent')
-        link.drained()
-      },
+      drained: () => link.drained(),
       closed(code, reason) {
         link.closed()
         resolve({ code, reason })
@@ -135,9 +132,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
   }
 }
 
-type Hold = 'pending' | 'turn' | 'unsent'
-
-/** Reads while nothing holds it: `unsent` is what the peer does not read; see `Port` for the others. */
+/** Reads while nothing holds it. */
 function createGate(channel: Channel) {
   const holds = new Set<Hold>()
   return {

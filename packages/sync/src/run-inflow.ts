@@ -8,17 +8,21 @@
 import { type Decoded, PASSED_BYTES, ProtocolError } from '@tidemark/protocol'
 import { STEP_BYTES, type Turns } from './run-turns.ts'
 
+/** Why nothing is read or handled: what is not durable or answered yet; others are served first; answers that are not read. */
+export type Hold = 'pending' | 'turn' | 'unsent'
+
 export interface Inflow {
   /** `bytes`: of the frame, which stays in memory until the last message of it was taken. */
   receive(decoded: Iterable<Decoded | undefined>, bytes: number): void
-  /** A page of this size was handed over. */
-  paged(bytes: number): void
-  /** There is room for another page. */
+  /** So much was said, which is of its turn like what it says. */
+  sent(bytes: number): void
+  /** There is room for another page, or large state. */
   drained(): void
   /** The peer is gone: ends when what it brought before is handled. */
   end(): void
-  /** Handles nothing while it is held, because too much is under way. */
-  hold(to: boolean): void
+  /** Handles nothing while it is held, because too much is under way, or unsent. */
+  hold(why: Hold): void
+  release(why: Hold): void
   /** Drops what is not handled yet. */
   drop(): void
   /** Something is not handled yet. */
@@ -47,7 +51,7 @@ export function createInflow(options: InflowOptions): Inflow {
   let waitingBytes = 0
   let paused = false
   let room = false
-  let held = false
+  const holds = new Set<Hold>()
   let ending = false
   let over = false
 
@@ -60,7 +64,7 @@ export function createInflow(options: InflowOptions): Inflow {
       options.drained()
     }
     if (over) return
-    if (room || (frames.length > 0 && !held)) turn.ask()
+    if (room || (frames.length > 0 && holds.size === 0)) turn.ask()
     setPaused(frames.length > 0)
     if (ending && frames.length === 0) options.ended()
   }
@@ -69,7 +73,7 @@ export function createInflow(options: InflowOptions): Inflow {
     let taken = false
     for (;;) {
       const [frame] = frames
-      if (frame === undefined || !mayGo() || (held && !options.immediate)) break
+      if (frame === undefined || !mayGo() || (holds.size > 0 && !options.immediate)) break
       const next = frame.messages.next()
       turn.spend(STEP_BYTES)
       if (next.done === true) {
@@ -107,7 +111,7 @@ export function createInflow(options: InflowOptions): Inflow {
       if (turn.waits) setPaused(true)
       else if (frames.length === 1) work()
     },
-    paged: (bytes) => turn.spend(bytes),
+    sent: (bytes) => turn.spend(bytes),
     drained() {
       room = true
       if (!turn.waits && !over) work()
@@ -116,9 +120,9 @@ export function createInflow(options: InflowOptions): Inflow {
       ending = true
       if (frames.length === 0) options.ended()
     },
-    hold(to) {
-      held = to
-      if (!held && frames.length > 0 && !over) turn.ask()
+    hold: (why) => void holds.add(why),
+    release(why) {
+      if (holds.delete(why) && holds.size === 0 && frames.length > 0 && !over) turn.ask()
     },
     drop,
     get waits() {

@@ -22,10 +22,11 @@ import type { Check, ConnectionId, ConnectionTraits, Effect, Event, Report } fro
 import type { EngineOptions } from './options.ts'
 import { answerCheck, type Hooks, needsHeader } from './run-checks.ts'
 import { createErasures } from './run-erasures.ts'
-import { createInflow, type Inflow } from './run-inflow.ts'
+import { createInflow, type Hold, type Inflow } from './run-inflow.ts'
 import { createLookUps } from './run-look-ups.ts'
 import { afterTurn, createTurns } from './run-turns.ts'
 import type { ConnectionSizes, EngineSizes, SyncStatus } from './status.ts'
+import { takesRoom, weightOf } from './weights.ts'
 
 export { type Attached, type AttachOptions, attach, type Channel, type Connect, type Receiver } from './run-channel.ts'
 export type { Hooks } from './run-checks.ts'
@@ -45,9 +46,10 @@ export interface Port {
   /** Whether another page may be handed over. If not, `Link.drained` is to be called when it may. */
   room(): boolean
   close(code: number, reason: string): void
-  /** Stop, or go on, reading from it. `pending`: what is not durable or answered yet; `turn`: others are served first. */
-  pause(why: 'pending' | 'turn'): void
-  resume(why: 'pending' | 'turn'): void
+  /** So much is unsent that nothing more of what it brought is handled until there is room. Default: never. */
+  full?(): boolean
+  pause(why: Hold): void
+  resume(why: Hold): void
 }
 
 /** What a connection tells the runner. */
@@ -228,10 +230,10 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
       inflow?.drop()
       port.close(effect.code, effect.reason)
     } else if (effect.type === 'pause') {
-      inflow?.hold(true)
+      inflow?.hold('pending')
       port.pause('pending')
     } else {
-      inflow?.hold(false)
+      inflow?.release('pending')
       port.resume('pending')
     }
   }
@@ -263,12 +265,15 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     outboxes.delete(connection)
     if (sent === undefined || port === undefined) return
     port.send(sent)
-    // One page is handed over at a time: the next is read when there is room for it, and when it is its turn.
-    const bytes = contentBytes(sent)
-    if (bytes === undefined) return
     const inflow = inflows.get(connection)
-    inflow?.paged(bytes)
-    if (port.room()) inflow?.drained()
+    for (const { message } of sent) inflow?.sent(weightOf(message))
+    // Unread answers are requests that are not answered: only `room` makes the channel say when they have left.
+    if (port.full?.() === true && !port.room()) {
+      inflow?.hold('unsent')
+      port.pause('unsent')
+    }
+    // One page, or large state, is handed over at a time: the next when there is room for it, and when it is its turn.
+    else if (sent.some(({ message }) => takesRoom(message)) && port.room()) inflow?.drained()
   }
 
   function setAlarm(): void {
@@ -348,11 +353,16 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
         receive: (decoded, bytes = 0) => inflow.receive(decoded, bytes),
         ask: (ids, urgency = 'reconcile') => tell({ type: 'wanted', connection: id, ids, urgency }),
         leave: (ids) => tell({ type: 'unwanted', connection: id, ids }),
-        drained: () => inflow.drained(),
+        drained() {
+          inflow.release('unsent')
+          ports.get(id)?.resume('unsent')
+          inflow.drained()
+        },
         closed() {
           if (!ports.has(id)) return
           ports.set(id, deaf(port))
           leaving.set(id, ended)
+          inflow.release('unsent')
           inflow.end()
           for (const end of [...leaving.values()])
             if (leaving.size > LEAVING_MAX || leavingBytes() > LEAVING_BYTES_MAX) end()
@@ -386,15 +396,4 @@ const LEAVING_BYTES_MAX = 128 * 1024 * 1024
 /** A connection that is gone: it is told nothing, and there is no room for pages. */
 function deaf({ traits, principal }: Port): Port {
   return { traits, principal, send() {}, room: () => false, close() {}, pause() {}, resume() {} }
-}
-
-/** Bytes of the transactions that are sent; `undefined` if there is no content. */
-function contentBytes(sent: readonly Sent[]): number | undefined {
-  let bytes: number | undefined
-  for (const { message } of sent) {
-    if (message.action !== 'content') continue
-    bytes ??= 0
-    for (const { transactions } of message.runs) for (const transaction of transactions) bytes += transaction.length
-  }
-  return bytes
 }

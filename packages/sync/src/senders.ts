@@ -121,7 +121,6 @@ function deliver(core: Core, connection: Connection, holding: Holding, view: Vie
   const isStream = holding.stored?.paged === true || !connection.traits.claimsStreams
   const announced = more && isStream && !view.streaming ? { ...page, expectUntil: target } : page
   send(core, connection, announced)
-  connection.room = false
   view.assumed = cursor
   view.failures = 0
   // The application has what it was given: there is no wire between.

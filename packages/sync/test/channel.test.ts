@@ -2,9 +2,10 @@
  * Channels attached to runners: frames to messages and back, in all dialects; a peer that does not read.
  */
 import { EMPTY } from '@tidemark/known-state'
-import { type Dialect, dialects, jazz } from '@tidemark/protocol'
+import { type Dialect, dialects, jazz, type Message, tidemarkBinary } from '@tidemark/protocol'
 import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
+import type { Effect, Event } from '../src/index.ts'
 import { attach, type Channel, createPipe, type Receiver, run } from '../src/run.ts'
 import { append, settled, state } from './world.ts'
 
@@ -68,12 +69,42 @@ test('a peer that does not read its answers is not read from until it does', asy
   const codec = jazz.createCodec()
   for (let index = 0; index < 100; index++)
     for (const frame of codec.encode([{ action: 'load', id: `co_z${index}`, known: EMPTY }], 1_000))
-      seen.receiver?.frame(frame)
+      if (seen.paused === 0) seen.receiver?.frame(frame)
   // Others had their turn too, which alone would not keep it from being read.
   await settled()
   expect([seen.paused, seen.resumed]).toEqual([1, 0])
   seen.unsent = 0
   seen.receiver?.drained()
+  await settled()
   expect([seen.paused, seen.resumed]).toEqual([1, 1])
+  await runner.close()
+})
+
+test('of a peer that does not read its answers not even the rest of a frame is handled', async () => {
+  const steps: (Event | Effect)[] = []
+  const runner = await run({ storage: memoryStorage(), peer: 'server', observe: (step) => steps.push(step) })
+  const { channel, seen } = stuffed(tidemarkBinary)
+  const attached = attach(runner, channel, { unsentBytesMax: 1_000 })
+  const loads = Array.from(
+    { length: 5_000 },
+    (_, index): Message => ({ action: 'load', id: `d${index}`, known: EMPTY }),
+  )
+  const [frame] = tidemarkBinary.createCodec().encode(loads, Number.MAX_SAFE_INTEGER)
+  const answered = () => steps.filter((step) => step.type === 'received').length
+  seen.receiver?.frame(frame as Uint8Array)
+  await settled()
+  const first = answered()
+  expect(first).toBeLessThan(1_100)
+  seen.unsent = 0
+  seen.receiver?.drained()
+  await settled()
+  expect(answered()).toBeGreaterThan(first)
+  expect(answered()).toBeLessThan(2 * 1_100)
+  // What came before its peer closed is handled; nobody waits for its answers.
+  seen.receiver?.closed(1000, 'bye')
+  await attached.closed
+  while (answered() < 5_000) await settled()
+  await settled()
+  expect(runner.sizes().connections).toBe(0)
   await runner.close()
 })

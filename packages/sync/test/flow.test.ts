@@ -2,7 +2,7 @@
  * Flow: whose turn it is, and how much of what connections bring may wait in memory. Counted in messages and bytes, never in time.
  */
 import { EMPTY } from '@tidemark/known-state'
-import type { Decoded } from '@tidemark/protocol'
+import type { Decoded, Message } from '@tidemark/protocol'
 import { describe, expect, test } from 'vitest'
 import { PORTION_BYTES, STEP_BYTES } from '../src/run-turns.ts'
 import { append, content, createWorld, type Node, settled } from './world.ts'
@@ -97,6 +97,35 @@ describe('turns', () => {
     }
     for (let turn = 0; turn < 200 && !hand.idle; turn++) hand.turn()
     expect(reader.heard).toHaveLength(runs.length)
+  })
+
+  test('answers of many sessions are told one in a turn, while there is room, whatever asks for them', async () => {
+    const runs = Array.from({ length: 10_000 }, (_, index) => ({
+      session: `s${index}`,
+      after: 0,
+      transactions: [new TextEncoder().encode('1')],
+    }))
+    const { world, hand, server } = await serverByHand({ holds: [{ ...append('big', 'a:0-1'), runs }] })
+    const [sender, other] = [world.peer('sender', server), world.peer('other', server)]
+    const known = { header: true, sessions: new Map() }
+    const probe: Message = { action: 'load', id: 'big', known, probe: true }
+    sender.say(...Array.from({ length: 10 }, () => probe), content('big', 'new:5-6', false))
+    for (let round = 1; round <= 5; round++) {
+      other.load(`mine${round}`)
+      expect(other.heard).toHaveLength(round)
+      expect(sender.heard).toHaveLength(round)
+      hand.turn()
+    }
+    sender.full = true
+    hand.turn()
+    const heard = sender.heard.length
+    for (let turn = 0; turn < 20; turn++) hand.turn()
+    expect(sender.heard).toHaveLength(heard)
+    sender.full = false
+    sender.link.drained()
+    for (let turn = 0; turn < 20; turn++) hand.turn()
+    expect(sender.heard).toHaveLength(11)
+    await server.runner.close()
   })
 
   test('what a connection brought before its peer closed it is handled, what came before we closed it is not', async () => {

@@ -1,0 +1,37 @@
+/**
+ * Room: what a connection is handed one at a time, each when what went before has left to a degree and it is its turn.
+ *
+ * L10: pages are, and so are known states of many sessions: a LOAD of four bytes may be answered with megabytes. What asks about a
+ * document of many sessions waits for room like a page does, so that neither a turn nor the memory is filled with answers.
+ * Not here: when there is room (the shell says `drained`), whose turn it is (`run-inflow.ts`).
+ */
+import type { Connection, Core, Holding, Request } from './core.ts'
+import { durable } from './holdings.ts'
+import { park, resume } from './lanes.ts'
+import { pump } from './senders.ts'
+import { MANY_SESSIONS } from './weights.ts'
+
+/** Parks what may be answered with a large state while there is no room. */
+export function waitsForRoom(core: Core, holding: Holding, request: Request): boolean {
+  const { connection } = request
+  const { upstream, local } = connection.traits
+  // We chose our upstreams; and of two ends that wait for each other nothing would move.
+  if (upstream || local || connection.room || durable(holding).sessions.size <= MANY_SESSIONS) return false
+  park(core, holding, request, 'room')
+  connection.roomless.add(holding.id)
+  return true
+}
+
+/** There is room again: first for answers, then for pages. */
+export function onDrained(core: Core, connection: Connection): void {
+  connection.room = true
+  for (const id of connection.roomless) {
+    if (!connection.room) return
+    connection.roomless.delete(id)
+    const holding = core.holdings.get(id)
+    const lane = holding?.lanes.get(connection)
+    const [first] = lane?.requests ?? []
+    if (holding !== undefined && first !== undefined && lane?.waiting === 'room') resume(core, holding, first)
+  }
+  pump(core, connection)
+}
