@@ -10,6 +10,7 @@ import { ByteReader } from './byte-reader.ts'
 import { type Decoded, type Frame, PASSED_BYTES, PASSED_STEP_BYTES } from './dialect.ts'
 import { ProtocolError } from './errors.ts'
 import type { Limits } from './limits.ts'
+import type { HelloMessage } from './messages.ts'
 import { Announced } from './names.ts'
 import { createJoiner, type Joined, type Joiner } from './spans.ts'
 import { CONTENT, FRAME_MESSAGES_MAX, LOAD, MORE, NAMES } from './tidemark-binary-format.ts'
@@ -25,14 +26,14 @@ export class Decoder {
   readonly limits: Limits
   readonly names: Announced
   private readonly joiner: Joiner
-  private readonly offered: (namesMax: number) => void
+  private readonly greeted: (hello: HelloMessage, namesMax: number) => void
 
-  /** `offered` hears how many slots the peer has. */
-  constructor(limits: Limits, offered: (namesMax: number) => void) {
+  /** `greeted` hears what the peer takes, and how many slots it has. */
+  constructor(limits: Limits, greeted: (hello: HelloMessage, namesMax: number) => void) {
     this.limits = limits
     this.names = new Announced(limits.namesMax)
     this.joiner = createJoiner(limits)
-    this.offered = offered
+    this.greeted = greeted
   }
 
   /** Of a state of which more is to come, in memory. */
@@ -91,7 +92,7 @@ export class Decoder {
     checkLength(reader, this.limits)
     const from = type === CONTENT ? owning(source, end) : source
     const part = readBody(from, type)
-    if (from.namesOffered > 0) this.offered(from.namesOffered)
+    if (part?.action === 'hello') this.greeted(part, from.namesOffered)
     return part && this.joiner.join(part, from.more, end - start)
   }
 }

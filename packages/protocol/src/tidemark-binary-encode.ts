@@ -8,6 +8,7 @@ import { ByteWriter, putVarint, varintLength } from './byte-writer.ts'
 import type { Codec, Frame } from './dialect.ts'
 import type { ContentMessage } from './messages.ts'
 import type { Announcer } from './names.ts'
+import type { PeerLimits } from './peer-limits.ts'
 import { isOnePart, type Part, partsOf } from './spans.ts'
 import { FRAME_MESSAGES_MAX, NAMES } from './tidemark-binary-format.ts'
 import { type Sink, writeBody } from './tidemark-binary-write.ts'
@@ -22,22 +23,25 @@ const body = /* @__PURE__ */ new ByteWriter(0)
 const announcements = /* @__PURE__ */ new ByteWriter(0)
 
 /** `namesMax`: what our `hello` offers. */
-export function createEncoder(names: Announcer, namesMax: number): Codec['encode'] {
+export function createEncoder(names: Announcer, namesMax: number, peer: PeerLimits): Codec['encode'] {
   const sink: Sink = { body, announcements, names, namesMax }
-  return (messages, frameBytes) => {
+  return (messages, bytesMax) => {
+    const { sessionsMax } = peer
+    const frameBytes = Math.min(bytesMax, peer.frameBytesMax)
     const frames: Frame[] = []
     let count = 0
     body.clear()
     try {
       for (const message of messages) {
-        const alone = message.action === 'content' ? aloneFrame(message) : undefined
+        const alone = message.action === 'content' ? aloneFrame(message, sessionsMax) : undefined
         if (alone !== undefined) {
           finish(frames)
           count = 0
           frames.push(alone)
-        } else if (isOnePart(message)) count = write(sink, message, false, frames, count, frameBytes)
+        } else if (isOnePart(message, sessionsMax)) count = write(sink, message, false, frames, count, frameBytes)
         else
-          for (const part of partsOf(message)) count = write(sink, part.message, part.more, frames, count, frameBytes)
+          for (const part of partsOf(message, sessionsMax))
+            count = write(sink, part.message, part.more, frames, count, frameBytes)
       }
     } catch (error) {
       // What was announced in frames that are lost with this error is announced again.
@@ -100,11 +104,12 @@ function insertAnnouncements({ body, announcements }: Sink, offset: number): voi
 /** The bytes live as long as the message. */
 const encoded = /* @__PURE__ */ new WeakMap<ContentMessage, Uint8Array>()
 
-function aloneFrame(message: ContentMessage): Uint8Array | undefined {
+function aloneFrame(message: ContentMessage, sessionsMax: number): Uint8Array | undefined {
+  if (!isOnePart(message, sessionsMax)) return undefined
   const before = encoded.get(message)
   if (before !== undefined) return before
   const bytes = payloadBytes(message)
-  if (bytes < ALONE_BYTES || !isOnePart(message)) return undefined
+  if (bytes < ALONE_BYTES) return undefined
   const writer = new ByteWriter(bytes + OVERHEAD_BYTES)
   writeMessage({ body: writer, announcements, names: undefined, namesMax: 0 }, message, false)
   const frame = writer.cut(writer.end)

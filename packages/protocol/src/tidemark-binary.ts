@@ -7,6 +7,7 @@
 import type { Codec, Decoded, Dialect } from './dialect.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { Announcer } from './names.ts'
+import { createPeerLimits } from './peer-limits.ts'
 import { Decoder } from './tidemark-binary-decode.ts'
 import { createEncoder } from './tidemark-binary-encode.ts'
 
@@ -30,11 +31,15 @@ function createCodec(limits: Partial<Limits> = {}): Codec {
   const inForce = { ...DEFAULT_LIMITS, ...limits }
   const { namesMax } = inForce
   const announcer = new Announcer()
-  const decoder = new Decoder(inForce, (offered) => announcer.allow(Math.min(offered, namesMax)))
+  const peer = createPeerLimits()
+  const decoder = new Decoder(inForce, (hello, offered) => {
+    peer.hear(hello)
+    announcer.allow(Math.min(offered, namesMax))
+  })
   return {
     decode: (frame) => decoder.decode(frame, false) as Iterable<Decoded>,
     decodeInPortions: (frame) => decoder.decode(frame, true),
-    encode: createEncoder(announcer, namesMax),
+    encode: createEncoder(announcer, namesMax, peer),
     keptBytes: () => announcer.bytes + decoder.names.bytes + decoder.openBytes,
   }
 }

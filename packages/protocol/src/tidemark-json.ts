@@ -9,6 +9,7 @@ import type { Codec, Dialect } from './dialect.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { decodeLines, decodeLinesInPortions, type Line, type LineReader, lineOf, packLines } from './lines.ts'
 import type { ContentMessage, Digests, HelloMessage, Message, Run } from './messages.ts'
+import { createPeerLimits } from './peer-limits.ts'
 import { createJoiner, isOnePart, type Part, partsOf } from './spans.ts'
 import { readMessage } from './tidemark-json-read.ts'
 
@@ -31,21 +32,26 @@ export const tidemarkJson: Dialect = {
 function createCodec(limits: Partial<Limits> = {}): Codec {
   const inForce = { ...DEFAULT_LIMITS, ...limits }
   const joiner = createJoiner(inForce)
+  const peer = createPeerLimits()
   const read: LineReader = (fields, place, _utf8, bytes) => {
     const part = readMessage(fields, place)
+    if (part?.message.action === 'hello') peer.hear(part.message)
     return part && joiner.join(part.message, part.more, bytes)
   }
   return {
     decode: (frame) => decodeLines(frame, inForce, read),
     decodeInPortions: (frame) => decodeLinesInPortions(frame, inForce, read),
-    encode: (messages, frameBytes) => packLines(messages.flatMap(linesFor), frameBytes),
+    encode(messages, frameBytes) {
+      const lines = messages.flatMap((message) => linesFor(message, peer.sessionsMax))
+      return packLines(lines, Math.min(frameBytes, peer.frameBytesMax))
+    },
     keptBytes: () => joiner.openBytes,
   }
 }
 
-function linesFor(message: Message): Line[] {
-  if (isOnePart(message)) return [lineFor(message, false)]
-  return partsOf(message).map((part) => lineFor(part.message, part.more))
+function linesFor(message: Message, sessionsMax: number): Line[] {
+  if (isOnePart(message, sessionsMax)) return [lineFor(message, false)]
+  return partsOf(message, sessionsMax).map((part) => lineFor(part.message, part.more))
 }
 
 function lineFor(message: Part['message'], more: boolean): Line {

@@ -159,8 +159,9 @@ export interface Appends {
 export interface Connection {
   readonly id: ConnectionId
   readonly traits: ConnectionTraits
-  /** Who it is, once it said so. */
+  /** Who it is, once it said so, and how large messages it takes. */
   peer: string | undefined
+  messageBytesMax: number
   readonly views: Map<string, Belief>
   /** Documents that have a lane of this connection. */
   readonly lanes: Set<string>
@@ -257,6 +258,8 @@ export interface View {
   probe: 'first' | 'doubted' | 'second' | undefined
   /** Sessions forked by this peer (L13). */
   frozen: Set<string> | undefined
+  /** Sessions that hold more in one piece than this peer takes. */
+  tooLarge: Set<string> | undefined
   /** Sessions whose continuity was proven here, or asked for. See `continuity.ts`. */
   proven: Set<string> | undefined
   /** Dependencies to be sent first; `undefined` when they were not asked for yet. */

@@ -28,6 +28,7 @@ export function onConnected(
     id,
     traits,
     peer: undefined,
+    messageBytesMax: Number.POSITIVE_INFINITY,
     views: new Map(),
     lanes: new Set(),
     arrivals: [],

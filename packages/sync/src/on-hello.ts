@@ -32,6 +32,7 @@ export function onHello(core: Core, connection: Connection, message: HelloMessag
     return
   }
   connection.peer = message.peer
+  connection.messageBytesMax = Math.min(message.limits.messageBytesMax, message.limits.frameBytesMax)
   report(core, { kind: 'greeted', connection: connection.id, hello: message })
 }
 

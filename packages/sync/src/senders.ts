@@ -31,6 +31,7 @@ import { durable, guard, relax } from './holdings.ts'
 import { probeClaim } from './probes.ts'
 import { enterLater, refuseLoad } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
+import { fits, fitting, pageBytesFor } from './too-large.ts'
 import { markExact, settleView, viewOf } from './views.ts'
 
 /** Something may have to be sent: the sender runs when its connection has room. */
@@ -55,15 +56,16 @@ export function pump(core: Core, connection: Connection): void {
   }
 }
 
-/** What is stored and may be sent: without the sessions that this peer forked (L13). */
+/** What is stored and may be sent: without the sessions that this peer forked (L13), or cannot take. */
 export function wanted(holding: Holding, view: View): KnownState {
   const stored = durable(holding)
-  if (view.frozen === undefined) return stored
-  return {
-    header: stored.header,
-    sessions: new Map([...stored.sessions].filter(([session]) => !view.frozen?.has(session))),
-  }
+  if (!passesOver(view)) return stored
+  const { frozen, tooLarge } = view
+  const isSent = (session: string) => !frozen?.has(session) && !tooLarge?.has(session)
+  return { header: stored.header, sessions: new Map([...stored.sessions].filter(([session]) => isSent(session))) }
 }
+
+const passesOver = ({ frozen, tooLarge }: View): boolean => frozen !== undefined || tooLarge !== undefined
 
 function step(core: Core, connection: Connection, holding: Holding, view: View): void {
   // A document whose dependency is still to come is forwarded when it came, or after a while.
@@ -79,8 +81,10 @@ function step(core: Core, connection: Connection, holding: Holding, view: View):
     finish(core, connection, holding, view)
     return
   }
-  if (holding.recent !== undefined && view.frozen === undefined && continues(holding.recent.message, cursor)) {
-    deliver(core, connection, holding, view, holding.recent.message)
+  const { recent } = holding
+  const bytesMax = pageBytesFor(core, connection)
+  if (recent !== undefined && recent.bytes <= bytesMax && !passesOver(view) && continues(recent.message, cursor)) {
+    deliver(core, connection, holding, view, recent.message)
     return
   }
   connection.reading = { id: holding.id, ticket: ticket(core), after: cursor }
@@ -89,8 +93,8 @@ function step(core: Core, connection: Connection, holding: Holding, view: View):
     connection: connection.id,
     ticket: connection.reading.ticket,
     id: holding.id,
-    after: passFrozen(holding, view, cursor),
-    bytesMax: core.limits.pageBytes,
+    after: passOver(holding, view, cursor),
+    bytesMax,
   })
 }
 
@@ -106,9 +110,23 @@ export function onPaged(core: Core, connection: Connection, number: number, outc
     // The cursor was moved while the page was read (a LOAD, a correction): the page is read again from where it is now.
     else if (view.assumed !== reading.after) markReady(core, connection, holding, view)
     else if (outcome.value === undefined || isEmpty(outcome.value)) finish(core, connection, holding, view)
-    else deliver(core, connection, holding, view, asMessage(outcome.value))
+    else deliverFitting(core, connection, holding, view, asMessage(outcome.value))
   }
   pump(core, connection)
+}
+
+/** Sends what its peer takes of a page. A document whose header it does not take is not sent to it at all. */
+function deliverFitting(core: Core, connection: Connection, holding: Holding, view: View, page: ContentMessage): void {
+  const { id } = holding
+  const headerBytes = page.header?.length ?? 0
+  if (!fits(connection, headerBytes)) {
+    endReading(core, connection, id)
+    return refuseLoad(core, connection, id, { code: 'tooLarge', message: 'the header is more than this peer takes' })
+  }
+  const part = fitting(core, connection, holding, view, page)
+  if (!isEmpty(part)) deliver(core, connection, holding, view, part)
+  // What was passed over is passed over by the next page.
+  else markReady(core, connection, holding, view)
 }
 
 /** Sends one page, its dependencies first, and moves the cursor past it. */
@@ -226,7 +244,7 @@ function continues(content: Content, cursor: KnownState): boolean {
   return content.runs.every((run) => run.after === (cursor.sessions.get(run.session) ?? 0))
 }
 
-function isEmpty(page: Page): boolean {
+function isEmpty(page: Content): boolean {
   return page.header === undefined && page.runs.length === 0
 }
 
@@ -234,12 +252,13 @@ function asMessage({ id, kind, priority, header, runs }: Page): ContentMessage {
   return { action: 'content', id, kind, priority, ...(header !== undefined && { header }), runs }
 }
 
-/** A cursor that lets a read pass over frozen sessions. */
-function passFrozen(holding: Holding, view: View, cursor: KnownState): KnownState {
-  if (view.frozen === undefined) return cursor
+/** A cursor that lets a read pass over sessions that are not sent. */
+function passOver(holding: Holding, view: View, cursor: KnownState): KnownState {
+  if (!passesOver(view)) return cursor
   const stored = durable(holding)
-  const frozen = [...view.frozen].map((session) => [session, stored.sessions.get(session) ?? 0] as const)
-  return union(cursor, { header: false, sessions: new Map(frozen) })
+  const passed = [...(view.frozen ?? []), ...(view.tooLarge ?? [])]
+  const ends = passed.map((session) => [session, stored.sessions.get(session) ?? 0] as const)
+  return union(cursor, { header: false, sessions: new Map(ends) })
 }
 
 function canCarry(connection: Connection, holding: Holding): boolean {

@@ -50,6 +50,7 @@ export function createView(confirmed: KnownState, assumed: KnownState | undefine
     until: undefined,
     probe: undefined,
     frozen: undefined,
+    tooLarge: undefined,
     proven: undefined,
     dependencies: undefined,
   }
@@ -98,13 +99,13 @@ export function weigh(connection: Connection, id: string): void {
 }
 
 function weightOf(view: View): number {
-  const { confirmed, assumed, claims, lost, until, corrected, gaps, frozen, proven, dependencies } = view
+  const { confirmed, assumed, claims, lost, until, corrected, gaps, frozen, proven, dependencies, tooLarge } = view
   // What is assumed contains what is confirmed, and what is claimed often is the very same.
   let weight = Math.max(confirmed.sessions.size, assumed?.sessions.size ?? 0)
   if (claims !== undefined && claims.sessions !== confirmed.sessions) weight += claims.sessions.size
   if (lost !== undefined && lost !== 'much') weight += lost.sessions.size
   weight += until?.sessions.size ?? 0
-  for (const names of [corrected, gaps, frozen, proven, dependencies]) weight += names?.size ?? 0
+  for (const names of [corrected, gaps, frozen, proven, dependencies, tooLarge]) weight += names?.size ?? 0
   return weight
 }
 
@@ -196,6 +197,7 @@ export function settleView(connection: Connection, id: string, view: View): void
     view.claims !== undefined ||
     view.until !== undefined ||
     view.frozen !== undefined ||
+    view.tooLarge !== undefined ||
     view.proven !== undefined ||
     view.refused ||
     view.gaps !== undefined

@@ -1,0 +1,36 @@
+/**
+ * What a `hello` says that its sender takes: frames, and parts of states, are no larger from then on.
+ */
+import { expect, test } from 'vitest'
+import { type Message, ProtocolError, tidemarkBinary, tidemarkJson } from '../src/index.ts'
+
+const hello = (version: number): Message => ({
+  action: 'hello',
+  version,
+  features: [],
+  generation: { id: 'g', sequence: 0 },
+  level: 'durable',
+  limits: { messageBytesMax: 16_384, frameBytesMax: 20_480 },
+  peer: 'small',
+})
+const sessions = new Map(Array.from({ length: 2_000 }, (_, index) => [`${index}`.padStart(256, 's'), 5] as const))
+const states: readonly Message[] = Array.from({ length: 3 }, (_, index) => ({
+  action: 'known',
+  id: `d${index}`,
+  known: { header: true, sessions },
+  correction: false,
+}))
+
+for (const dialect of [tidemarkBinary, tidemarkJson])
+  test(`${dialect.name}: frames and parts of states are no larger than the peer takes`, () => {
+    const [ours, theirs] = [dialect.createCodec(), dialect.createCodec({ messageBytesMax: 16_384 })]
+    for (const frame of theirs.encode([hello(1)], 1_000)) [...ours.decode(frame)]
+    const frames = ours.encode(states, 128 * 1024)
+    expect(Math.max(...frames.map(({ length }) => length))).toBeLessThanOrEqual(20_480)
+    const heard = frames.flatMap((frame) => [...theirs.decode(frame)])
+    const named = heard.map((one) => {
+      if (one instanceof ProtocolError) throw one
+      return one.message.action === 'known' ? one.message.known.sessions.size : 0
+    })
+    expect(named).toEqual([2_000, 2_000, 2_000])
+  })
