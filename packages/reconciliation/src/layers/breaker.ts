@@ -8,6 +8,8 @@ import type { LayersLimits } from './options.ts'
 export interface Breaker {
   /** Whether the layer may be asked at time `now`. */
   allows(now: number): boolean
+  /** How long it is left alone from now on; 0 if it may be asked. */
+  leftMs(now: number): number
   readonly failures: number
   succeeded(): void
   failed(now: number, random: number): void
@@ -21,11 +23,14 @@ export function createBreaker(limits: LayersLimits): Breaker {
       return failures
     },
     allows: (now) => now >= closedUntil,
+    leftMs: (now) => Math.max(0, closedUntil - now),
     succeeded() {
       failures = 0
       closedUntil = 0
     },
     failed(now, random) {
+      // It was asked before it was left alone: calls that fail together are one failure.
+      if (now < closedUntil) return
       failures += 1
       if (failures >= limits.failuresMax) closedUntil = now + backoffMs(limits, failures - limits.failuresMax, random)
     },

@@ -147,7 +147,10 @@ function sameCounts(a: KnownState, b: KnownState): boolean {
 /** Asks a layer that is left alone, or could not be opened, until it answers. */
 export async function askUntilBack(core: Core, layer: Layer): Promise<void> {
   for (let tries = 0; !core.closing.signal.aborted && !layer.detached; tries++) {
-    await core.clock.wait(backoffMs(core.limits, tries, core.clock.random()), core.closing.signal)
+    // Two waits after each other would be longer than any of them is meant to be.
+    const leftMs = layer.breaker.leftMs(core.clock.now())
+    const waitMs = leftMs > 0 ? leftMs : backoffMs(core.limits, tries, core.clock.random())
+    await core.clock.wait(waitMs, core.closing.signal)
     try {
       await layer.call('look', (storage) => storage.knownStates([PROBE_ID]))
       return

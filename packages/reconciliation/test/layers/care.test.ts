@@ -175,6 +175,21 @@ test('a layer that fails again and again is left alone, longer and longer, and i
   expect(held({ disk: b?.disk as Disk })).toBe('a:1')
 })
 
+test('calls that fail together leave a layer alone no longer than one, and it is asked when that is over (disks, seed 644)', async () => {
+  const clock = manualClock()
+  const { all, stores, events } = await over([disk(), disk()], { clock, policy: 'any-durable' })
+  const [a, b] = stores
+  a?.disk.data.append([content('note', 'a:0-1')])
+  if (b !== undefined) slow(b, clock, Number.POSITIVE_INFINITY)
+  const loads = Array.from({ length: 40 }, (_, index) => all.load(`note ${index}`))
+  await passing(clock, Promise.allSettled([...loads, all.load('note')]))
+  if (b !== undefined) b.plan = undefined
+  await clock.advance(5_000)
+  expect(of(events, 'layer').map(({ condition }) => condition)).toEqual(['slow', 'up'])
+  await clock.advance(60_000)
+  expect(held({ disk: b?.disk as Disk })).toBe('a:1')
+})
+
 test('at most four documents are repaired at once, those that somebody waits for first', async () => {
   const clock = manualClock()
   const [a, b] = [disk(), disk()]
