@@ -17,7 +17,13 @@ export function logLayers(log: Log, event: LayersEvent): void {
   if (kind === 'layer') {
     const isGood = event.condition === 'up' || event.condition === 'attached'
     log(isGood ? 'info' : 'warn', `layer ${event.layer}: ${event.condition}`, { code: event.code })
-  } else if (kind === 'fork' || kind === 'corrupt' || kind === 'regressed' || kind === 'conflict') {
+  } else if (
+    kind === 'fork' ||
+    kind === 'corrupt' ||
+    kind === 'regressed' ||
+    kind === 'conflict' ||
+    kind === 'unswept'
+  ) {
     log('warn', `layers: ${kind}`, facts)
   } else log('debug', `layers: ${kind}`, facts)
 }

@@ -55,6 +55,8 @@ export type LayersEvent =
   | { readonly kind: 'conflict'; readonly map: string; readonly key: string }
   /** A layer brought entries of a small map after it was read: reading it again gives more. */
   | { readonly kind: 'map'; readonly map: string }
+  /** A sweep ended early; the next one begins when its time comes. */
+  | { readonly kind: 'unswept'; readonly code?: StorageErrorCode | undefined }
   | {
       readonly kind: 'settled'
       readonly id: string

@@ -6,6 +6,7 @@ import { EMPTY_DIGEST, extendDigest } from '@tidemark/storage'
 import { type Core, readers, writers } from './core.ts'
 import { INTERNAL } from './dirty.ts'
 import { readInternal } from './flags.ts'
+import type { Layer } from './layer.ts'
 
 const PREFIX = `${INTERNAL}named `
 
@@ -24,11 +25,14 @@ export async function noteName(core: Core, name: string): Promise<void> {
   if (kept.every(({ status }) => status === 'fulfilled')) core.mapNames.set(name, true)
 }
 
+/** Names that any layer that answers has noted; what another one alone knows is found by the next sweep. */
 export async function namesOf(core: Core): Promise<ReadonlySet<string>> {
   const names = new Set<string>()
-  for (const layer of readers(core)) {
-    if (!layer.keepsMarks || !layer.available) continue
-    for await (const [, value] of readInternal(layer, PREFIX)) names.add(text.decode(value))
-  }
+  const keepers = readers(core).filter((layer) => layer.keepsMarks && layer.available)
+  await Promise.allSettled(keepers.map((layer) => addNames(names, layer)))
   return names
+}
+
+async function addNames(names: Set<string>, layer: Layer): Promise<void> {
+  for await (const [, value] of readInternal(layer, PREFIX)) names.add(text.decode(value))
 }

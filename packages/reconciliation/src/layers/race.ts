@@ -129,14 +129,17 @@ export function answerOf(core: Core, id: string): StoredState | undefined {
 
 /**
  * L3: what may be acknowledged, where that is less than what is held: it counts only where it is stored, since a write may have ended with its process
- * between two layers. A layer that is silent, or is being refilled (it is new, or was wiped), takes nothing back of what was acknowledged.
+ * between two layers. A layer that is silent, or is being refilled (it is new, or was wiped), takes nothing back of what was acknowledged; what another is
+ * flagged for was not.
  */
 function durableOf(core: Core, id: string, state: StoredState): KnownState | undefined {
   const voting = voters(core)
   if (state.erased !== undefined || voting.length === 0) return undefined
   const sight = core.seen.of(id)
   const wanted = without(state.known, core.forks.of(id))
-  const excused = (layer: Layer) => (layer.refilling || sight?.states.has(layer) !== true) && !core.dirty.has(layer, id)
+  const isFlagged = voting.some((layer) => core.dirty.has(layer, id))
+  const excused = (layer: Layer) =>
+    !core.dirty.has(layer, id) && (sight?.states.has(layer) !== true || (layer.refilling && !isFlagged))
   const stored = voting.map((layer) => (excused(layer) ? state.known : sight?.states.get(layer)?.known))
   const durable = heldBy(stored, votesNeeded(core, voting.length), state.known)
   return covers(durable, wanted) ? undefined : { header: state.known.header, sessions: durable.sessions }

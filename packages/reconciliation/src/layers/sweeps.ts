@@ -10,10 +10,10 @@ import { compareIds } from '@tidemark/storage'
 import { backoffMs } from './breaker.ts'
 import { type Core, readers, writers } from './core.ts'
 import { joinOf } from './join.ts'
-import type { Layer } from './layer.ts'
+import { codeOf, type Layer } from './layer.ts'
 import { namesOf } from './map-names.ts'
 import { mendMap } from './maps.ts'
-import { nextSweepMs, noteProgress, readProgress } from './progress.ts'
+import { nextSweepMs, noteProgress, type Progress, readProgress } from './progress.ts'
 import { ask, completed, isInStep, silentLayers, stateOf } from './race.ts'
 
 /** Between two slices of the full sweep. */
@@ -29,10 +29,18 @@ export async function sweepForever(core: Core): Promise<void> {
     await clock.wait(Math.min(limits.sweepMs * (0.5 + clock.random() / 2), untilDueMs), closing.signal)
     sweepDirty(core)
     if (clock.now() < progress.dueAtMs) continue
-    const { dueAtMs } = progress
-    await sweepAll(core, progress.after, (after) => noteProgress(core, { dueAtMs, after }))
+    await sweepOnce(core, progress)
     progress = { dueAtMs: nextSweepMs(core) }
     await noteProgress(core, progress)
+  }
+}
+
+/** What ends one sweep early ends none of the next. */
+async function sweepOnce(core: Core, { dueAtMs, after: start }: Progress): Promise<void> {
+  try {
+    await sweepAll(core, start, (after) => noteProgress(core, { dueAtMs, after }))
+  } catch (cause) {
+    if (!core.closing.signal.aborted) core.events.emit({ kind: 'unswept', code: codeOf(cause) })
   }
 }
 

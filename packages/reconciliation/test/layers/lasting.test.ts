@@ -1,0 +1,106 @@
+/**
+ * What one failure, or one layer that is silent for long, must not do to everything else: end sweeps, fill the memory, ask without end. In manual time.
+ */
+import { expect, test } from 'vitest'
+import { type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
+import {
+  content,
+  counts,
+  type Disk,
+  disk,
+  held,
+  type ManualClock,
+  manualClock,
+  of,
+  passing,
+  settled,
+  store,
+} from './world.ts'
+
+type Store = ReturnType<typeof store>
+
+async function over(disks: readonly Disk[], options: LayersOptions & { readonly clock: ManualClock }) {
+  const stores = disks.map((on) => store(on))
+  const all = layers(
+    stores.map((storage, index) => ({ storage, name: 'ABC'[index] as string })),
+    options,
+  )
+  const events: LayersEvent[] = []
+  all.listen((event) => events.push(event))
+  await passing(options.clock, all.open())
+  await settled()
+  const [a, b, c] = stores as [Store, Store, Store]
+  return { all, events, a, b, c }
+}
+
+const DAY_MS = 86_400_000
+
+test('a failure at the end of the daily sweep ends that sweep at most: the next days are swept as well', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  const { all, b } = await over(disks, { clock })
+  await all.append([content('note', 'a:0-1')])
+  b.plan = ({ method }) => (method === 'marks' ? { fails: 'IO' } : undefined)
+  await clock.advance(1.1 * DAY_MS)
+  b.plan = undefined
+  expect(b.calls.marks).toBeGreaterThan(0)
+  disks[0].data.append([content('hidden', 'a:0-5')])
+  await clock.advance(2 * DAY_MS)
+  expect(held({ disk: disks[1] }, 'hidden')).toBe('a:5')
+})
+
+test('a sweep that ends early is told, and is not the last', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  const { a, b, events } = await over(disks, { clock })
+  // No storage answers so; whatever a sweep cannot go on with ends it alone.
+  const broken = Object.defineProperty([], 0, {
+    get: () => {
+      throw new TypeError('no list')
+    },
+  })
+  for (const one of [a, b]) one.list = () => broken
+  await clock.advance(1.1 * DAY_MS)
+  expect(of(events, 'unswept')).toEqual([{ kind: 'unswept', code: undefined }])
+  await clock.advance(DAY_MS)
+  expect(of(events, 'unswept').length).toBeGreaterThan(1)
+})
+
+test('a layer is filled although the names of small maps cannot be read at the end', async () => {
+  const clock = manualClock()
+  const [full, fresh] = [disk(), disk()]
+  full.data.append(['x', 'y'].map((id) => content(id, 'a:0-1')))
+  const { a } = await over([full, fresh], { clock })
+  let failed = 0
+  a.plan = ({ method, args }) => {
+    if (method !== 'marks' || !(args[0] as { readonly prefix: string }).prefix.includes('named')) return undefined
+    failed++
+    return { fails: 'IO' }
+  }
+  await clock.advance(3_000)
+  a.plan = undefined
+  await clock.advance(600_000)
+  const noted = full.data.marks({ prefix: '\u{10ffff}tidemark layers generation', limit: 9 })
+  expect([failed > 0, fresh.data.count(), noted.length > 0]).toEqual([true, 2, true])
+})
+
+test('a layer that is added makes nothing acknowledged that one voter holds alone and another is flagged for', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk(), disk()] as const
+  const { all, b } = await over(disks.slice(0, 2), { clock, policy: { quorum: 2 } })
+  await all.append([content('note', 'a:0-1')])
+  b.plan = ({ method }) => (method === 'append' ? { fails: 'IO' } : undefined)
+  await expect(all.append([content('note', 'a:1-3', { header: false })])).rejects.toMatchObject({ code: 'IO' })
+  const c = store(disks[2])
+  c.plan = ({ method }) => (method === 'append' ? { after: clock.wait(9_000) } : undefined)
+  await passing(clock, all.attach({ storage: c, name: 'C' }))
+  const [state] = await passing(clock, all.knownStates(['note']))
+  expect([disks.map((on) => held({ disk: on })), counts(state?.known), counts(state?.durable)]).toEqual([
+    ['a:3', 'a:1', 'absent'],
+    'a:3',
+    'a:1',
+  ])
+  await clock.advance(20_000)
+  const [later] = await all.knownStates(['note'])
+  expect([held({ disk: disks[2] }), counts(later?.known), later?.durable]).toEqual(['a:3', 'a:3', undefined])
+})
