@@ -158,13 +158,14 @@ export function clientOn(hub: Hub, { handles, watchers, uploaded }: Documents, o
   }
 
   async function whenUploaded(id?: string, options?: UploadOptions): Promise<void> {
+    if (closing !== undefined) throw closed()
     const writing = id === undefined ? handles.all() : handles.of(id)
     await Promise.all(writing.map((handle) => handle.written(options?.signal)))
     await hub.whenUploaded(id, options)
   }
 
   function open(id: string, after: KnownState, kind: PayloadKind, isNew: boolean): Handle {
-    if (closing !== undefined) throw new ClientError('CLOSED', 'this client is closed')
+    if (closing !== undefined) throw closed()
     if (hub.lost !== undefined) throw hub.lost
     const handle = createHandle(context, id, { after, kind, isNew })
     handles.add(handle)
@@ -224,4 +225,8 @@ export function clientOn(hub: Hub, { handles, watchers, uploaded }: Documents, o
     [asyncDispose]: () => client.close(),
   }
   return client
+}
+
+function closed(): ClientError {
+  return new ClientError('CLOSED', 'this client is closed')
 }

@@ -15,12 +15,12 @@ import {
   type Outbox,
   watchBrought,
 } from '@tidemark/reconciliation'
-import { type Clock, type Opened, randomToken, type StorageError, systemClock } from '@tidemark/storage'
+import { type Clock, type Marks, type Opened, randomToken, type StorageError, systemClock } from '@tidemark/storage'
 import type { EngineSizes, Report } from '@tidemark/sync'
 import { type Connection, type ConnectionState, createConnection, type Disconnect } from '@tidemark/sync/reconnect'
 import { type Attached, attach, type Link, type Port, type Runner, run } from '@tidemark/sync/run'
 import { ClientError } from './errors.ts'
-import { watchForLoss } from './lost-storage.ts'
+import { noticing, watchForLoss } from './lost-storage.ts'
 import { type ClientLimits, type ClientOptions, DEFAULT_CLIENT_LIMITS } from './options.ts'
 import { type ClientUploadStatus, createUploads, type UploadOptions, type UploadStatus } from './uploads.ts'
 import { foreignSessions, openSessions, type Sessions } from './write-sessions.ts'
@@ -101,10 +101,11 @@ export async function createHub(options: HubOptions, events: HubEvents): Promise
 }
 
 async function openHub(options: HubOptions, events: HubEvents, opened: Opened, brought: Brought): Promise<Hub> {
-  const { storage, connect, clock = systemClock, hooks, soon, observe, engineLimits } = options
+  const { connect, clock = systemClock, hooks, soon, observe, engineLimits } = options
   const { peer = `client-${randomToken(clock)}` } = options
-  const hadUpstream = connect === undefined && opened.writable && (await forgetUpstream(storage))
+  const hadUpstream = connect === undefined && opened.writable && (await forgetUpstream(options.storage))
   const late: { hub?: InnerHub } = {}
+  const storage = noticing(options.storage, (cause) => void late.hub?.suspect(cause))
   const outbox = await loadOutbox(storage, clock, (id) => late.hub?.uploaded(id))
   const comparison = await loadComparison({
     storage,
@@ -119,7 +120,7 @@ async function openHub(options: HubOptions, events: HubEvents, opened: Opened, b
   const { sessionLocks: locks } = options
   const sessions = await openSessions({ clock, ...(locks !== undefined && { kept: { storage, locks } }) })
   const runner = await run({
-    storage,
+    storage: options.storage,
     clock,
     peer,
     upstreamExpected: connect !== undefined,
@@ -141,6 +142,8 @@ interface InnerHub extends Hub {
   isConfirmed(id: string): boolean
   uploaded(id: string): void
   changed(): void
+  /** A call of the storage failed so. */
+  suspect(cause: unknown): Promise<void>
 }
 
 interface Parts {
@@ -186,12 +189,12 @@ function hubOn(parts: Parts): InnerHub {
     else if (report.kind === 'fork' && report.session !== undefined) sessions.retire([report.session])
     else if (report.kind === 'greeted') greeted(report.hello)
     else if (report.kind === 'error') upstreamFailed(report)
-    else if (report.kind === 'storage' && report.operation === 'append') outbox.markAgain()
+    else if (report.kind === 'storage' && report.operation === 'append') attached?.ask(outbox.markAgain(), 'outbox')
   })
 
   if (connect === undefined) brought.stop()
   else brought.hear(owe)
-  const stopWatching = watchForLoss({ storage, listen: runner.listen, lost: storageLost })
+  const loss = watchForLoss({ storage, listen: runner.listen, lost: storageLost })
 
   /** What was accepted and not stored is known to its writers alone: they are told. */
   function storageLost(cause: StorageError): void {
@@ -203,18 +206,21 @@ function hubOn(parts: Parts): InnerHub {
   }
 
   function stop(): void {
-    stopWatching()
+    loss.stop()
     brought.stop()
     comparison.interrupt()
     connection?.close()
     sessions.close()
   }
 
-  function owe(id: string): void {
-    if (outbox.has(id)) return
-    outbox.add([id])
-    attached?.ask([id])
-    progressed(id, false)
+  function owe(id: string): Marks {
+    const isNews = !outbox.has(id)
+    const marks = outbox.add([id])
+    if (isNews) {
+      attached?.ask([id])
+      progressed(id, false)
+    }
+    return marks
   }
 
   /** Asks for a document for as long as somebody waits for its upload. */
@@ -298,8 +304,14 @@ function hubOn(parts: Parts): InnerHub {
     statusOfAll: () => uploads.statusOfAll(),
     async whenUploaded(id, options) {
       if (lost !== undefined) throw lost
-      await uploads.whenUploaded(id, options)
+      try {
+        await uploads.whenUploaded(id, options)
+      } catch (cause) {
+        await loss.suspect(cause)
+        throw lost ?? cause
+      }
     },
+    suspect: loss.suspect,
     get connection() {
       return connection?.state ?? 'offline'
     },

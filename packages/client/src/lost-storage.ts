@@ -14,13 +14,17 @@ export interface LostStorageContext {
   lost(cause: StorageError): void
 }
 
-/** Answers how to stop. */
-export function watchForLoss({ storage, listen, lost }: LostStorageContext): () => void {
-  let asking = false
+export interface LossWatch {
+  /** Something failed so; resolves when it is known, and told, whether the storage is closed. */
+  suspect(cause: unknown): Promise<void>
+  stop(): void
+}
+
+export function watchForLoss({ storage, listen, lost }: LostStorageContext): LossWatch {
+  let asking: Promise<void> | undefined
+  let stopped = false
 
   async function ask(): Promise<void> {
-    if (asking) return
-    asking = true
     try {
       await storage.marks({ prefix: '', limit: 1 })
     } catch (cause) {
@@ -28,19 +32,44 @@ export function watchForLoss({ storage, listen, lost }: LostStorageContext): () 
       stop()
       lost(cause)
     } finally {
-      asking = false
+      asking = undefined
     }
   }
 
-  let stopped = false
+  async function suspect(cause: unknown): Promise<void> {
+    if (stopped || !isClosed(cause)) return
+    asking ??= ask()
+    await asking
+  }
+
   const stopListening = listen((report) => {
-    if (report.kind === 'storage' && report.code === 'CLOSED') void ask()
+    if (report.kind === 'storage') void suspect(report.cause)
   })
   function stop(): void {
     stopped = true
     stopListening()
   }
-  return stop
+  return { suspect, stop }
 }
 
 const isClosed = (cause: unknown): cause is StorageError => cause instanceof StorageError && cause.code === 'CLOSED'
+
+/** The same storage for parts whose failures the engine does not report: `failed` is told of each. */
+export function noticing(storage: Storage, failed: (cause: unknown) => void): Storage {
+  return new Proxy(storage, {
+    get(target, name) {
+      const method: unknown = Reflect.get(target, name)
+      if (typeof method !== 'function') return method
+      return (...args: readonly unknown[]) => {
+        try {
+          const answer: unknown = method.apply(target, args)
+          if (answer instanceof Promise) answer.catch(failed)
+          return answer
+        } catch (cause) {
+          failed(cause)
+          throw cause
+        }
+      }
+    },
+  })
+}

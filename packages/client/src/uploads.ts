@@ -46,6 +46,7 @@ export interface Uploads {
   whenUploaded(id: string | undefined, options?: UploadOptions): Promise<void>
   /** Something was confirmed or grew: of one document, or of any. */
   changed(id?: string): void
+  /** Nothing will be confirmed any more: whoever waits, or asks from now on, is told why. */
   close(error: ClientError): void
 }
 
@@ -63,6 +64,7 @@ export function createUploads(context: UploadsContext): Uploads {
   const { runner, storage, hasUpstream, outbox, comparison } = context
   /** By document; `undefined` waits for all. */
   const waiting = new Map<string | undefined, Waiters<void>>()
+  let over: ClientError | undefined
 
   function status(id: string): UploadStatus {
     if (!hasUpstream) return { uploaded: undefined }
@@ -94,7 +96,9 @@ export function createUploads(context: UploadsContext): Uploads {
   }
 
   async function wait(id: string | undefined, { level, signal }: UploadOptions): Promise<void> {
-    while (!isDone(id, level)) {
+    for (;;) {
+      if (isDone(id, level)) return
+      if (over !== undefined) throw over
       const waiters = waiting.get(id) ?? createWaiters<void>()
       waiting.set(id, waiters)
       try {
@@ -113,6 +117,7 @@ export function createUploads(context: UploadsContext): Uploads {
     options.signal?.throwIfAborted()
     if (stored === undefined) throw new ClientError('ABSENT', 'nothing of it is stored here', { id })
     if (isDone(id, options.level)) return
+    if (over !== undefined) throw over
     // Asked for, it is answered for.
     const end = context.want(id)
     try {
@@ -134,6 +139,7 @@ export function createUploads(context: UploadsContext): Uploads {
       }
     },
     close(error) {
+      over ??= error
       for (const waiters of waiting.values()) waiters.reject(error)
       waiting.clear()
     },

@@ -5,7 +5,7 @@
  */
 import { tidemarkJson } from '@tidemark/protocol'
 import { layers } from '@tidemark/reconciliation/layers'
-import { type Changed, memoryStorage, type Storage } from '@tidemark/storage'
+import { type Changed, memoryStorage, type Storage, StorageError } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { createClient, jsonPayload, storageLocks } from '../src/index.ts'
 import { rest } from './clock.ts'
@@ -86,6 +86,29 @@ test('a document stored beside one that was refused has its mark, whenever the p
   const { client: next } = await world.client({ storage: keptOpen(disk) })
   await next.whenUploaded()
   expect(await heldBy(held, 'note')).toBe(1)
+})
+
+test.each(['throws', 'answers'])('what the disk refused is not owed for ever (it %s so)', async (how) => {
+  const world = await createWorld(tidemarkJson)
+  const disk = memoryStorage()
+  let isFull = true
+  const { client } = await world.client({
+    storage: replaced(disk, {
+      append(batch, options) {
+        if (!isFull || batch.length === 0) return disk.append(batch, options)
+        if (how === 'throws') return Promise.reject(new StorageError('QUOTA', 'full'))
+        return batch.map(() => ({ failed: 'QUOTA' as const }))
+      },
+    }),
+  })
+  const created = client.create('x', one).catch((cause) => cause.code)
+  await world.clock.advance(5_000)
+  isFull = false
+  await world.clock.advance(5_000)
+  expect([await created, client.status()]).toEqual(['QUOTA', { uploaded: true, pending: 0 }])
+  await client.whenUploaded()
+  expect(await disk.marks({ prefix: 'tidemark outbox', limit: 9 })).toEqual([])
+  await world.end()
 })
 
 test('a run without an upstream goes on with no session that an upstream may know more of', async () => {
@@ -176,6 +199,32 @@ test('a layer that was silent answers that it has no more: then all is uploaded,
   for (const listener of told) listener({ id: 'x', before: known })
   await rest()
   expect([await heldBy(held, 'x'), client.status('x').uploaded, client.status().pending]).toEqual([1, true, 0])
+})
+
+test('while a layer is silent, an erasure that an earlier process left is neither denied nor forgotten', async () => {
+  const world = await createWorld(tidemarkJson)
+  const disk = memoryStorage()
+  const hooks = { isTombstone: (session: string) => session === 'tombstone' }
+  const options = { clock: world.clock, kind: 'json', hooks } as const
+  const killed = replaced(keptOpen(disk), { erase: () => new Promise(() => {}) })
+  const first = await createClient({ ...options, storage: killed })
+  void (await first.create('x', one)).append('tombstone', [jsonPayload('gone')])
+  await rest()
+  let isSilent = true
+  const known = { header: true, sessions: new Map([['s', 1]]) }
+  const layered = replaced(keptOpen(disk), {
+    async knownStates(ids) {
+      const states = await disk.knownStates(ids)
+      return isSilent ? states.map((state) => state && { ...state, known, partial: true as const }) : states
+    },
+  })
+  const second = await createClient({ ...options, storage: layered })
+  second.open('another')
+  await world.clock.advance(10_000)
+  expect(await disk.marks({ prefix: '\u{10ffff}tidemark erasing', limit: 9 })).toHaveLength(1)
+  isSilent = false
+  await world.clock.advance(60_000)
+  expect((await disk.knownStates(['x']))[0]?.erased).toBeDefined()
 })
 
 test('what a layer brings later is owed to the upstream', async () => {

@@ -5,6 +5,7 @@ import { tidemarkJson } from '@tidemark/protocol'
 import { memoryStorage, StorageError } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { jsonPayload } from '../src/index.ts'
+import { rest } from './clock.ts'
 import { createWorld, replaced } from './world.ts'
 
 const header = jsonPayload({ root: true })
@@ -73,4 +74,80 @@ test('one failure that says CLOSED is not believed while the storage itself answ
   await clock.advance(60_000)
   expect(await doc.settled()).toBe('absent')
   await end()
+})
+
+test('whoever waits for an upload is told when the storage is closed for good, also while online', async () => {
+  const { client, clock, server, gone, lose } = await createLosing()
+  await server.restart(replaced(memoryStorage(), { append: () => new Promise(() => {}) }))
+  client.reconnectNow()
+  const doc = await client.create('x', { header })
+  await rest()
+  const waits = [outcome(client.whenUploaded()), outcome(client.whenUploaded('x'))]
+  await rest()
+  lose()
+  doc.append('s', [jsonPayload(1)]).catch(() => {})
+  await clock.advance(1_000)
+  const told = ['ClientError', 'CLOSED', gone]
+  expect(await Promise.all(waits)).toEqual([told, told])
+})
+
+test('asking for an upload is enough to notice that the storage is closed for good', async () => {
+  const { client, gone, lose } = await createLosing()
+  await client.create('x', { header })
+  lose()
+  expect([await outcome(client.whenUploaded('x')), client.connection]).toEqual([
+    ['ClientError', 'CLOSED', gone],
+    'offline',
+  ])
+})
+
+test('a mark that cannot be removed because the storage is closed for good is enough to notice it', async () => {
+  const { client, clock, lose } = await createLosing()
+  client.disconnect()
+  await client.create('x', { header })
+  lose('append', 'marks')
+  client.reconnectNow()
+  await clock.advance(1_000)
+  expect(client.connection).toBe('offline')
+  expect(() => client.open('w')).toThrow('closed for good')
+})
+
+test.each(['closed', 'lost'])('a look-up that is under way when the client is %s keeps nobody waiting', async (how) => {
+  const world = await createWorld(tidemarkJson)
+  const real = memoryStorage()
+  const gone = () => Promise.reject(new StorageError('CLOSED', 'another tab upgraded the store'))
+  let [isSlow, isGone] = [false, false]
+  const { client } = await world.client({
+    storage: replaced(real, {
+      async knownStates(ids) {
+        if (isGone) return gone()
+        const states = await real.knownStates(ids)
+        if (isSlow) await world.clock.wait(100)
+        return states
+      },
+      append: (...args) => (isGone ? gone() : real.append(...args)),
+      marks: (...args) => (isGone ? gone() : real.marks(...args)),
+    }),
+  })
+  const doc = await client.create('x', { header })
+  client.disconnect()
+  await doc.append('s', [jsonPayload(1)])
+  isSlow = true
+  const waiting = outcome(client.whenUploaded('x'))
+  isGone = how === 'lost'
+  if (how === 'lost') doc.append('s', [jsonPayload(2)]).catch(() => {})
+  else void client.close()
+  await world.clock.advance(60_000)
+  expect((await Promise.race([waiting, 'nothing'])).slice(0, 2)).toEqual(['ClientError', 'CLOSED'])
+})
+
+test('after close() nobody waits for an upload', async () => {
+  const { client, clock } = await createLosing()
+  client.disconnect()
+  await client.create('x', { header })
+  const closing = client.close()
+  await clock.advance(60_000)
+  await closing
+  for (const id of [undefined, 'x'])
+    expect(await outcome(client.whenUploaded(id))).toEqual(['ClientError', 'CLOSED', undefined])
 })

@@ -3,25 +3,40 @@
  *
  * Marks know nothing of it, so nobody knows whether the upstream has it (L3). Not here: what is done about that (`outbox.ts`).
  */
-import { type Storage, watchChanges } from '@tidemark/storage'
+import { type Marks, type Storage, watchChanges } from '@tidemark/storage'
+
+/** Answers the marks that say so: where the document is stored because of it, the same commit sets them. */
+export type Owe = (id: string) => Marks
 
 export interface Brought {
   /** Calls back for each document, first for those that grew before this call. */
-  hear(listener: (id: string) => void): void
+  hear(owe: Owe): void
   stop(): void
 }
 
 /** To be called before the storage is opened, so that nothing is missed. */
 export function watchBrought(storage: Storage): Brought {
   const early = new Set<string>()
-  let heard = (id: string): void => void early.add(id)
-  const stop = watchChanges(storage, ({ id }) => heard(id))
+  let heard: Owe | undefined
+  let hear: (owe: Owe) => void = () => {}
+  const hearing = new Promise<Owe>((resolve) => {
+    hear = resolve
+  })
+  const stop = watchChanges(storage, ({ id, storeWith }) => {
+    if (heard === undefined) early.add(id)
+    const marks = heard?.(id) ?? hearing.then((owe) => owe(id))
+    storeWith?.(marks)
+  })
   return {
-    hear(listener) {
-      heard = listener
-      for (const id of early) listener(id)
+    hear(owe) {
+      heard = owe
+      for (const id of early) owe(id)
       early.clear()
+      hear(owe)
     },
-    stop,
+    stop() {
+      stop()
+      hear(() => new Map())
+    },
   }
 }

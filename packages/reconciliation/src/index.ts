@@ -8,7 +8,7 @@
  *
  * Several storages as one are in `@tidemark/reconciliation/layers`.
  */
-export { type Brought, watchBrought } from './brought.ts'
+export { type Brought, type Owe, watchBrought } from './brought.ts'
 export {
   type Comparison,
   type ComparisonContext,

@@ -6,7 +6,7 @@
  * A mark has a key made up anew each time a document enters: a removal that is under way cannot meet the mark of a later write.
  * Not here: asking upstreams (`comparison.ts`, the engine), whether a document is uploaded (the engine).
  */
-import type { Append, AppendResult, Awaitable, Clock, Storage } from '@tidemark/storage'
+import type { Append, AppendResult, Awaitable, Clock, Marks, Storage } from '@tidemark/storage'
 import { andThen, randomToken } from '@tidemark/storage'
 import { fromBytes, readMarks, toBytes } from './marks.ts'
 
@@ -16,12 +16,12 @@ export interface Outbox {
   ids(): readonly string[]
   /** Performs an append of the engine; `owed` are those of its documents that enter the outbox with it. */
   append(batch: readonly Append[], owed: readonly string[]): Awaitable<readonly AppendResult[]>
-  /** Puts documents in that are stored already. */
-  add(ids: readonly string[]): void
+  /** Puts documents in that are stored already. Answers their marks that are not known to be stored yet: they will be. */
+  add(ids: readonly string[]): Marks
   /** Takes a document out: the upstream has confirmed all that is stored of it. */
   remove(id: string): void
-  /** An append failed: what it may have stored nevertheless is marked. */
-  markAgain(): void
+  /** An append failed: what it may have stored nevertheless is marked. Answers what that is: the upstream has to be asked for it again. */
+  markAgain(): readonly string[]
   /** Resolves when all that is owed is marked; rejects if that failed. */
   marked(): Promise<void>
   /** Resolves when no mark is being written. */
@@ -132,7 +132,9 @@ function createOutbox(storage: Storage, clock: Clock, left: (id: string) => void
     },
     add(ids) {
       enter(ids)
-      writeSoon()
+      const added = ids.flatMap((id) => entries.get(id) ?? []).filter((entry) => unmarked.has(entry))
+      if (added.length > 0) writeSoon()
+      return marksOf(added)
     },
     remove(id) {
       const entry = entries.get(id)
@@ -145,6 +147,7 @@ function createOutbox(storage: Storage, clock: Clock, left: (id: string) => void
     },
     markAgain() {
       if (unmarked.size > 0) writeSoon()
+      return [...unmarked].map(({ id }) => id)
     },
     async marked() {
       if (unmarked.size > 0) await write()

@@ -29,7 +29,7 @@ import { createRegistry } from './registry.ts'
 import { createStoreCalls } from './store-calls.ts'
 import { createStoreWatch } from './store-watch.ts'
 import { createTurnstile } from './turnstile.ts'
-import { appendUnowed, openUpstream } from './upstream.ts'
+import { openUnowed, openUpstream } from './upstream.ts'
 import { createWriteWatch } from './write-watch.ts'
 
 export interface Server {
@@ -77,6 +77,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     calls.observe(step)
   }
   const upstream = options.upstream && (await openUpstream(options.upstream, { storage, clock, log }))
+  if (upstream === undefined) await openUnowed(storage)
   const runner = await run({
     storage,
     peer,
@@ -87,7 +88,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     observe,
     proveContinuity,
     ...(soon && { soon }),
-    ...(upstream?.runOptions ?? { append: appendUnowed(storage) }),
+    ...upstream?.runOptions,
   })
   const keepAlive = createKeepAlive(clock, createPing(peer))
   const rates = createRates(limits, clock)

@@ -14,6 +14,7 @@ import {
   loadComparison,
   loadOutbox,
   type Outbox,
+  type Owe,
   watchBrought,
 } from '@tidemark/reconciliation'
 import type { Clock, Storage } from '@tidemark/storage'
@@ -112,15 +113,18 @@ async function loadUpstream(
   }
 }
 
-/** Appends of a server without an upstream. The engine has one under way at a time. */
-export function appendUnowed(storage: Storage): NonNullable<RunOptions['append']> {
-  let isForgotten = false
-  return (batch) => {
-    if (isForgotten) return storage.append(batch)
-    return forgetUpstream(storage).then(() => {
-      isForgotten = true
-      return storage.append(batch)
-    })
+/**
+ * Opens the storage of a server without an upstream: what comes into it now, from clients or from a layer, is owed to nobody.
+ *
+ * @throws StorageError if that cannot be done; the storage is then closed.
+ */
+export async function openUnowed(storage: Storage): Promise<void> {
+  const { writable } = await storage.open()
+  try {
+    if (writable) await forgetUpstream(storage)
+  } catch (cause) {
+    await storage.close()
+    throw cause
   }
 }
 
@@ -128,7 +132,7 @@ interface Session {
   readonly connection: Connection
   isConfirmed(id: string): boolean
   /** Something else than clients and the core brought it. */
-  owe(id: string): void
+  owe: Owe
   leave(id: string): void
 }
 
@@ -155,7 +159,7 @@ function connectTo({ connect, limits, clock, log, runner, outbox, comparison }: 
     if (report.kind === 'confirmed' && report.uploaded) {
       outbox.remove(report.id)
       comparison.answered(report.id, 'confirmed')
-    } else if (report.kind === 'storage' && report.operation === 'append') outbox.markAgain()
+    } else if (report.kind === 'storage' && report.operation === 'append') attached?.ask(outbox.markAgain(), 'outbox')
     else if ((report.kind === 'greeted' || report.kind === 'error') && report.connection === attached?.id) said(report)
   })
 
@@ -184,9 +188,10 @@ function connectTo({ connect, limits, clock, log, runner, outbox, comparison }: 
     connection,
     isConfirmed: (id) => runner.status(id).uploaded === true,
     owe(id) {
-      if (outbox.has(id)) return
-      outbox.add([id])
-      attached?.ask([id], 'outbox')
+      const isNews = !outbox.has(id)
+      const marks = outbox.add([id])
+      if (isNews) attached?.ask([id], 'outbox')
+      return marks
     },
     leave: (id) => attached?.leave([id]),
   }

@@ -78,6 +78,8 @@ export interface StoredState {
 export interface Changed {
   readonly id: string
   readonly before: KnownState | undefined
+  /** It is about to be stored where marks are kept: these are set by the same commit. To be called at once. */
+  storeWith?(marks: Awaitable<Marks>): void
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   extendDigest,
   type Marks,
   type Storage,
+  type StoredState,
 } from '@tidemark/storage'
 import type { Event } from './events.ts'
 
@@ -71,18 +72,32 @@ export function createErasures({ storage, clock, closed, isUsed, tell }: Erasure
     }
   }
 
-  async function findAll(): Promise<void> {
+  /** Answers whether each was found, or found to be done. */
+  async function findAll(): Promise<boolean> {
+    let isWhole = true
     for (let after: string | undefined; ; ) {
       const page = await storage.marks({ prefix: PREFIX, limit: PAGE, ...(after !== undefined && { after }) })
-      for (const [key, value] of page) await find(key, JSON.parse(text.decode(value)))
-      if (page.length < PAGE) return
+      for (const [key, value] of page) isWhole = (await find(key, JSON.parse(text.decode(value)))) && isWhole
+      if (page.length < PAGE) return isWhole
       after = page.at(-1)?.[0]
     }
   }
 
-  async function find(key: string, { id, keep }: Erasing): Promise<void> {
-    if (marked.has(id)) return
+  async function find(key: string, { id, keep }: Erasing): Promise<boolean> {
+    if (marked.has(id)) return true
     const [state] = await storage.knownStates([id])
+    // Who is silent may have the tombstone, or lack the erasure.
+    if (state?.partial) return false
+    await settle(key, id, keep, state)
+    return true
+  }
+
+  async function settle(
+    key: string,
+    id: string,
+    keep: readonly string[],
+    state: StoredState | undefined,
+  ): Promise<void> {
     const stored = keep.filter((session) => state?.known.sessions.has(session))
     // The tombstone was not stored, or all is done.
     if (state === undefined || state.erased !== undefined || stored.length === 0) return remove(key)
@@ -92,11 +107,8 @@ export function createErasures({ storage, clock, closed, isUsed, tell }: Erasure
 
   async function tryToFind(): Promise<void> {
     for (let waitMs = AGAIN_MS; !closed.aborted; waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS)) {
-      try {
-        return await findAll()
-      } catch {
-        await clock.wait(waitMs, closed)
-      }
+      if (await findAll().catch(() => false)) return
+      await clock.wait(waitMs, closed)
     }
   }
 

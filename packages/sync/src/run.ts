@@ -117,7 +117,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     },
   })
   const turns = createTurns(soon)
-  const unwatch = watchChanges(storage, (change) => tell({ type: 'changed', ...change }))
+  const unwatch = watchChanges(storage, ({ id, before }) => tell({ type: 'changed', id, before }))
   const ports = new Map<ConnectionId, Port>()
   const inflows = new Map<ConnectionId, Inflow>()
   /** Connections that are gone and left something behind that is still to be handled, oldest first. */

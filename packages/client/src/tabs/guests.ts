@@ -153,7 +153,8 @@ function createGuest(context: GuestContext, tab: string, visit: number, left: ()
     )
     waits.delete(request)
     // What was given up has nobody who waits for the answer; what the leader's end has cut is asked of the next.
-    if (!abort.signal.aborted && failure?.code !== 'CLOSED') tell({ type: 'answer', request, failure })
+    const isCut = failure?.name === 'ClientError' && failure.code === 'CLOSED'
+    if (!abort.signal.aborted && !isCut) tell({ type: 'answer', request, failure })
   }
 
   function changed(id?: string): void {

@@ -123,6 +123,9 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
       guests?.events.uploaded(id)
     },
     lost() {
+      // Nothing can be shown any more, or answered: guests ask the next leader.
+      guests?.close()
+      guests = undefined
       stand(undefined)
       lose.abort()
     },

@@ -2,7 +2,7 @@
  * What the parts of one composite share. Not here: behaviour; each file of this folder keeps one concern.
  */
 import type { KnownState } from '@tidemark/known-state'
-import type { Clock, StoredState } from '@tidemark/storage'
+import type { Changed, Clock, StoredState } from '@tidemark/storage'
 import type { Remembered } from '@tidemark/storage/adapter'
 import type { Background } from './background.ts'
 import type { Dirty } from './dirty.ts'
@@ -38,7 +38,7 @@ export interface Core {
   /** The layer whose generation, changes and marks are those of the whole: the first that every write must reach. */
   home: Layer
   /** What is held of a document grew, or became certain, by something else than a write: `before` was answered. */
-  changed(id: string, before: KnownState | undefined): void
+  changed(id: string, before: KnownState | undefined, storeWith?: Changed['storeWith']): void
 }
 
 /** Layers that are asked what they hold: the join is made of them. */

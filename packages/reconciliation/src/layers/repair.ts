@@ -8,7 +8,9 @@
 import { count, covers, type KnownState, missing } from '@tidemark/known-state'
 import {
   type Append,
+  type Awaitable,
   type CallOptions,
+  type Marks,
   type Page,
   type Storage,
   StorageError,
@@ -91,6 +93,8 @@ interface Run {
   gaps: number
   /** Bytes copied since others had a turn. */
   unbroken: number
+  /** To be set by the first commit. */
+  marks: Marks | undefined
 }
 
 const GAPS_MAX = 3
@@ -107,6 +111,7 @@ function createRun(core: Core, id: string, target: Layer): Run {
     compared: new Set(),
     gaps: 0,
     unbroken: 0,
+    marks: undefined,
   }
 }
 
@@ -114,8 +119,10 @@ async function copyAll(run: Run): Promise<void> {
   const { core, id, target } = run
   const isWithheld = answerOf(core, id)?.durable !== undefined
   tell(run, 'start')
-  // Marks that belong to what is stored are in the home: what others bring has none there. To whoever was answered it is no news.
-  if (target === core.home) core.changed(id, toldOf(core, id))
+  if (target === core.home) {
+    const marks = marksOfHome(run)
+    if (marks.length > 0) run.marks = new Map((await Promise.all(marks)).flatMap((one) => [...one]))
+  }
   while (isBehind(core, id, target)) {
     if (core.closing.signal.aborted) throw new StorageError('CLOSED', 'layers: closed while repairing')
     const before = stateIn(run, target)
@@ -128,6 +135,16 @@ async function copyAll(run: Run): Promise<void> {
   }
   await clearIfWhole(core, id, target, isWithheld || core.dirty.has(target, id))
   tell(run, 'done')
+}
+
+/**
+ * Marks that belong to what is stored are in the home: what others bring has none there, and a crash must not find it without. To whoever was
+ * answered it is no news.
+ */
+function marksOfHome({ core, id, target }: Run): readonly Awaitable<Marks>[] {
+  const marks: Awaitable<Marks>[] = []
+  core.changed(id, toldOf(core, id), (one) => marks.push(one))
+  return target.keepsMarks ? marks : []
 }
 
 const NOTHING: KnownState = { header: false, sessions: new Map() }
@@ -222,14 +239,16 @@ async function store(run: Run, source: Layer, page: Page, held: StoredState | un
   await breathe(run, bytes)
   await source.throttle(bytes)
   await target.throttle(bytes)
+  const { marks } = run
   const [result] = await target
-    .call('append', (storage, options) => storage.append([content], options), true)
+    .call('append', (storage, options) => storage.append([content], { ...options, ...(marks && { marks }) }), true)
     .catch((cause) => {
       core.seen.doubt(id, target)
       throw cause
     })
   if (result === undefined || 'failed' in result)
     throw new StorageError(result?.failed ?? 'IO', `layer ${target.name}: it could not store a repair`, result?.cause)
+  run.marks = undefined
   core.seen.wrote(id, target, result.state)
   if (result.headerRefused === 'fork') core.forks.freeze(id, undefined, [source.name, target.name])
   let refused = result.headerRefused !== undefined

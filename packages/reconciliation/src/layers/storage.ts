@@ -120,8 +120,8 @@ class LayeredStorage implements Layers {
       intents: createIntents((id) => this.#core.layers.every((layer) => !dirty.isUnsaid(layer, id))),
       layers: made,
       home: made[0] as Layer,
-      changed: (id, before) => {
-        tellAll(this.#watchers, { id, before })
+      changed: (id, before, storeWith) => {
+        tellAll(this.#watchers, { id, before, ...(storeWith && { storeWith }) })
       },
     }
     checkNames(made)
