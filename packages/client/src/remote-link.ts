@@ -25,6 +25,10 @@ export interface RemoteLink {
   /** Says something that is not answered. */
   say(message: Message): void
   readonly closed: boolean
+  /** Somebody has something to say over it; answers how to leave. */
+  enter(): () => void
+  /** Closes it as soon as nobody has anything to say over it. */
+  retire(): void
   close(): void
 }
 
@@ -48,6 +52,8 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
   })
   greeted.catch(() => {})
   let closed = false
+  let inside = 0
+  let isRetired = false
 
   function say(...messages: Message[]): void {
     for (const frame of codec.encode(messages, FRAME_BYTES)) channel.send(frame)
@@ -117,6 +123,15 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
     })
   }
 
+  function close(): void {
+    channel.close(1000, '')
+    fail(new StorageError('CLOSED', 'the connection was closed here'))
+  }
+
+  function closeIfLeft(): void {
+    if (isRetired && inside === 0 && !closed) close()
+  }
+
   return {
     greeted,
     get closed() {
@@ -137,9 +152,17 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
       })
       return mine
     },
-    close() {
-      channel.close(1000, '')
-      fail(new StorageError('CLOSED', 'the connection was closed here'))
+    enter() {
+      inside += 1
+      return () => {
+        inside -= 1
+        closeIfLeft()
+      }
     },
+    retire() {
+      isRetired = true
+      closeIfLeft()
+    },
+    close,
   }
 }

@@ -43,7 +43,8 @@ const HELD_MAX = 1_000
 
 /**
  * A server as a storage. Calls have no time limit of their own: layers give them one, by a signal. A connection that did not answer about a document in
- * time is closed when the document is asked about again and the answer has not come by then; the next question goes over a new one.
+ * time is left when the document is asked about again and the answer has not come by then: all that is asked from then on goes over a new one, and
+ * the old one is closed when what is under way there is done.
  */
 export function remoteStorage(options: RemoteStorageOptions): Storage {
   return new RemoteStorage(options)
@@ -55,7 +56,10 @@ class RemoteStorage implements Storage {
   /** What the server was last heard to hold. */
   readonly #held = new Remembered<string, KnownState>(HELD_MAX)
   #opened: Opened | undefined
+  #link: RemoteLink | undefined
   #linking: Promise<RemoteLink> | undefined
+  /** Those that some call is not done with. */
+  readonly #retired = new Set<RemoteLink>()
 
   constructor(options: RemoteStorageOptions) {
     this.#options = options
@@ -65,7 +69,7 @@ class RemoteStorage implements Storage {
     throwIfAborted(options)
     if (this.#closing.signal.aborted) throw closed()
     if (this.#opened !== undefined) return this.#opened
-    const { generation, level } = await greeted(await this.#link(), options?.signal)
+    const { generation, level } = await this.#over([], (link) => greeted(link, options?.signal))
     const capabilities = { list: false, changes: false, maps: false, erase: false }
     this.#opened ??= { generation, writable: true, capabilities, level }
     return this.#opened
@@ -74,8 +78,9 @@ class RemoteStorage implements Storage {
   async knownStates(ids: readonly string[], options: LookOptions = {}): Promise<readonly (StoredState | undefined)[]> {
     this.#ready(options)
     checkIds(ids)
-    const link = await this.#link(ids)
-    const states = await Promise.all(ids.map((id, index) => look(link, id, options.have?.[index], options.signal)))
+    const states = await this.#over(ids, (link) =>
+      Promise.all(ids.map((id, index) => look(link, id, options.have?.[index], options.signal))),
+    )
     for (const [index, id] of ids.entries()) this.#held.set(id, states[index]?.known ?? EMPTY)
     return states
   }
@@ -83,8 +88,9 @@ class RemoteStorage implements Storage {
   async headers(ids: readonly string[], options?: CallOptions): Promise<readonly (Uint8Array | undefined)[]> {
     this.#ready(options)
     checkIds(ids)
-    const link = await this.#link(ids)
-    const pages = await Promise.all(ids.map((id) => readPage(link, id, EMPTY, options?.signal)))
+    const pages = await this.#over(ids, (link) =>
+      Promise.all(ids.map((id) => readPage(link, id, EMPTY, options?.signal))),
+    )
     return pages.map((page) => page?.header)
   }
 
@@ -97,21 +103,21 @@ class RemoteStorage implements Storage {
     this.#ready(options)
     checkId(id, 'document id')
     checkBytesMax(options.bytesMax)
-    return readPage(await this.#link([id]), id, after, options.signal)
+    return this.#over([id], (link) => readPage(link, id, after, options.signal))
   }
 
   async append(batch: readonly Append[], options?: CallOptions): Promise<readonly AppendResult[]> {
     this.#ready(options)
     checkBatch(batch, undefined)
     if (batch.length === 0) return []
-    const link = await this.#link(batch.map(({ id }) => id))
-    return Promise.all(
-      batch.map(async (content) => {
-        const result = await append(link, content, this.#held.get(content.id), options?.signal)
-        if ('state' in result && result.state !== undefined) this.#held.set(content.id, result.state.known)
-        return result
-      }),
-    )
+    const ids = batch.map(({ id }) => id)
+    return this.#over(ids, (link) => Promise.all(batch.map((content) => this.#append(link, content, options?.signal))))
+  }
+
+  async #append(link: RemoteLink, content: Append, signal: AbortSignal | undefined): Promise<AppendResult> {
+    const result = await append(link, content, this.#held.get(content.id), signal)
+    if ('state' in result && result.state !== undefined) this.#held.set(content.id, result.state.known)
+    return result
   }
 
   async verifierStates(
@@ -155,16 +161,37 @@ class RemoteStorage implements Storage {
 
   async close(): Promise<void> {
     this.#closing.abort(closed())
-    const link = await this.#linking?.catch(() => undefined)
-    link?.close()
+    await this.#linking?.catch(() => undefined)
+    this.#link?.close()
+    for (const link of this.#retired) link.close()
   }
 
-  /** The connection there is, or a new one, also if it owes an answer about one of these: one attempt at a time. */
-  async #link(ids: readonly string[] = []): Promise<RemoteLink> {
-    const link = await this.#linking?.catch(() => undefined)
-    if (link !== undefined && !link.closed && !ids.some((id) => link.isOwed(id))) return link
-    link?.close()
-    this.#linking = this.#connect()
+  /** Has `work` done over the connection there is, or a new one if that is closed, or owes an answer about one of these. */
+  async #over<T>(ids: readonly string[], work: (link: RemoteLink) => Promise<T>): Promise<T> {
+    const isUsable = (link: RemoteLink) => !link.closed && !ids.some((id) => link.isOwed(id))
+    const link = this.#link !== undefined && isUsable(this.#link) ? this.#link : await this.#renewed()
+    const leave = link.enter()
+    try {
+      return await work(link)
+    } finally {
+      leave()
+      if (link.closed) this.#retired.delete(link)
+    }
+  }
+
+  /** A new connection, one attempt at a time. The one before it is closed when all that is under way there is done. */
+  #renewed(): Promise<RemoteLink> {
+    this.#linking ??= this.#connect()
+      .then((link) => {
+        const before = this.#link
+        this.#link = link
+        before?.retire()
+        if (before?.closed === false) this.#retired.add(before)
+        return link
+      })
+      .finally(() => {
+        this.#linking = undefined
+      })
     return this.#linking
   }
 

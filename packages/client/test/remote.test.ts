@@ -38,7 +38,10 @@ interface Far {
   loses: (lines: readonly string[]) => boolean
   /** Holds back what the server sends until it is called with `false`. */
   hold(held: boolean): void
+  /** That were made. */
   connections: number
+  /** Of them, how many the asker has not closed. */
+  readonly open: number
 }
 
 /** A server that holds `holds`, and a remote storage that asks it. */
@@ -50,7 +53,7 @@ async function far(holds: readonly Append[] = []): Promise<Far> {
   const said: string[] = []
   const heard: string[] = []
   let near: Channel | undefined
-  const state = { reachable: true, loses: (_: readonly string[]) => false, isHeld: false, connections: 0 }
+  const state = { reachable: true, loses: (_: readonly string[]) => false, isHeld: false, connections: 0, open: 0 }
   let waiting: (() => void)[] = []
   const remote = remoteStorage({
     peer: 'near',
@@ -59,18 +62,32 @@ async function far(holds: readonly Append[] = []): Promise<Far> {
       const [mine, theirs] = createPipe(tidemarkJson)
       near = mine
       state.connections += 1
+      state.open += 1
+      let isOpen = true
+      const ended = () => {
+        if (isOpen) state.open -= 1
+        isOpen = false
+      }
       server.accept(theirs)
       return {
         ...mine,
         open: (receiver) =>
           mine.open({
             ...receiver,
+            closed(code, reason) {
+              ended()
+              receiver.closed(code, reason)
+            },
             frame(frame) {
               heard.push(...lines(frame))
               if (state.isHeld) waiting.push(() => receiver.frame(frame))
               else receiver.frame(frame)
             },
           }),
+        close(code, reason) {
+          ended()
+          mine.close(code, reason)
+        },
         send(frame) {
           said.push(...lines(frame))
           if (!state.loses(lines(frame))) mine.send(frame)
@@ -91,6 +108,9 @@ async function far(holds: readonly Append[] = []): Promise<Far> {
     },
     get connections() {
       return state.connections
+    },
+    get open() {
+      return state.open
     },
     set loses(loses: (lines: readonly string[]) => boolean) {
       state.loses = loses
@@ -297,4 +317,36 @@ test('as a layer it is slow for the time of one look-up, and there again for the
   while (all.health().some(({ level }) => level === undefined)) await nextTurn()
   const [first, second] = [await all.load('note'), await all.load('note')]
   expect([first.found, first.timedOut, second.found]).toEqual(['unknown', ['far'], 'present'])
+})
+
+test('whoever asks at once after a connection was lost asks over one new connection', async () => {
+  const near = await far([content('x', 'a', 0, 1)])
+  await near.remote.open()
+  near.cut()
+  await nextTurn()
+  await Promise.all([near.remote.knownStates(['x']), near.remote.knownStates(['y']), near.remote.headers(['z'])])
+  expect(near.connections).toBe(2)
+  await near.remote.close()
+  expect(near.open).toBe(0)
+})
+
+test('what is under way over a connection is not cut when another asks over a new one', async () => {
+  const near = await far([content('slow', 'a', 0, 1)])
+  await near.remote.open()
+  const patience = new AbortController()
+  near.hold(true)
+  const left = near.remote.knownStates(['slow'], { signal: patience.signal })
+  const written = near.remote.append([content('note', 'a', 0, 2)])
+  await nextTurn()
+  patience.abort(new Error('in time'))
+  await expect(left).rejects.toThrow('in time')
+  const again = near.remote.knownStates(['slow'])
+  for (let turns = 0; turns < 10; turns++) await nextTurn()
+  expect(near.connections).toBe(2)
+  near.hold(false)
+  expect([(await again)[0]?.known.header, (await written).length]).toEqual([true, 1])
+  for (let turns = 0; turns < 10; turns++) await nextTurn()
+  expect(near.open).toBe(1)
+  await near.remote.close()
+  expect(near.open).toBe(0)
 })
