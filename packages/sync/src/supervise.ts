@@ -37,9 +37,9 @@ export function supervise(channel: Channel, options: SuperviseOptions): Supervis
   const over = new AbortController()
   let receiver: Receiver | undefined
   let heardAt = clock.now()
-  /** Since then. */
+  let heardFrames = 0
+  /** Sent since then, or not gone by then. */
   let sentBytes = 0
-  let isHeard = false
   let paused = false
 
   function finish(code: number, reason: string): void {
@@ -56,35 +56,48 @@ export function supervise(channel: Channel, options: SuperviseOptions): Supervis
 
   function note(): void {
     heardAt = clock.now()
-    sentBytes = 0
-    if (isHeard) return
-    isHeard = true
-    heard()
+    sentBytes = channel.unsent()
+    heardFrames += 1
+    if (heardFrames === 1) heard()
   }
 
-  /** While we do not read, silence is ours. */
-  const silentMs = () => (paused ? 0 : clock.now() - heardAt)
+  /** While we do not read, silence is ours. A clock may be set back. */
+  function silentMs(): number {
+    heardAt = paused ? clock.now() : Math.min(heardAt, clock.now())
+    return clock.now() - heardAt
+  }
 
   /** Resolves when nothing was heard for so long. */
   async function silentFor(limitMs: () => number): Promise<void> {
     for (let leftMs = limitMs() - silentMs(); leftMs > 0; leftMs = limitMs() - silentMs())
-      await clock.wait(leftMs, over.signal)
+      await clock.wait(Math.ceil(leftMs), over.signal)
   }
 
   async function watch(): Promise<void> {
-    await silentFor(() => (isHeard ? 0 : firstMsMax))
-    if (!isHeard) return giveUp()
+    await silentFor(() => (heardFrames > 0 ? 0 : firstMsMax))
+    if (heardFrames === 0) return giveUp()
     for (;;) {
       const silenceMs = probe?.afterMs ?? silenceMsMax
       // For ever: it is not asked.
       if (silenceMs === Number.POSITIVE_INFINITY) return
       await silentFor(() => silenceMs)
       if (probe === undefined) return giveUp()
-      const before = heardAt
       probe.ask()
-      await clock.wait(silenceMsMax + Math.floor(sentBytes / BYTES_PER_SECOND_MIN) * 1_000, over.signal)
-      if (heardAt === before && !paused) return giveUp()
+      if (!(await hears())) return giveUp()
     }
+  }
+
+  /** Whether anything comes in the time that what was sent may take. */
+  async function hears(): Promise<boolean> {
+    const before = heardFrames
+    for (let waitedMs = 0; heardFrames === before && !paused; ) {
+      const leftMs = silenceMsMax + Math.floor(sentBytes / BYTES_PER_SECOND_MIN) * 1_000 - waitedMs
+      if (leftMs <= 0) return false
+      const stepMs = Math.min(leftMs, silenceMsMax)
+      await clock.wait(stepMs, over.signal)
+      waitedMs += stepMs
+    }
+    return true
   }
 
   function giveUp(): void {
