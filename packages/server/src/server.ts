@@ -29,7 +29,7 @@ import { createRegistry } from './registry.ts'
 import { createStoreCalls } from './store-calls.ts'
 import { createStoreWatch } from './store-watch.ts'
 import { createTurnstile } from './turnstile.ts'
-import { openUnowed, openUpstream } from './upstream.ts'
+import { openUpstream, watchUnowed } from './upstream.ts'
 import { createWriteWatch } from './write-watch.ts'
 
 export interface Server {
@@ -77,7 +77,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     calls.observe(step)
   }
   const upstream = options.upstream && (await openUpstream(options.upstream, { storage, clock, log }))
-  if (upstream === undefined) await openUnowed(storage)
+  const unowed = upstream === undefined ? watchUnowed(storage) : undefined
   const runner = await run({
     storage,
     peer,
@@ -88,7 +88,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     observe,
     proveContinuity,
     ...(soon && { soon }),
-    ...upstream?.runOptions,
+    ...(upstream?.runOptions ?? (unowed && { append: unowed.append })),
   })
   const keepAlive = createKeepAlive(clock, createPing(peer))
   const rates = createRates(limits, clock)
@@ -149,6 +149,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     // What arrives from now on stays with its senders; they were told nothing of it, so they send it again elsewhere.
     connections.pauseAll()
     upstream?.stop()
+    unowed?.stop()
     const settled = await inTime(runner.flushed(), limits.drainMsMax, clock)
     connections.closeAll(1001, 'the server is going away')
     watch.stop()

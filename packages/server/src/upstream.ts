@@ -17,7 +17,7 @@ import {
   type Owe,
   watchBrought,
 } from '@tidemark/reconciliation'
-import type { Clock, Storage } from '@tidemark/storage'
+import { type Clock, type Storage, watchChanges } from '@tidemark/storage'
 import type { Report } from '@tidemark/sync'
 import {
   type Connection,
@@ -113,18 +113,44 @@ async function loadUpstream(
   }
 }
 
+export interface Unowed {
+  /** Appends of a server without an upstream. */
+  readonly append: NonNullable<RunOptions['append']>
+  stop(): void
+}
+
 /**
- * Opens the storage of a server without an upstream: what comes into it now, from clients or from a layer, is owed to nobody.
- *
- * @throws StorageError if that cannot be done; the storage is then closed.
+ * What comes into the storage of a server without an upstream, from clients or from a layer, is owed to nobody: from the first of it on nothing
+ * counts as confirmed. Until then nothing is asked of the storage. To be called before that is opened.
  */
-export async function openUnowed(storage: Storage): Promise<void> {
-  const { writable } = await storage.open()
-  try {
-    if (writable) await forgetUpstream(storage)
-  } catch (cause) {
-    await storage.close()
-    throw cause
+export function watchUnowed(storage: Storage): Unowed {
+  let isForgotten = false
+  let forgetting: Promise<void> | undefined
+
+  async function forget(): Promise<void> {
+    try {
+      await forgetUpstream(storage)
+      isForgotten = true
+    } finally {
+      forgetting = undefined
+    }
+  }
+
+  function forgotten(): Promise<void> {
+    forgetting ??= forget()
+    return forgetting
+  }
+
+  const stop = watchChanges(storage, ({ storeWith }) => {
+    if (isForgotten) return
+    const done = forgotten().then(() => new Map())
+    // What is only known of so far is forgotten again when it is stored.
+    if (storeWith === undefined) done.catch(() => {})
+    else storeWith(done)
+  })
+  return {
+    append: (batch) => (isForgotten ? storage.append(batch) : forgotten().then(() => storage.append(batch))),
+    stop,
   }
 }
 

@@ -7,19 +7,21 @@ import { memoryStorage, type Storage } from '@tidemark/storage'
 import { createPipe } from '@tidemark/sync/run'
 import { expect, test } from 'vitest'
 import { createServer } from '../src/index.ts'
-import { openUnowed } from '../src/upstream.ts'
+import { watchUnowed } from '../src/upstream.ts'
 import { manualClock, wrapped } from './help.ts'
 
 const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
 
-test('without its upstream, a server lets nothing count as confirmed from its start on', async () => {
+test('without its upstream, a server lets nothing count as confirmed from its first write on', async () => {
   const storage = memoryStorage()
   storage.open()
   const confirmed = { generation: { id: 'core', sequence: 7 } }
   await storage.append([], { marks: new Map([['tidemark upstream', bytes(confirmed)]]) })
-  await openUnowed(storage)
+  const { append } = watchUnowed(storage)
+  await append([{ id: 'note', kind: 'json', priority: 3, header: bytes({}), runs: [] }], [])
   const [mark] = await storage.marks({ prefix: 'tidemark upstream', limit: 1 })
   expect(JSON.parse(new TextDecoder().decode(mark?.[1]))).toEqual({ after: '' })
+  expect(storage.count()).toBe(1)
 })
 
 test('what a layer brought while a server ran without its upstream is owed to it later', async () => {
