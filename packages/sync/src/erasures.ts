@@ -14,12 +14,8 @@ import { codeOf } from './storage-codes.ts'
 /** Erases the document if one of the contents that became durable was a tombstone. */
 export function erase(core: Core, holding: Holding, taken: readonly Pending[]): void {
   const tombstones = taken.flatMap((pending) => pending.tombstones)
-  if (tombstones.length === 0 || holding.stored === undefined || holding.stored.erased !== undefined) return
-  begin(
-    core,
-    holding,
-    tombstones.filter((session) => durable(holding).sessions.has(session)),
-  )
+  const stored = tombstones.filter((session) => durable(holding).sessions.has(session))
+  if (stored.length > 0 && holding.stored?.erased === undefined) begin(core, holding, stored)
 }
 
 /** Goes on with what an earlier process began. */

@@ -261,5 +261,7 @@ export function settleUnknown(core: Core, holding: Holding, before: StoredState 
   }
   dropRefused(core, holding, before, refused)
   settled(core, holding, before, taken, false)()
+  // A tombstone that too few layers stored yet is there all the same, and comes to the others.
+  erase(core, holding, unknown)
   enqueueWaiting(core, holding)
 }

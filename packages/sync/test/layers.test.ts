@@ -10,6 +10,7 @@ import { append, content, createWorld, settled, state, type World } from './worl
 async function node(
   holds: { readonly a?: ReturnType<typeof append>; readonly b?: ReturnType<typeof append> },
   options: LayersOptions = {},
+  isTombstone: (session: string) => boolean = () => false,
 ) {
   const world = createWorld()
   const stores = await Promise.all([holds.a, holds.b].map((held) => store(held)))
@@ -25,7 +26,7 @@ async function node(
   all.listen((event) => {
     if (event.kind === 'layer') events.push(`${event.layer} ${event.condition}`)
   })
-  const server = await world.node('server', { storage: all as Storage })
+  const server = await world.node('server', { storage: all as Storage, hooks: { isTombstone } })
   return { world, server, all, a, b, events }
 }
 
@@ -184,6 +185,23 @@ test('L3: what one of two required layers did not store is not acknowledged, and
   peer.say(content('note', 'a:3-4', false))
   await world.clock.advance(100)
   expect(acknowledged()).toContain('server > peer  KNOWN note header a:4')
+})
+
+test('a tombstone that too few layers stored erases the document when it is in all (disks, seed 22 of varied worlds, three disks)', async () => {
+  const isTombstone = (session: string) => session.endsWith('$')
+  const { world, server, a, b } = await node(
+    { a: append('note', 'a:0-3'), b: append('note', 'a:0-3') },
+    {},
+    isTombstone,
+  )
+  const peer = world.peer('peer', server)
+  b.plan = () => ({ failsFor: () => 'IO' })
+  peer.say(content('note', 'x$:0-1', false))
+  await world.clock.advance(100)
+  b.plan = undefined
+  await world.clock.advance(120_000)
+  const states = await Promise.all([a, b].map((one) => one.knownStates(['note'])))
+  expect(states.map(([held]) => [...(held?.known.sessions ?? [])])).toEqual([[['x$', 1]], [['x$', 1]]])
 })
 
 declare const process: { readonly env: Readonly<Record<string, string | undefined>> }
