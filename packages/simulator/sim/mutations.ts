@@ -61,7 +61,7 @@ export const mutations: readonly Mutation[] = [
     name: 'correct with less than is held',
     law: 'L5',
     file: 'sync/src/corrections.ts',
-    from: '    ...told(connection, holding, durable(holding)),\n    correction: true,',
+    from: '    ...told(connection, holding, tellable(connection, holding)),\n    correction: true,',
     to: '    known: EMPTY,\n    correction: true,',
     caught: { profile: 'disks', seed: 1, checker: 'absence' },
   },

@@ -10,7 +10,7 @@ import { covers, type KnownState, missing } from '@tidemark/known-state'
 import type { Digests } from '@tidemark/protocol'
 import { answeredBy } from './absence.ts'
 import { hasLeft } from './asking-order.ts'
-import { type Connection, type Core, emit, type Holding, send, type View } from './core.ts'
+import { type Connection, type Core, emit, type Holding, IN_STEP, send, type View } from './core.ts'
 import { noteCorrected } from './corrections.ts'
 import { durable } from './holdings.ts'
 import { lower } from './views.ts'
@@ -25,11 +25,11 @@ export function askForClaim(core: Core, connection: Connection, holding: Holding
   // While a LOAD of ours is outstanding the peer owes us what it holds: asking again, two ends would ask each other for ever.
   const asking = connection.asked.has(holding.id)
   if (asking) return sendKnown(core, connection, holding)
-  const short = oneRunShort(holding, claim)
+  const short = tellable(connection, holding, oneRunShort(holding, claim))
   sendLoad(core, connection, holding, short)
   // A plain known state adds to the LOAD before it: all that we hold would take the overlap back. Clients that need ours first look at
   // the LOAD alone.
-  sendKnown(core, connection, holding, connection.traits.knownFirst ? stored : short)
+  sendKnown(core, connection, holding, connection.traits.knownFirst ? tellable(connection, holding) : short)
   // The `load` is the correction of these gaps (L5).
   noteCorrected(
     core,
@@ -55,7 +55,7 @@ export function sendKnown(
   core: Core,
   connection: Connection,
   holding: Holding,
-  known: KnownState = durable(holding),
+  known: KnownState = tellable(connection, holding),
 ): void {
   const message = {
     action: 'known',
@@ -65,6 +65,30 @@ export function sendKnown(
   } as const
   const absent = holding.stored === undefined
   emit(core, { type: 'send', connection: connection.id, message, ...(absent && { answeredBy: answeredBy(core) }) })
+}
+
+/**
+ * What a peer may be told of what is held: who may only write learns of the sessions that it named itself, and of `sessions`, which it just
+ * did.
+ */
+export function tellable(
+  connection: Connection,
+  holding: Holding,
+  known: KnownState = durable(holding),
+  sessions: Iterable<string> = [],
+): KnownState {
+  const view = connection.views.get(holding.id)
+  if (view === undefined || view === IN_STEP || view.readable) return known
+  const { confirmed, corrected, frozen, proven } = view
+  const named = [
+    ...sessions,
+    ...confirmed.sessions.keys(),
+    ...(corrected?.keys() ?? []),
+    ...(frozen ?? []),
+    ...(proven ?? []),
+  ]
+  const isNamed = new Set(named)
+  return { header: known.header, sessions: new Map([...known.sessions].filter(([session]) => isNamed.has(session))) }
 }
 
 /**

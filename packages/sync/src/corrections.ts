@@ -10,7 +10,7 @@ import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { Content, ErrorCode } from '@tidemark/protocol'
 import type { StorageErrorCode } from '@tidemark/storage'
 import { allowed } from './checks.ts'
-import { told } from './claims.ts'
+import { tellable, told } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, report, send, type View } from './core.ts'
 import { durable, guard } from './holdings.ts'
 import { enter, waitsForAppends } from './lanes.ts'
@@ -61,7 +61,7 @@ function sendCorrection(core: Core, connection: Connection, holding: Holding, vi
   send(core, connection, {
     action: 'known',
     id: holding.id,
-    ...told(connection, holding, durable(holding)),
+    ...told(connection, holding, tellable(connection, holding)),
     correction: true,
   })
 }

@@ -10,12 +10,12 @@ import type { ContentMessage, Run } from '@tidemark/protocol'
 import type { Append } from '@tidemark/storage'
 import { accept } from './appends.ts'
 import { allowed, asked, permitted } from './checks.ts'
-import { sendKnown } from './claims.ts'
+import { sendKnown, tellable } from './claims.ts'
 import { askForProof, noteProven, partByProof } from './continuity.ts'
 import { type Connection, type Core, type Holding, type Request, ticket, type View } from './core.ts'
 import { correctGaps, refusedUnjudged } from './corrections.ts'
 import { needDependencies } from './dependencies.ts'
-import { guard, isAbsent } from './holdings.ts'
+import { durable, guard, isAbsent } from './holdings.ts'
 import { enter } from './lanes.ts'
 import { otherKind, type Refusal, refuseContent, tooManyDocuments, tooManySessions } from './refusals.ts'
 import { endOf } from './senders.ts'
@@ -161,7 +161,9 @@ function take(
   const carries = content.header !== undefined || content.runs.some(hasTransactions)
   if (!carries) {
     // Nothing to store: an empty run asks whether we hold what comes before it.
-    if (content.runs.length > 0) sendKnown(core, connection, holding)
+    const sessions = content.runs.map(({ session }) => session)
+    if (sessions.length > 0)
+      sendKnown(core, connection, holding, tellable(connection, holding, durable(holding), sessions))
     return
   }
   confirm(view, certain(holding, connection, content, ends))

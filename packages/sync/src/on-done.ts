@@ -3,13 +3,17 @@
  * An upstream is told when nobody here wants the document any more and it has all that we hold of it.
  */
 import { type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
-import { stopSender } from './senders.ts'
+import { endReading, stopSender } from './senders.ts'
 import { isWanted, unsubscribe } from './views.ts'
 import { freed, isStillWanted } from './window.ts'
 
 export function onDone(core: Core, request: Request): void {
   const { connection, id } = request
-  if (connection.traits.done) endSubscription(core, connection, id)
+  if (!connection.traits.done) return
+  const belief = connection.views.get(id)
+  // L13: what it forked stays frozen for as long as its connection lives, so its view stays; it is sent nothing.
+  if (typeof belief === 'object' && belief.frozen !== undefined) endReading(core, connection, id)
+  else endSubscription(core, connection, id)
 }
 
 export function endSubscription(core: Core, connection: Connection, id: string): void {

@@ -119,3 +119,26 @@ test('a JSON document that somebody claims more of is asked for one sealed run s
     expect(server.reports).toContainEqual({ kind: 'fork', connection: restored.link.id, id: 'note', session: 'a' })
   }
 })
+
+test('a session that forked stays frozen after DONE and another LOAD, and the others go on', async () => {
+  const { server, stored } = await set(false)
+  const world = createWorld()
+  const peer = world.peer('forked', server, OWN)
+  const other = (after: number, ...values: number[]) => ({
+    session: 'a',
+    after,
+    transactions: values.map((value) => bytes(`{"y":${value}}`)),
+    seal: bytes('other'),
+  })
+  peer.say({ ...content('note', 'b:0-2', false), runs: [other(2, 3, 4)] })
+  await settled()
+  expect(server.reports.filter(({ kind }) => kind === 'fork')).toHaveLength(1)
+  peer.say({ action: 'done', id: 'note' })
+  peer.load('note', state('a:3 b:1'))
+  await settled()
+  const heard = peer.heard.length
+  peer.say({ ...content('note', 'b:1-2', false), runs: [other(3, 4), ...content('note', 'b:1-2', false).runs] })
+  await settled()
+  expect(await stored()).toEqual(state('a:3 b:2'))
+  expect(peer.heard.slice(heard)).toMatchObject([{ action: 'known', known: state('b:2') }])
+})
