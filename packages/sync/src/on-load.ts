@@ -40,8 +40,10 @@ export function onLoad(core: Core, request: Request, message: LoadMessage): void
   // Only a LOAD asks for permission to read; whatever else a peer says leaves that as it is.
   view.readable = true
   view.gaps = undefined
-  // What the storage refused of it is in its claim, and asked for.
-  Object.assign(view, { refusals: 0, refused: false, lost: undefined })
+  // What the storage refused of it is asked for where its claim says so; who could not look claims nothing, and is still corrected.
+  const { lost } = view
+  if (lost === undefined || (lost !== 'much' && covers(message.known, lost)))
+    Object.assign(view, { refusals: 0, refused: false, lost: undefined })
   view.toProbe = isProbed(connection, holding) && !claimsNothing(message.known)
   compareDigests(core, connection, holding, view, message)
   if (holding.stored?.erased !== undefined) answerErased(core, connection, holding, view, message.known)

@@ -390,3 +390,21 @@ test('a correction that comes while the storage cannot be read for long is follo
   await settled()
   expect(client.runner.status('note')).toMatchObject({ uploaded: true })
 })
+
+test('who was refused by the storage and then asks with nothing is still corrected (storm, seed 20010417)', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-1')] })
+  const client = world.peer('client', server)
+  client.load('note', state('a:1'))
+  await settled()
+  server.spy.replace = { append: async (batch) => batch.map(() => ({ failed: 'IO' as const })) }
+  client.say(content('note', 'a:1-2', false))
+  await settled()
+  server.spy.replace = {}
+  // Its own disk fails, so it asks for everything; that it holds more, its claim does not say.
+  client.load('note')
+  await settled()
+  client.heard.length = 0
+  await world.clock.advance(2_000)
+  expect(client.heard).toMatchObject([{ action: 'known', known: state('a:1'), correction: true }])
+})
