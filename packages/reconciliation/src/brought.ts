@@ -5,7 +5,7 @@
  */
 import { type Marks, type Storage, watchChanges } from '@tidemark/storage'
 
-/** Answers the marks that say so: where the document is stored because of it, the same commit sets them. */
+/** Answers the marks that say so: where the document is stored because of it, they are set before it is. */
 export type Owe = (id: string) => Marks
 
 export interface Brought {

@@ -78,7 +78,7 @@ export interface StoredState {
 export interface Changed {
   readonly id: string
   readonly before: KnownState | undefined
-  /** It is about to be stored where marks are kept: these are set by the same commit. To be called at once. */
+  /** It is about to be stored where marks are kept: these are set before it is, or with it. To be called at once. */
   storeWith?(marks: Awaitable<Marks>): void
 }
 

@@ -10,6 +10,7 @@ import type { Events } from './events.ts'
 import type { Forks } from './forks.ts'
 import type { Intents } from './intents.ts'
 import type { Layer } from './layer.ts'
+import type { Marking } from './marks.ts'
 import type { LayersLimits, WritePolicy } from './options.ts'
 import type { Seen } from './seen.ts'
 import type { Turns } from './turns.ts'
@@ -24,6 +25,7 @@ export interface Core {
   readonly forks: Forks
   readonly dirty: Dirty
   readonly intents: Intents
+  readonly marking: Marking
   /** Which small maps layers missed entries of, by name. */
   readonly dirtyMaps: Dirty
   /** Small maps whose names are noted. */

@@ -7,10 +7,9 @@
  */
 import { EMPTY_DIGEST, extendDigest, type Marks } from '@tidemark/storage'
 import { type Core, writers } from './core.ts'
-import { INTERNAL, MARKS } from './dirty.ts'
+import { INTERNAL } from './dirty.ts'
 import { setDirty } from './flags.ts'
 import type { Layer } from './layer.ts'
-import { joinMarks } from './marks.ts'
 
 const PREFIX = `${INTERNAL}writing `
 const PAGE = 500
@@ -98,7 +97,7 @@ function prefixOf(run: string): string {
   return `${PREFIX}${run} `
 }
 
-/** What an earlier process was writing, by the layer in which it is noted. */
+/** What an earlier process was writing, as one layer noted it. */
 export interface Left {
   readonly layer: Layer
   readonly keys: readonly string[]
@@ -123,19 +122,14 @@ export async function readLeft(core: Core, layer: Layer): Promise<Left> {
   return { layer, keys, ids }
 }
 
-/** Any other layer may lack these documents: they are flagged. Marks are brought together at once. */
-export async function recover(core: Core, lefts: readonly Left[]): Promise<void> {
-  const unsure = lefts.filter(({ layer, ids }) => ids.has(MARKS) && !core.dirty.has(layer, MARKS))
-  if (unsure.length > 0) await joinMarks(core)
-  for (const { layer, ids } of lefts) {
-    const documents = [...ids].filter((id) => id !== MARKS)
-    for (const other of writers(core)) if (other !== layer) await setDirty(core, other, documents)
-  }
-  // Now that all of it is said elsewhere.
-  for (const { layer, keys } of lefts) {
-    const marks = new Map(keys.map((key) => [key, undefined]))
-    if (marks.size > 0) await layer.call('append', (storage) => storage.append([], { marks }))
-  }
+/** Any other layer may lack these documents: they are flagged, and the intents taken back when that is durable. */
+export async function recover(core: Core, { layer, keys, ids }: Left): Promise<void> {
+  const others = writers(core).filter((other) => other !== layer)
+  for (const other of others) await setDirty(core, other, ids)
+  if (keys.length === 0 || others.some((other) => [...ids].some((id) => core.dirty.isUnsaid(other, id)))) return
+  const marks = new Map(keys.map((key) => [key, undefined]))
+  // What is not taken back is flagged once more at the next start.
+  await layer.call('append', (storage) => storage.append([], { marks })).catch(() => {})
 }
 
 /** Everything has ended: nothing is to be looked at at the next start. */

@@ -57,6 +57,8 @@ export class Layer {
   isCache = false
   /** It was compared with what others noted of it, since it was opened. */
   takenIn = false
+  /** Whether it has said what an earlier process noted there (`taking-up.ts`). */
+  takenUp: 'no' | 'yes' | Promise<void> = 'no'
   /** It is new or was wiped, and was not gone through yet: what it lacks it never had. */
   refilling = false
   /** Bytes handed over and not stored yet. */

@@ -1,25 +1,37 @@
 /**
  * Marks of the whole: in every durable layer near by, so that any of them may be the only one left.
  *
- * They are in no join. A layer that missed some, was made anew or added is flagged: it is not read for marks and given none until it was brought into
- * step with one that has them all. After a crash, what any of those has stands, the home layer first.
- * Not here: flags (`dirty.ts`), what a crash leaves (`intents.ts`).
+ * They are in no join: the layers with the highest version have them all, are read, and are given more; every other is brought into step with
+ * one of these (`mark-copies.ts`). L2: while nobody knows whether a layer that did not say its version has newer ones, marks are neither read nor written.
  */
-import { compareIds, type Marks } from '@tidemark/storage'
-import { bytesEqual } from '@tidemark/storage/adapter'
-import { type Core, writers } from './core.ts'
-import { INTERNAL, MARKS } from './dirty.ts'
-import { clearDirty } from './flags.ts'
+import { type Marks, StorageError } from '@tidemark/storage'
+import { type Core, voters, votesNeeded, writers } from './core.ts'
+import { INTERNAL } from './dirty.ts'
+import { runOf } from './intents.ts'
 import type { Layer } from './layer.ts'
+import { isSame, NO_MARKS, undated, type Version, type Versions } from './versions.ts'
 
-const PAGE = 500
+const VERSION_KEY = `${INTERNAL}version`
 
-type Mark = readonly [key: string, value: Uint8Array]
+const utf8 = new TextEncoder()
+const text = new TextDecoder()
+
+export type Mark = readonly [key: string, value: Uint8Array]
 
 export interface Listing {
   readonly prefix: string
   readonly after?: string
   readonly limit: number
+}
+
+/** What is under way with marks, by layer. */
+export interface Marking {
+  readonly versions: Versions
+  readonly learning: Map<Layer, Promise<void>>
+  readonly giving: Map<Layer, { readonly version: Version; readonly ended: Promise<void> }>
+  readonly copying: Map<Layer, Promise<void>>
+  /** Marks are added to one layer: none are given meanwhile. */
+  adding: Promise<void> | undefined
 }
 
 /** Layers that are given marks, the home layer first. */
@@ -31,15 +43,60 @@ export function markKeepers(core: Core): readonly Layer[] {
 
 /** Those that have them all. */
 export function wholeKeepers(core: Core): readonly Layer[] {
-  return markKeepers(core).filter((layer) => !core.dirty.has(layer, MARKS))
+  const { versions } = core.marking
+  const keepers = markKeepers(core)
+  const latest = versions.latest(keepers)
+  return keepers.filter(
+    (layer) => versions.isCertain(layer) && !versions.isStrayed(layer) && isSame(versions.of(layer), latest),
+  )
+}
+
+/** Those that can be given more: they have all, and nothing is on its way to them that could fail. */
+export function givable(core: Core): readonly Layer[] {
+  return wholeKeepers(core).filter((layer) => layer.available && !core.marking.giving.has(layer))
+}
+
+/** Resolves when the last marks have arrived, or failed, wherever they were sent. */
+export async function lastMarks(core: Core): Promise<void> {
+  const latest = core.marking.versions.latest(markKeepers(core))
+  // What lags further behind gets no more before it is repaired: it is not waited for again.
+  const last = [...core.marking.giving.values()].filter(({ version }) => isSame(version, latest))
+  await Promise.all(last.map(({ ended }) => ended))
+}
+
+export function lacksMarks(core: Core): boolean {
+  return wholeKeepers(core).length < markKeepers(core).length
+}
+
+/** The layers that count for marks, and how many of them must have stored some. */
+export function markVotes(core: Core): { readonly counting: readonly Layer[]; readonly needed: number } {
+  const all = voters(core)
+  const keepers = markKeepers(core)
+  const among = all.filter((layer) => keepers.includes(layer))
+  const counting = among.length > 0 ? among : keepers
+  return { counting, needed: Math.max(1, Math.min(votesNeeded(core, all.length), counting.length)) }
+}
+
+/** Whether marks that are given now can be acknowledged. */
+export function isEnough(core: Core): boolean {
+  const { counting, needed } = markVotes(core)
+  const able = givable(core)
+  return counting.filter((layer) => able.includes(layer)).length >= needed
+}
+
+/** Whether marks may have been acknowledged that only layers have whose version was never read. */
+function isUnread(core: Core): boolean {
+  const { counting, needed } = markVotes(core)
+  return counting.filter((layer) => core.marking.versions.of(layer) === undefined).length >= needed
 }
 
 /** From the first layer that has them all and answers. */
 export async function readMarks(core: Core, options: Listing): Promise<readonly Mark[]> {
-  const whole = wholeKeepers(core)
-  const asked = whole.length > 0 ? whole : [core.home]
+  if (markKeepers(core).length === 0) return marksOf(core.home, options)
+  if (wholeKeepers(core).length === 0 || isUnread(core)) await learnAll(core)
+  checkRead(core)
   let failure: unknown
-  for (const layer of asked)
+  for (const layer of wholeKeepers(core))
     try {
       return await marksOf(layer, options)
     } catch (cause) {
@@ -48,7 +105,17 @@ export async function readMarks(core: Core, options: Listing): Promise<readonly 
   throw failure
 }
 
-async function marksOf(layer: Layer, options: Listing): Promise<readonly Mark[]> {
+/** @throws StorageError if nobody knows which layer has all marks. */
+function checkRead(core: Core): void {
+  if (!isUnread(core) && wholeKeepers(core).length > 0) return
+  const { versions } = core.marking
+  const silent = markKeepers(core).filter((layer) => !versions.isCertain(layer))
+  const names = silent.map((layer) => layer.name).join(', ')
+  throw new StorageError('IO', `layers: marks that only ${names} may have cannot be told from none`)
+}
+
+/** Those of its users. */
+export async function marksOf(layer: Layer, options: Listing): Promise<readonly Mark[]> {
   const found: Mark[] = []
   for (let after = options.after; ; ) {
     const limit = options.limit - found.length
@@ -60,80 +127,77 @@ async function marksOf(layer: Layer, options: Listing): Promise<readonly Mark[]>
   }
 }
 
-export async function hasMarks(layer: Layer): Promise<boolean> {
-  return (await marksOf(layer, { prefix: '', limit: 1 })).length > 0
+/** Asks those whose version is not known. One that does not say it is asked again when that matters. */
+export async function learnAll(core: Core): Promise<void> {
+  const unknown = markKeepers(core).filter((layer) => layer.available && !core.marking.versions.isCertain(layer))
+  await Promise.allSettled(unknown.map((layer) => learn(core, layer)))
 }
 
-export function lacksMarks(core: Core): boolean {
-  return wholeKeepers(core).length < markKeepers(core).length
+export function learn(core: Core, layer: Layer): Promise<void> {
+  const { learning, giving, versions } = core.marking
+  const running = learning.get(layer)
+  if (running !== undefined) return running
+  const before = versions.of(layer)
+  const run = versionOf(layer)
+    .then((version) => {
+      // What was stored meanwhile may not be in the answer.
+      if (versions.of(layer) === before && !giving.has(layer)) versions.read(layer, version)
+    })
+    .finally(() => learning.delete(layer))
+  learning.set(layer, run)
+  return run
 }
 
-/** Brings flagged layers into step. Nothing may write marks meanwhile. @throws StorageError what may pass with time. */
-export async function repairMarks(core: Core): Promise<void> {
-  const [source, ...others] = wholeKeepers(core)
-  const behind = markKeepers(core).filter((layer) => core.dirty.has(layer, MARKS))
-  // Those that had them all were taken away: what the first has stands.
-  const [first, ...rest] = source === undefined ? behind : [source, ...behind]
-  if (first === undefined || (rest.length === 0 && others.length > 0)) return
-  const outcomes = await Promise.allSettled(
-    rest.map(async (layer) => {
-      await copyMarks(first, layer, 'exactly')
-      await clearDirty(core, layer, MARKS)
-    }),
-  )
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
-  await clearDirty(core, first, MARKS)
+async function versionOf(layer: Layer): Promise<Version> {
+  const [found] = await layer.call('look', (storage) => storage.marks({ prefix: VERSION_KEY, limit: 1 }))
+  if (found?.[0] === VERSION_KEY) return JSON.parse(text.decode(found[1])) as Version
+  const [some] = await marksOf(layer, { prefix: '', limit: 1 })
+  return some === undefined ? NO_MARKS : undated(layer)
 }
 
-/** As `repairMarks`, after the writes that are under way. */
-export function repairMarksInTurn(core: Core): Promise<void> {
-  return core.documents.take([MARKS], () => repairMarks(core))
+/** The mark that says the version. */
+export function versionMark(version: Version): Mark {
+  return [VERSION_KEY, utf8.encode(JSON.stringify(version))]
 }
 
-/** After a crash, any that should have them all may lack some: what one of them has they all get. */
-export async function joinMarks(core: Core): Promise<void> {
-  const [first, ...others] = wholeKeepers(core)
-  if (first === undefined) return
-  for (const layer of others) await copyMarks(layer, first, 'lacking')
-  for (const layer of others) await copyMarks(first, layer, 'exactly')
+/** One commit of marks, on its way to layers that have all before. */
+export interface Giving {
+  readonly layers: readonly Layer[]
+  /** To be committed with them. */
+  readonly marks: Marks
+  /** Of every layer one of these is said, once. */
+  stored(layer: Layer): void
+  failed(layer: Layer): void
 }
 
-/** `exactly`: the target has the same in the end. `lacking`: it keeps its own. `over`: it keeps its own unless the source has another. */
-export async function copyMarks(source: Layer, target: Layer, how: 'exactly' | 'lacking' | 'over'): Promise<void> {
-  for (let after: string | undefined; ; ) {
-    const page = await marksOf(source, listing(after))
-    const until = page.length < PAGE ? undefined : (page.at(-1)?.[0] as string)
-    const marks = difference(page, await marksUntil(target, after, until), how)
-    if (marks.size > 0) await target.call('append', (storage) => storage.append([], { marks }), true)
-    if (until === undefined) return
-    after = until
+/** Nothing else is given to these layers until it has ended there. @throws StorageError if there is none to give them to. */
+export function giveMarks(core: Core, given: Marks): Giving {
+  checkRead(core)
+  const layers = givable(core)
+  if (layers.length === 0) throw new StorageError('IO', 'layers: no layer that has all marks answers')
+  const { versions, giving } = core.marking
+  const version = versions.begin(runOf(core))
+  const ends = new Map<Layer, () => void>()
+  for (const layer of layers) {
+    const ended = new Promise<void>((resolve) => {
+      ends.set(layer, resolve)
+    })
+    giving.set(layer, { version, ended })
   }
-}
-
-function listing(after: string | undefined): Listing {
-  return { prefix: '', limit: PAGE, ...(after !== undefined && { after }) }
-}
-
-async function marksUntil(layer: Layer, start: string | undefined, until: string | undefined): Promise<Marks> {
-  const found = new Map<string, Uint8Array>()
-  for (let after = start; ; ) {
-    const page = await marksOf(layer, listing(after))
-    for (const [key, value] of page) {
-      if (until !== undefined && compareIds(key, until) > 0) return found
-      found.set(key, value)
-    }
-    if (page.length < PAGE) return found
-    after = page.at(-1)?.[0]
+  function end(layer: Layer): void {
+    giving.delete(layer)
+    ends.get(layer)?.()
   }
-}
-
-function difference(page: readonly Mark[], held: Marks, how: 'exactly' | 'lacking' | 'over'): Marks {
-  const marks = new Map<string, Uint8Array | undefined>()
-  for (const [key, value] of page) {
-    const mine = held.get(key)
-    if (mine === undefined || (how !== 'lacking' && !bytesEqual(mine, value))) marks.set(key, value)
+  return {
+    layers,
+    marks: new Map([...given, versionMark(version)]),
+    stored(layer) {
+      versions.wrote(layer, version)
+      end(layer)
+    },
+    failed(layer) {
+      versions.doubt(layer)
+      end(layer)
+    },
   }
-  const kept = new Set(page.map(([key]) => key))
-  if (how === 'exactly') for (const key of held.keys()) if (!kept.has(key)) marks.set(key, undefined)
-  return marks
 }

@@ -11,6 +11,7 @@ import { type Core, readers, voters, votesNeeded } from './core.ts'
 import { forksOf, heldBy, inStep, joinOf, without } from './join.ts'
 import { codeOf, type Layer, TimedOut } from './layer.ts'
 import type { Sight } from './seen.ts'
+import { isSpokenOf } from './taking-up.ts'
 
 export interface Silence {
   readonly layer: Layer
@@ -138,8 +139,8 @@ function durableOf(core: Core, id: string, state: StoredState): KnownState | und
   const sight = core.seen.of(id)
   const wanted = without(state.known, core.forks.of(id))
   const isFlagged = voting.some((layer) => core.dirty.has(layer, id))
-  const excused = (layer: Layer) =>
-    !core.dirty.has(layer, id) && (sight?.states.has(layer) !== true || (layer.refilling && !isFlagged))
+  const isSilent = (layer: Layer) => sight?.states.has(layer) !== true && isSpokenOf(core, layer)
+  const excused = (layer: Layer) => !core.dirty.has(layer, id) && (isSilent(layer) || (layer.refilling && !isFlagged))
   const stored = voting.map((layer) => (excused(layer) ? state.known : sight?.states.get(layer)?.known))
   const durable = heldBy(stored, votesNeeded(core, voting.length), state.known)
   return covers(durable, wanted) ? undefined : { header: state.known.header, sessions: durable.sessions }

@@ -22,6 +22,7 @@ import { MARKS } from './dirty.ts'
 import { clearDirty } from './flags.ts'
 import { type Frozen, inStep, passing, without } from './join.ts'
 import { codeOf, type Layer } from './layer.ts'
+import { storeMarks } from './mark-copies.ts'
 import { lacksMarks } from './marks.ts'
 import { answerOf, ask, completed, isBehind, isInStep, sightOf, silentLayers, stateOf, toldOf } from './race.ts'
 
@@ -93,8 +94,6 @@ interface Run {
   gaps: number
   /** Bytes copied since others had a turn. */
   unbroken: number
-  /** To be set by the first commit. */
-  marks: Marks | undefined
 }
 
 const GAPS_MAX = 3
@@ -111,7 +110,6 @@ function createRun(core: Core, id: string, target: Layer): Run {
     compared: new Set(),
     gaps: 0,
     unbroken: 0,
-    marks: undefined,
   }
 }
 
@@ -120,8 +118,8 @@ async function copyAll(run: Run): Promise<void> {
   const isWithheld = answerOf(core, id)?.durable !== undefined
   tell(run, 'start')
   if (target === core.home) {
-    const marks = marksOfHome(run)
-    if (marks.length > 0) run.marks = new Map((await Promise.all(marks)).flatMap((one) => [...one]))
+    const marks = await Promise.all(marksOfHome(run))
+    if (marks.some((one) => one.size > 0)) await storeMarks(core, new Map(marks.flatMap((one) => [...one])))
   }
   while (isBehind(core, id, target)) {
     if (core.closing.signal.aborted) throw new StorageError('CLOSED', 'layers: closed while repairing')
@@ -137,10 +135,7 @@ async function copyAll(run: Run): Promise<void> {
   tell(run, 'done')
 }
 
-/**
- * Marks that belong to what is stored are in the home: what others bring has none there, and a crash must not find it without. To whoever was
- * answered it is no news.
- */
+/** Marks that belong to what others bring into the home: a crash must not find it without. To whoever was answered it is no news. */
 function marksOfHome({ core, id, target }: Run): readonly Awaitable<Marks>[] {
   const marks: Awaitable<Marks>[] = []
   core.changed(id, toldOf(core, id), (one) => marks.push(one))
@@ -239,16 +234,14 @@ async function store(run: Run, source: Layer, page: Page, held: StoredState | un
   await breathe(run, bytes)
   await source.throttle(bytes)
   await target.throttle(bytes)
-  const { marks } = run
   const [result] = await target
-    .call('append', (storage, options) => storage.append([content], { ...options, ...(marks && { marks }) }), true)
+    .call('append', (storage, options) => storage.append([content], options), true)
     .catch((cause) => {
       core.seen.doubt(id, target)
       throw cause
     })
   if (result === undefined || 'failed' in result)
     throw new StorageError(result?.failed ?? 'IO', `layer ${target.name}: it could not store a repair`, result?.cause)
-  run.marks = undefined
   core.seen.wrote(id, target, result.state)
   if (result.headerRefused === 'fork') core.forks.freeze(id, undefined, [source.name, target.name])
   let refused = result.headerRefused !== undefined

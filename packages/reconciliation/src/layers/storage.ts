@@ -45,7 +45,8 @@ import { Layer, type LayerHome } from './layer.ts'
 import * as lists from './lists.ts'
 import { type Loaded, type LoadOptions, load } from './load.ts'
 import { mergeMap, readMap } from './maps.ts'
-import { readMarks, repairMarksInTurn } from './marks.ts'
+import { repairMarks } from './mark-copies.ts'
+import { readMarks } from './marks.ts'
 import { DEFAULT_LAYERS_LIMITS, type LayerOptions, type LayersOptions } from './options.ts'
 import { completed, lookUp, stateOf } from './race.ts'
 import { readPage } from './read.ts'
@@ -55,6 +56,7 @@ import { healthOf, type LayerHealth, type LayersStatus, statusOf } from './statu
 import { askUntilBack, sweepAll, sweepDirty, sweepForever, sweepReturned } from './sweeps.ts'
 import { forgetLayer, openEnough, takeIn, takeInAll } from './taking-in.ts'
 import { createTurns } from './turns.ts'
+import { createVersions } from './versions.ts'
 import { capabilitiesOf, checkNames, checkQuorum, homeOf, noteCache, openedOf } from './whole.ts'
 import { append } from './writes.ts'
 
@@ -98,7 +100,7 @@ class LayeredStorage implements Layers {
       clock,
       limits,
       signal: closing.signal,
-      repair: (id) => (id === MARKS ? repairMarksInTurn(this.#core) : repair(this.#core, id)),
+      repair: (id) => (id === MARKS ? repairMarks(this.#core) : repair(this.#core, id)),
       needed: (id) => needsRepair(this.#core, id),
       stateOf: (id) => stateOf(this.#core, id)?.known,
     })
@@ -118,6 +120,13 @@ class LayeredStorage implements Layers {
       forks: createForks(events, limits.rememberedMax),
       dirty,
       intents: createIntents((id) => this.#core.layers.every((layer) => !dirty.isUnsaid(layer, id))),
+      marking: {
+        versions: createVersions(),
+        learning: new Map(),
+        giving: new Map(),
+        copying: new Map(),
+        adding: undefined,
+      },
       layers: made,
       home: made[0] as Layer,
       changed: (id, before, storeWith) => {

@@ -9,12 +9,14 @@ import { EMPTY } from '@tidemark/known-state'
 import { compareIds } from '@tidemark/storage'
 import { backoffMs } from './breaker.ts'
 import { type Core, readers, writers } from './core.ts'
+import { MARKS } from './dirty.ts'
 import { joinOf } from './join.ts'
 import { codeOf, type Layer } from './layer.ts'
 import { namesOf } from './map-names.ts'
 import { mendMap } from './maps.ts'
 import { nextSweepMs, noteProgress, type Progress, readProgress } from './progress.ts'
 import { ask, completed, isInStep, silentLayers, stateOf } from './race.ts'
+import { takeUp } from './taking-up.ts'
 
 /** Between two slices of the full sweep. */
 const SLICE_PAUSE_MS = 1_000
@@ -45,6 +47,8 @@ async function sweepOnce(core: Core, { dueAtMs, after: start }: Progress): Promi
 }
 
 export function sweepDirty(core: Core): void {
+  for (const layer of core.layers) if (layer.takenIn && layer.available) takeUp(core, layer).catch(() => {})
+  core.background.consider(MARKS, 'sweep')
   for (const layer of core.layers)
     if (layer.available) for (const id of core.dirty.ids(layer)) core.background.want(id, 'sweep')
   const behind = core.layers.flatMap((layer) => (layer.available ? core.dirtyMaps.ids(layer) : []))

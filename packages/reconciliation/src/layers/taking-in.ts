@@ -2,17 +2,17 @@
  * Taking a layer in once it is open: what it noted of others, whether it is the one that others noted, and what it lacks.
  *
  * Memory that was all there was becomes a cache only when the durable layers have all that it holds (L2, L3).
- * Not here: opening (`storage.ts`), notes of generations (`generations.ts`), flags (`dirty.ts`).
+ * Not here: opening (`storage.ts`), notes of generations (`generations.ts`), what was noted of others (`taking-up.ts`).
  */
 import { type Core, readers, votesNeeded } from './core.ts'
 import { MARKS } from './dirty.ts'
-import { setDirty } from './flags.ts'
 import { forgetGeneration, noteGeneration, standingOf } from './generations.ts'
-import { readLeft, recover } from './intents.ts'
 import type { Layer } from './layer.ts'
 import { namesOf } from './map-names.ts'
-import { copyMarks, hasMarks, lacksMarks, markKeepers, repairMarks } from './marks.ts'
+import { addMarks } from './mark-copies.ts'
+import { learn } from './marks.ts'
 import { mendMaps, sweepReturned } from './sweeps.ts'
+import { takeUp } from './taking-up.ts'
 import { homeOf, isMemoryBesideDurable, noteCache } from './whole.ts'
 
 /** A layer that was added to others is filled a little after the start, when much else is asked for. */
@@ -22,37 +22,29 @@ const PATIENCE_MS = 1_000
 export async function takeIn(core: Core, layer: Layer, isNew: boolean): Promise<void> {
   if (layer.opened?.level === 'memory') noteCache(core, layer)
   const memory = retiring(core)
-  if (layer.durable && memory.includes(core.home)) await inTurn(core, () => copyMarks(core.home, layer, 'over'))
+  await remember(core, layer)
+  if (layer.durable && memory.includes(core.home)) await inTurn(core, () => addMarks(core, core.home, layer, 'over'))
   if (memory.includes(core.home)) core.home = homeOf(core)
-  await readFlags(core, layer)
-  await inTurn(core, () => recoverLate(core, layer)).catch(() => {})
   await compare(core, layer, isNew || memory.length > 0)
   core.background.consider(MARKS, 'load')
 }
 
 /** Those that are open when the whole is opened. */
 export async function takeInAll(core: Core, layers: readonly Layer[]): Promise<void> {
-  await Promise.all(layers.map((layer) => readFlags(core, layer)))
-  await Promise.all(layers.map((layer) => readLeft(core, layer)))
-    .then((left) => recover(core, left))
-    .catch(() => {})
+  await Promise.all(layers.map((layer) => remember(core, layer)))
   await Promise.all(layers.map((layer) => compare(core, layer, false)))
-  // Whoever opened this reads marks next.
-  if (lacksMarks(core)) await repairMarks(core).catch(() => core.background.want(MARKS, 'load'))
+  core.background.consider(MARKS, 'load')
 }
 
-/** It was taken out: what is written from now on it misses, and marks are in no look-up that would show that. */
+/** What it keeps for the layers. One that cannot be read now is asked again: when it returns, by each sweep, and when marks are needed. */
+async function remember(core: Core, layer: Layer): Promise<void> {
+  const works = [takeUp(core, layer), ...(layer.keepsMarks ? [learn(core, layer)] : [])]
+  await Promise.allSettled(works)
+}
+
+/** It was taken out, opened or not: what is written from now on it misses, so it is new when it comes back. */
 export async function forgetLayer(core: Core, layer: Layer): Promise<void> {
-  if (!layer.keepsMarks) return
-  await setDirty(core, layer, [MARKS])
-  await forgetGeneration(core, layer)
-}
-
-/** A layer that comes late has what a crash left there, and lacks the marks that were written without it. */
-async function recoverLate(core: Core, layer: Layer): Promise<void> {
-  if (!markKeepers(core).includes(layer)) return
-  await recover(core, [await readLeft(core, layer)])
-  if (layer !== core.home) await setDirty(core, layer, [MARKS])
+  if (!layer.remote) await forgetGeneration(core, layer)
 }
 
 /** No marks are written meanwhile. */
@@ -68,17 +60,8 @@ export async function openEnough(core: Core, awaited: readonly Layer[]): Promise
   if (awaited.filter((layer) => layer.durable).length < votesNeeded(core, awaited.length)) throw failed.reason
 }
 
-/** Flags that cannot be read cost a sweep, not data. */
-async function readFlags(core: Core, from: Layer): Promise<void> {
-  if (!from.keepsMarks || from.isCache) return
-  const others = readers(core).filter((layer) => layer !== from)
-  const both = [core.dirty, core.dirtyMaps]
-  const loading = others.flatMap((layer) => both.map((dirty) => dirty.load(layer, from).catch(() => {})))
-  await Promise.all(loading)
-}
-
 /**
- * A layer that is new, or was made anew, is filled: marks at once, documents in the background. It is noted when it has them all: what ended with
+ * A layer that is new, or was made anew, is filled in the background. It is noted when it has them all: what ended with
  * its process begins again.
  */
 async function compare(core: Core, layer: Layer, isNew: boolean): Promise<void> {
@@ -89,16 +72,9 @@ async function compare(core: Core, layer: Layer, isNew: boolean): Promise<void> 
   if (standing === 'recreated') {
     core.events.emit({ kind: 'layer', layer: layer.name, condition: 'recreated' })
   }
-  if (standing === 'recreated' || (standing === 'new' && (await isWithoutMarks(core, layer))))
-    await setDirty(core, layer, [MARKS])
   if (isNew || standing === 'recreated' || standing === 'new')
     fill(core, layer, isNew || standing === 'recreated' ? 0 : PATIENCE_MS).catch(() => {})
   else void noteGeneration(core, layer)
-}
-
-/** A home layer that is new to others may have been one alone, with marks of its own. */
-async function isWithoutMarks(core: Core, layer: Layer): Promise<boolean> {
-  return layer !== core.home || !(await hasMarks(layer).catch(() => true))
 }
 
 /** Goes through everything until the layer has it, with ever longer pauses in which what failed may pass. */

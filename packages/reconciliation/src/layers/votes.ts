@@ -11,7 +11,7 @@ import { MARKS } from './dirty.ts'
 import { setDirty } from './flags.ts'
 import { type Intent, runOf } from './intents.ts'
 import { codeOf, type Layer } from './layer.ts'
-import { markKeepers, wholeKeepers } from './marks.ts'
+import { type Giving, lacksMarks, markVotes } from './marks.ts'
 import { isInStep } from './race.ts'
 
 /** A content as it goes to the layers, and what of it is refused before. */
@@ -39,7 +39,11 @@ export interface Vote {
 }
 
 /** Hands the batch to the layers and waits until the policy is fulfilled, or cannot be any more. */
-export async function collect(core: Core, plans: readonly Plan[], marks: Marks | undefined): Promise<readonly Vote[]> {
+export async function collect(
+  core: Core,
+  plans: readonly Plan[],
+  giving: Giving | undefined,
+): Promise<readonly Vote[]> {
   const indexes = plans.flatMap(({ answer }, index) => (answer === undefined ? [index] : []))
   const ids = [...new Set(indexes.map((index) => (plans[index] as Plan).content.id))]
   const all = writers(core)
@@ -49,19 +53,17 @@ export async function collect(core: Core, plans: readonly Plan[], marks: Marks |
   const shared = awaitsAll && all.every((layer) => voting.has(layer))
   const contents = shared ? plans.map(({ content }) => content) : plans.map(({ content }) => copyOf(content))
   const taken = new Map(all.map((layer) => [layer, takenBy(core, layer, plans, indexes, voting.has(layer))]))
-  const marked = new Set(marks === undefined ? [] : markable(core))
   const flags = new Map<string, Uint8Array | undefined>()
   const flagged = all.map((layer) => {
     const given = taken.get(layer) ?? []
     const missed = indexes.filter((index) => !given.includes(index)).map((index) => plans[index]?.content.id as string)
-    if (marks !== undefined && !marked.has(layer) && markKeepers(core).includes(layer)) missed.push(MARKS)
     for (const [key, value] of core.dirty.add(layer, missed)) flags.set(key, value)
     return { layer, missed }
   })
-  const intents = intentsOf(core, ids, taken, marked, voting.size)
+  const intents = intentsOf(core, ids, taken, voting.size)
   const gifts = all.map((layer): Gift => {
-    const isMarked = marked.has(layer)
-    const own = isMarked && marks !== undefined ? [...marks] : []
+    const isMarked = giving?.layers.includes(layer) === true
+    const own = isMarked ? [...giving.marks] : []
     const notes = layer.keepsMarks ? [...flags, ...intents.marksFor(layer)] : []
     return { layer, indexes: taken.get(layer) ?? [], isMarked, marks: new Map([...own, ...notes]) }
   })
@@ -69,15 +71,17 @@ export async function collect(core: Core, plans: readonly Plan[], marks: Marks |
   const cast: readonly { readonly layer: Layer; readonly vote: Promise<void> }[] = gifts
     .filter(({ layer, indexes: given, marks: noted }) => layer.available && (given.length > 0 || noted.size > 0))
     .map((gift) => {
-      const vote = store(core, contents, gift).then(async (one) => {
+      const vote = store(core, contents, gift).then((one) => {
         if (isStored(one)) intents.stored(one.layer)
+        if (one.isMarked) noteMarks(core, giving, one)
         votes.push(one)
-        await missMarks(core, votes, [...marked][0], votes.length === cast.length)
       })
       return { layer: gift.layer, vote }
     })
   void Promise.all(cast.map(({ vote }) => vote)).then(intents.ended)
+  for (const layer of giving?.layers ?? []) if (cast.every((one) => one.layer !== layer)) giving?.failed(layer)
   const waited = cast.flatMap(({ layer, vote }) => (voting.has(layer) ? [vote] : []))
+  if (giving !== undefined && lacksMarks(core)) core.background.want(MARKS, 'write')
   if (awaitsAll) await Promise.all(waited)
   else await enough(core, waited, votes)
   const busy = cast.map(({ layer }) => layer).filter((layer) => votes.every((vote) => vote.layer !== layer))
@@ -93,30 +97,14 @@ function isStored({ results, cause }: Vote): boolean {
   return cause === undefined && [...results.values()].every((result) => !('failed' in result))
 }
 
-/** Who is given marks: those that have all others, or the first if that is known of none. */
-function markable(core: Core): readonly Layer[] {
-  const whole = wholeKeepers(core)
-  const able = (whole.length > 0 ? whole : markKeepers(core)).filter((layer) => layer.available)
-  return whole.length > 0 ? able : able.slice(0, 1)
-}
-
-/** Where one layer is enough nothing is acknowledged that another lacks; of marks each layer is to have all. */
-function intentsOf(
-  core: Core,
-  ids: readonly string[],
-  taken: ReadonlyMap<Layer, readonly number[]>,
-  marked: ReadonlySet<Layer>,
-  voting: number,
-) {
+/** Where one layer is enough nothing is acknowledged that another lacks. */
+function intentsOf(core: Core, ids: readonly string[], taken: ReadonlyMap<Layer, readonly number[]>, voting: number) {
   const run = runOf(core)
   const able = (layer: Layer) => layer.keepsMarks && layer.available
   const taking = [...taken.keys()].filter((layer) => able(layer) && (taken.get(layer)?.length ?? 0) > 0)
-  const marking = [...marked].filter(able)
   const begun: { readonly intent: Intent; readonly layers: readonly Layer[] }[] = []
   if (taking.length > 0 && votesNeeded(core, voting) > 1)
     begun.push({ intent: core.intents.begin(run, ids, taking), layers: taking })
-  if (marking.length > 0 && markKeepers(core).length > 1)
-    begun.push({ intent: core.intents.begin(run, [MARKS], marking), layers: marking })
   const of = (layer: Layer) => begun.filter(({ layers }) => layers.includes(layer)).map(({ intent }) => intent)
   return {
     marksFor: (layer: Layer) => of(layer).flatMap(({ marks }) => [...marks]),
@@ -186,17 +174,11 @@ export async function miss(core: Core, layer: Layer, ids: ReadonlySet<string>): 
   for (const id of ids) core.background.want(id, 'write')
 }
 
-/** Whoever did not store marks that another has lacks them. If nobody is known to have them, what the first has stands. */
-async function missMarks(core: Core, votes: readonly Vote[], first: Layer | undefined, isOver: boolean): Promise<void> {
-  const marked = votes.filter(({ isMarked }) => isMarked)
-  const isKept = marked.some(isStored)
-  if (!isKept && !isOver) return
-  for (const vote of marked) {
-    const { layer } = vote
-    if (isStored(vote) || core.dirty.has(layer, MARKS) || (!isKept && layer === first)) continue
-    await setDirty(core, layer, [MARKS])
-    core.background.want(MARKS, 'write')
-  }
+/** Whoever did not store marks may lack them: its version says. */
+function noteMarks(core: Core, giving: Giving | undefined, vote: Vote): void {
+  if (isStored(vote)) return giving?.stored(vote.layer)
+  giving?.failed(vote.layer)
+  core.background.want(MARKS, 'write')
 }
 
 async function enough(core: Core, casting: readonly Promise<void>[], votes: readonly Vote[]): Promise<void> {
@@ -215,12 +197,9 @@ async function enough(core: Core, casting: readonly Promise<void>[], votes: read
 
 /** L3: marks are acknowledged as contents are. @throws StorageError if too few layers stored them. */
 export function checkMarks(core: Core, votes: readonly Vote[]): void {
-  const all = voters(core)
-  const keepers = markKeepers(core)
-  const counting = all.filter((layer) => keepers.includes(layer))
+  const { counting, needed } = markVotes(core)
   const stored = votes.filter((vote) => vote.isMarked && isStored(vote)).map(({ layer }) => layer)
-  const counted = counting.length > 0 ? stored.filter((layer) => counting.includes(layer)) : stored
-  const needed = Math.max(1, Math.min(votesNeeded(core, all.length), counting.length))
+  const counted = stored.filter((layer) => counting.includes(layer))
   if (counted.length < needed) throw unfulfilled(core, votes, counted)
 }
 

@@ -19,8 +19,8 @@ import { fillCaches } from './cache.ts'
 import { endOf } from './contents.ts'
 import { type Core, voters, votesNeeded } from './core.ts'
 import type { Layer } from './layer.ts'
-import { lacksMarks, repairMarks } from './marks.ts'
-import { answerOf, ask, isBehind, sightOf, silentLayers, stateOf } from './race.ts'
+import { prepareMarks, untilEnough } from './mark-copies.ts'
+import { answerOf, ask, isBehind, isInStep, sightOf, silentLayers, stateOf } from './race.ts'
 import { repairLayer } from './repair.ts'
 import { checkMarks, collect, type Plan, unfulfilled, type Vote } from './votes.ts'
 
@@ -36,12 +36,11 @@ export async function append(
   const plans = planAll(core, batch)
   await lift(core, ids)
   const given = options.marks !== undefined && options.marks.size > 0 ? options.marks : undefined
-  if (given !== undefined && lacksMarks(core)) await patiently(core, repairMarks(core))
   const isFailed = plans.some(({ answer }) => answer !== undefined && 'failed' in answer)
-  const marks = isFailed ? undefined : given
-  const votes = await collect(core, plans, marks)
+  const giving = isFailed || given === undefined ? undefined : await prepareMarks(core, given)
+  const votes = await collect(core, plans, giving)
   const results = plans.map((plan, index) => resultOf(core, plan, index, votes))
-  if (marks !== undefined && results.every((result) => !('failed' in result))) checkMarks(core, votes)
+  if (giving !== undefined && results.every((result) => !('failed' in result))) checkMarks(core, votes)
   for (const [index, result] of results.entries()) tellStored(core, (batch[index] as Append).id, result)
   fillCaches(
     core,
@@ -97,19 +96,30 @@ function denies(content: Append, held: KnownState): boolean {
   return !held.header || content.runs.some(({ session, after }) => after > (held.sessions.get(session) ?? 0))
 }
 
-/** Brings the layers that must store what is written into step first. */
+/** Brings as many layers as must store what is written into step first; others are waited for only if they may be merely slow. */
 export async function lift(core: Core, ids: readonly string[]): Promise<void> {
   const behind = voters(core).flatMap((layer) =>
     layer.available ? ids.filter((id) => isBehind(core, id, layer)).map((id) => ({ layer, id })) : [],
   )
   if (behind.length === 0) return
-  await patiently(core, Promise.allSettled(behind.map(({ layer, id }) => repairLayer(core, id, layer))))
+  const isLiftable = () => ids.every((id) => isEnough(core, id))
+  const isNew = behind.some(({ layer, id }) => !layer.repairing.has(id))
+  const repairing = behind.map(({ layer, id }) => repairLayer(core, id, layer))
+  await patiently(core, untilEnough(repairing, isLiftable), core.limits.appendTimeoutMs)
+  if (isNew) await patiently(core, Promise.allSettled(repairing), core.limits.mapPatienceMs)
+}
+
+function isEnough(core: Core, id: string): boolean {
+  const voting = voters(core)
+  return (
+    voting.filter((layer) => layer.available && isInStep(core, id, layer)).length >= votesNeeded(core, voting.length)
+  )
 }
 
 /** A repair may take longer than a write may: it goes on, and the write fails where it needed it. */
-async function patiently(core: Core, repairing: Promise<unknown>): Promise<void> {
+async function patiently(core: Core, repairing: Promise<unknown>, ms: number): Promise<void> {
   const late = new AbortController()
-  const patience = core.clock.wait(core.limits.appendTimeoutMs, late.signal).catch(() => {})
+  const patience = core.clock.wait(ms, late.signal).catch(() => {})
   await Promise.race([repairing.catch(() => {}), patience])
   late.abort()
 }
