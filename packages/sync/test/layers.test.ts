@@ -11,9 +11,10 @@ async function node(
   holds: { readonly a?: ReturnType<typeof append>; readonly b?: ReturnType<typeof append> },
   options: LayersOptions = {},
   isTombstone: (session: string) => boolean = () => false,
+  given?: readonly FaultyStorage[],
 ) {
   const world = createWorld()
-  const stores = await Promise.all([holds.a, holds.b].map((held) => store(held)))
+  const stores = given ?? (await Promise.all([holds.a, holds.b].map((held) => store(held))))
   const [a, b] = stores as [FaultyStorage, FaultyStorage]
   const all = layers(
     [
@@ -320,4 +321,44 @@ test('whoever was behind while a look-up failed is sent what it lacks when that 
     'server > reader  KNOWN note header a:3',
     'server > reader  CONTENT note a:3-5',
   ])
+})
+
+/** Stores over data that outlives them: each opening is known to the next. */
+function openings(): () => Promise<FaultyStorage> {
+  const data = memoryStorage()
+  const opened = data.open()
+  const history: { id: string; sequence: number }[] = []
+  return async () => {
+    const generation = { id: `opening ${history.length}`, sequence: history.length }
+    history.push(generation)
+    const now = { ...opened, generation, history: [...history], level: 'durable' as const }
+    return Object.assign(faults(data), { open: () => now })
+  }
+}
+
+test('L3: what a crash left in one of two disks is not acknowledged by the next process while the other cannot be asked', async () => {
+  const disks = [openings(), openings()]
+  const one = await node({}, {}, undefined, await Promise.all(disks.map((open) => open())))
+  const writer = one.world.peer('writer', one.server)
+  writer.say(content('note', 'a:0-1', true))
+  await one.world.clock.advance(100)
+  one.b.plan = ({ method }) => (method === 'append' ? { after: new Promise(() => {}) } : undefined)
+  writer.say(content('note', 'a:1-3', false))
+  await one.world.clock.advance(100)
+  expect(said(one.world)).toEqual(['server > writer  KNOWN note header a:1'])
+  for (const disk of [one.a, one.b]) disk.plan = () => ({ after: new Promise(() => {}) })
+  const stores = await Promise.all(disks.map((open) => open()))
+  const [, late] = stores as [FaultyStorage, FaultyStorage]
+  late.plan = ({ method }) => (method === 'open' ? undefined : { fails: 'IO' })
+  const two = await node({}, {}, undefined, stores)
+  const again = two.world.peer('writer', two.server)
+  again.load('note', state('a:3'))
+  await two.world.clock.advance(5_000)
+  expect(said(two.world).filter((line) => line.includes('a:3'))).toEqual([])
+  late.plan = undefined
+  await two.world.clock.advance(600_000)
+  // It was told that less is safe, so it says it once more.
+  again.say(content('note', 'a:1-3', false))
+  await two.world.clock.advance(100)
+  expect(said(two.world).at(-1)).toBe('server > writer  KNOWN note header a:3')
 })

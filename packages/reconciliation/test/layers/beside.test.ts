@@ -17,15 +17,22 @@ import {
   store,
 } from './world.ts'
 
-async function over(disks: readonly Disk[], options: LayersOptions & { readonly clock: ManualClock }) {
+type Store = ReturnType<typeof store>
+
+async function over(
+  disks: readonly Disk[],
+  options: LayersOptions & { readonly clock: ManualClock },
+  before: (stores: readonly Store[]) => void = () => {},
+) {
   const stores = disks.map((on) => store(on))
+  before(stores)
   const all = layers(
     stores.map((storage, index) => ({ storage, name: 'ABC'[index] as string })),
     options,
   )
   const events: LayersEvent[] = []
   all.listen((event) => events.push(event))
-  await all.open()
+  await passing(options.clock, all.open())
   await settled()
   return { all, stores, events, a: stores[0] as (typeof stores)[0], b: stores[1] as (typeof stores)[0] }
 }
@@ -118,6 +125,70 @@ test('what a crash left in one of two required layers is not acknowledged while 
     const [later] = await again.all.knownStates(['note'])
     expect([counts(later?.known), later?.durable, held(silent)]).toEqual(['a:3', undefined, 'a:3'])
   }
+})
+
+/** Both acknowledged `a:1`; `a:3` is in the first alone, when the process ends. */
+async function crashed() {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  const { all, b } = await over(disks, { clock })
+  await all.append([content('note', 'a:0-1')])
+  b.plan = ({ method }) => (method === 'append' ? { after: new Promise(() => {}) } : undefined)
+  void outcome(all.append([content('note', 'a:1-3', { header: false })]))
+  await settled()
+  for (const on of disks) on.kill()
+  return { clock, disks }
+}
+
+for (const mode of ['fails', 'hangs'] as const)
+  test(`what a crash left in one layer is not acknowledged while the other opens and then ${mode}`, async () => {
+    const { clock, disks } = await crashed()
+    const silent = mode === 'fails' ? ({ fails: 'IO' } as const) : { after: new Promise(() => {}) }
+    const { all, b } = await over(disks, { clock }, ([, late]) => {
+      ;(late as Store).plan = ({ method }) => (method === 'open' ? undefined : silent)
+    })
+    const [state] = await passing(clock, all.knownStates(['note']))
+    expect([counts(state?.known), counts(state?.durable)]).toEqual(['a:3', ''])
+    b.plan = undefined
+    await clock.advance(600_000)
+    const [later] = await all.knownStates(['note'])
+    expect([counts(later?.known), later?.durable, held(b)]).toEqual(['a:3', undefined, 'a:3'])
+  })
+
+test('no silent layer is excused before the others have said what was being written, which they are asked until they do', async () => {
+  const { clock, disks } = await crashed()
+  const { all, a, b } = await over(disks, { clock }, ([first, second]) => {
+    ;(first as Store).plan = ({ method }) => (method === 'marks' ? { fails: 'IO' } : undefined)
+    ;(second as Store).plan = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
+  })
+  const durable = async () => counts((await all.knownStates(['note']))[0]?.durable)
+  expect(await durable()).toBe('')
+  a.plan = undefined
+  await clock.advance(600_000)
+  expect([await durable(), all.health()[1]?.dirty]).toEqual(['', 1])
+  b.plan = undefined
+  await clock.advance(600_000)
+  expect([(await all.knownStates(['note']))[0]?.durable, held(b)]).toEqual([undefined, 'a:3'])
+})
+
+test('what was being written stays noted until it is stored which layers may lack it', async () => {
+  const { clock, disks } = await crashed()
+  let isFirst = true
+  await over(disks, { clock }, ([first, second]) => {
+    ;(first as Store).plan = ({ method }) => {
+      if (method !== 'append' || !isFirst) return undefined
+      isFirst = false
+      return { fails: 'IO' }
+    }
+    ;(second as Store).plan = ({ method }) => (method === 'open' ? undefined : { fails: 'IO' })
+  })
+  expect(isFirst).toBe(false)
+  for (const on of disks) on.kill()
+  const { all } = await over(disks, { clock }, ([, late]) => {
+    ;(late as Store).plan = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
+  })
+  const [state] = await all.knownStates(['note'])
+  expect([counts(state?.known), counts(state?.durable)]).toEqual(['a:3', ''])
 })
 
 test('what is being written is noted by the commit that writes it, once for what is written again, and taken back', async () => {
