@@ -13,16 +13,16 @@ const PREFIX = `${INTERNAL}named `
 const utf8 = new TextEncoder()
 const text = new TextDecoder()
 
-/** Once per opening: layers come and go. What cannot be noted now is noted with the next write. */
+/** Once per opening: layers come and go. It is enough that one has it; what could not be noted by all is noted with the next write. */
 export async function noteName(core: Core, name: string): Promise<void> {
   if (core.mapNames.get(name) === true) return
   const value = utf8.encode(name)
   const marks = new Map([[PREFIX + extendDigest(EMPTY_DIGEST, [value]), value]])
   const keepers = writers(core).filter((layer) => layer.keepsMarks && layer.available)
-  const kept = await Promise.allSettled(
-    keepers.map((layer) => layer.call('append', (storage) => storage.append([], { marks }))),
-  )
-  if (kept.every(({ status }) => status === 'fulfilled')) core.mapNames.set(name, true)
+  core.mapNames.set(name, true)
+  const noting = keepers.map((layer) => layer.call('append', (storage) => storage.append([], { marks })))
+  Promise.all(noting).catch(() => core.mapNames.delete(name))
+  await Promise.any(noting).catch(() => {})
 }
 
 /** Names that any layer that answers has noted; what another one alone knows is found by the next sweep. */

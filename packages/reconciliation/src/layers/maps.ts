@@ -2,7 +2,8 @@
  * Small maps ("secrets"): entries with versions and tombstones, joined key by key over the layers that keep them.
  *
  * Only keys that are behind are written. A slow or failing layer delays and hides nothing of the others: neither a document nor their maps; it is
- * flagged, and brought to the join when it answers. Values are in no event and in no error. An equal version with other bytes is a conflict, told by its
+ * flagged, and brought to the join when it answers. Merges of one map take turns, until enough layers stored them; reads, and bringing layers together,
+ * take none: entries are joined by version, in whatever order they come. Values are in no event and in no error. An equal version with other bytes is a conflict, told by its
  * key, and each layer keeps its own. Not here: when flags are gone through (`sweeps.ts`).
  */
 import { compareVersions, type MapEntry, type MergeResult, StorageError } from '@tidemark/storage'
@@ -14,9 +15,10 @@ import { noteName } from './map-names.ts'
 
 type Entries = ReadonlyMap<string, MapEntry>
 
+/** What a layer holds, as far as it said so or stored it. */
 interface Copy {
   readonly layer: Layer
-  readonly entries: Entries
+  entries: Entries
 }
 
 /** What one layer answers: a copy, or why there is none. */
@@ -24,7 +26,9 @@ type Answer = Copy | { readonly layer: Layer; readonly cause: unknown }
 
 export async function readMap(core: Core, name: string): Promise<Entries> {
   const asking = ask(core, name)
-  const joined = join(await arrived(core, asking))
+  const joined = join(
+    copiesAmong(await arrived(core, asking, (copies) => copies.some(({ entries }) => entries.size > 0))),
+  )
   // Not waited for: whoever asked has the answer.
   void bringTogether(core, name, asking, joined).catch(() => {})
   return joined
@@ -32,22 +36,30 @@ export async function readMap(core: Core, name: string): Promise<Entries> {
 
 export async function mergeMap(core: Core, name: string, entries: Entries): Promise<MergeResult> {
   await noteName(core, name)
-  const asking = ask(core, name)
-  const copies = core.policy === 'all-required' ? await all(asking) : await arrived(core, asking)
-  const merged = join(copies)
-  const result = merge(merged, entries)
-  const keeping = mapLayers(core)
-  for (const layer of keeping)
-    if (copies.every((copy) => copy.layer !== layer)) await setDirty(core, layer, [name], core.dirtyMaps)
-  const outcomes = await Promise.all(copies.map((copy) => write(core, name, copy, merged)))
-  void bringTogether(core, name, asking, merged).catch(() => {})
   const counted = votersAmong(
     core,
-    writers(core).filter((layer) => keeping.includes(layer)),
+    writers(core).filter((layer) => mapLayers(core).includes(layer)),
   )
-  const stored = copies.filter(({ layer }, index) => outcomes[index] === undefined && counted.includes(layer))
-  if (stored.length >= Math.max(1, votesNeeded(core, counted.length))) return result
-  const cause = outcomes.find((outcome) => outcome !== undefined)
+  const needed = Math.max(1, votesNeeded(core, counted.length))
+  const among = (layers: readonly { readonly layer: Layer }[]) =>
+    layers.filter(({ layer }) => counted.includes(layer)).length
+  const asking = ask(core, name)
+  const copies = copiesAmong(await arrived(core, asking, (answered) => among(answered) >= needed))
+  const merged = join(copies)
+  const result = merge(merged, entries)
+  const stored: Copy[] = []
+  let cause: unknown
+  const writing = copies.map(async (copy) => {
+    const failure = await write(core, name, copy, merged)
+    if (failure === undefined) stored.push(copy)
+    else cause ??= failure
+  })
+  await until(writing, () => among(stored) >= needed)
+  // What a layer missed is flagged when all have answered: a crash before that leaves it to the daily sweep.
+  void Promise.all(writing)
+    .then(() => bringTogether(core, name, asking, merged))
+    .catch(() => {})
+  if (among(stored) >= needed) return result
   const code = cause instanceof StorageError ? cause.code : 'IO'
   throw new StorageError(code, `map ${JSON.stringify(name)}: too few layers stored it`, cause)
 }
@@ -72,10 +84,6 @@ function ask(core: Core, name: string): readonly Promise<Answer>[] {
 }
 
 /** @throws StorageError if none answered: failed is not empty (L2). */
-async function all(asking: readonly Promise<Answer>[]): Promise<readonly Copy[]> {
-  return copiesAmong(await Promise.all(asking))
-}
-
 function copiesAmong(answers: readonly Answer[]): readonly Copy[] {
   const copies = answers.filter((answer) => 'entries' in answer)
   if (copies.length > 0) return copies
@@ -83,23 +91,28 @@ function copiesAmong(answers: readonly Answer[]): readonly Copy[] {
   throw failed !== undefined && 'cause' in failed ? failed.cause : new TypeError('no layer keeps maps')
 }
 
-/** As `all`, but when one has some entries the others are waited for no longer than they take to be merely slow. */
-async function arrived(core: Core, asking: readonly Promise<Answer>[]): Promise<readonly Copy[]> {
-  const answers: Answer[] = []
+/** What all say, in order of preference; when what came is enough the others are waited for no longer than they take to be merely slow. */
+async function arrived(
+  core: Core,
+  asking: readonly Promise<Answer>[],
+  isEnough: (copies: readonly Copy[]) => boolean,
+): Promise<readonly Answer[]> {
+  const answers = new Map<number, Answer>()
+  const noting = asking.map(async (one, index) => void answers.set(index, await one))
+  await until(noting, () => isEnough([...answers.values()].filter((answer) => 'entries' in answer)))
   const over = new AbortController()
-  let begin: (() => void) | undefined
-  const patience = new Promise<void>((resolve) => {
-    begin = () => void core.clock.wait(core.limits.mapPatienceMs, over.signal).then(resolve, () => {})
-  })
-  const noting = asking.map(async (one) => {
-    const answer = await one
-    answers.push(answer)
-    if ('entries' in answer && answer.entries.size > 0) begin?.()
-  })
+  const patience = core.clock.wait(core.limits.mapPatienceMs, over.signal).catch(() => {})
   await Promise.race([Promise.all(noting), patience])
   over.abort()
-  const inOrder = mapLayers(core).flatMap((layer) => answers.find((answer) => answer.layer === layer) ?? [])
-  return copiesAmong(inOrder.length > 0 ? inOrder : answers)
+  return asking.flatMap((_, index) => answers.get(index) ?? [])
+}
+
+/** Resolves when enough is done, or all. */
+function until(working: readonly Promise<void>[], isEnough: () => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    for (const work of working) void work.then(() => isEnough() && resolve())
+    void Promise.all(working).then(() => resolve())
+  })
 }
 
 /** When all have answered: each gets what it lacks. `known`: what was answered, or written. */
@@ -115,12 +128,13 @@ async function bringTogether(
   if (known !== undefined && merge(new Map(known), joined).merged.length > 0)
     core.events.emit({ kind: 'map', map: name })
   merge(joined, known ?? new Map())
-  for (const answer of answers) {
+  const bringing = answers.map(async (answer) => {
     const { layer } = answer
     const failed = 'cause' in answer || (await write(core, name, answer, joined)) !== undefined
     if (failed && layer.write !== 'none') await setDirty(core, layer, [name], core.dirtyMaps)
     else await clearDirty(core, layer, name, core.dirtyMaps)
-  }
+  })
+  await Promise.all(bringing)
 }
 
 function join(copies: readonly Copy[], conflicted: (key: string) => void = () => {}): Map<string, MapEntry> {
@@ -149,7 +163,8 @@ function sameValue(a: MapEntry | undefined, b: MapEntry): boolean {
 }
 
 /** Writes what a layer lacks; answers why it could not. */
-async function write(core: Core, name: string, { layer, entries }: Copy, joined: Entries): Promise<unknown> {
+async function write(core: Core, name: string, copy: Copy, joined: Entries): Promise<unknown> {
+  const { layer, entries } = copy
   const behind = [...joined].filter(([key, { version }]) => {
     const held = entries.get(key)
     return held === undefined || compareVersions(version, held.version) > 0
@@ -158,6 +173,7 @@ async function write(core: Core, name: string, { layer, entries }: Copy, joined:
   if (layer.write === 'none') return new StorageError('READ_ONLY', `layer ${layer.name}: it may not be written`)
   try {
     await layer.call('append', (storage) => storage.mergeMap(name, new Map(behind)))
+    copy.entries = new Map([...entries, ...behind])
     return undefined
   } catch (cause) {
     return cause

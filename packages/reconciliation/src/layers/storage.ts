@@ -234,7 +234,7 @@ class LayeredStorage implements Layers {
     this.#ready(options)
     checkMap(name)
     this.#can('maps')
-    return this.#core.maps.take([name], () => readMap(this.#core, name))
+    return readMap(this.#core, name)
   }
 
   async mergeMap(name: string, entries: ReadonlyMap<string, MapEntry>, options?: CallOptions): Promise<MergeResult> {

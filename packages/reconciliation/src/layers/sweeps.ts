@@ -57,7 +57,7 @@ export function sweepDirty(core: Core): void {
 
 /** Brings layers together that keep small maps, one after the other. */
 export async function mendMaps(core: Core, names: Iterable<string>): Promise<void> {
-  for (const name of names) await core.maps.take([name], () => mendMap(core, name))
+  for (const name of names) await mendMap(core, name)
 }
 
 /** Every document of every layer that can list its own, after one if it is gone on with; `passed` is told of each slice. */

@@ -104,3 +104,69 @@ test('a layer that is added makes nothing acknowledged that one voter holds alon
   const [later] = await all.knownStates(['note'])
   expect([held({ disk: disks[2] }), counts(later?.known), later?.durable]).toEqual(['a:3', 'a:3', undefined])
 })
+
+const secret = (version: number) => ({ version: [version, 'me'] as const, bytes: new Uint8Array([version]) })
+const POLICIES = ['any-durable', { quorum: 2 }, 'all-required'] as const
+
+/** Three layers with a map; the third is one that none of the policies has to wait for. */
+async function withMap(policy: (typeof POLICIES)[number]) {
+  const clock = manualClock()
+  const stores = [store(), store(), store()] as [Store, Store, Store]
+  const last = policy === 'all-required' ? { write: 'best-effort' as const } : {}
+  const all = layers(
+    stores.map((storage, at) => ({ storage, name: 'ABC'[at] as string, ...(at === 2 && last) })),
+    { clock, policy },
+  )
+  await passing(clock, all.open())
+  await all.mergeMap('map', new Map([['key', secret(1)]]))
+  await clock.advance(2_000)
+  const taken = async (work: Promise<unknown>) => {
+    const begun = clock.now()
+    await passing(clock, work)
+    return clock.now() - begun
+  }
+  return { clock, stores, all, taken }
+}
+
+for (const policy of POLICIES)
+  for (const method of ['readMap', 'mergeMap', 'append'] as const)
+    test(`small maps (${JSON.stringify(policy)}): a layer that hangs in ${method} delays no merge and no read of the others`, async () => {
+      const { clock, stores, all, taken } = await withMap(policy)
+      const [, , c] = stores
+      c.plan = (call) => (call.method === method ? { after: new Promise(() => {}) } : undefined)
+      const merging = taken(all.mergeMap('map', new Map([['key', secret(2)]])))
+      await settled()
+      const times = [await taken(all.readMap('map')), await merging]
+      times.push(await taken(all.mergeMap('fresh', new Map([['key', secret(2)]]))))
+      times.push(await taken(all.mergeMap('map', new Map([['key', secret(3)]]))))
+      expect(times.filter((ms) => ms > 150)).toEqual([])
+      expect((await passing(clock, all.readMap('map'))).get('key')).toEqual(secret(3))
+      c.plan = undefined
+      await clock.advance(1_200_000)
+      expect([c.disk.data.readMap('map').get('key'), c.disk.data.readMap('fresh').get('key')]).toEqual([
+        secret(3),
+        secret(2),
+      ])
+    })
+
+test('small maps are read at once while a sweep tries to bring a layer into step that hangs', async () => {
+  for (const method of ['readMap', 'mergeMap'] as const) {
+    const { clock, stores, all, taken } = await withMap('any-durable')
+    stores[2].plan = (call) => (call.method === method ? { after: new Promise(() => {}) } : undefined)
+    await passing(clock, all.mergeMap('map', new Map([['key', secret(2)]])))
+    let worst = 0
+    for (let at = 0; at < 600; at++) {
+      worst = Math.max(worst, await taken(all.readMap('map')))
+      await clock.advance(1_000)
+    }
+    expect(worst).toBeLessThanOrEqual(150)
+  }
+})
+
+test('a quorum waits for as many answers of a small map as it needs', async () => {
+  const { clock, stores, all } = await withMap({ quorum: 2 })
+  for (const one of stores.slice(1))
+    one.plan = ({ method }) => (method === 'readMap' ? { after: clock.wait(500) } : undefined)
+  const merged = await passing(clock, all.mergeMap('map', new Map([['key', secret(2)]])))
+  expect(merged).toEqual({ merged: ['key'], conflicts: [] })
+})
