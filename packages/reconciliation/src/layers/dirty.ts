@@ -11,7 +11,7 @@ import type { Layer } from './layer.ts'
 /** What layers keep for themselves among the marks: no user of them sees keys that start so. */
 export const INTERNAL = '\u{10ffff}tidemark layers '
 
-/** No document has this id: what a layer missed of the marks is flagged under it. */
+/** No document has this id: the turns and the repair of marks go by it. */
 export const MARKS = ''
 
 /** Beyond so many flags of one layer every document counts as dirty there until it was swept. */
@@ -53,12 +53,12 @@ export function createDirty(about: 'dirty' | 'map'): Dirty {
 
   function flag(layer: Layer, id: string, isDurable: boolean): void {
     const ids = of(layer)
-    if (ids.has(id) || ids.size < FLAGS_MAX || id === MARKS) ids.set(id, isDurable)
+    if (ids.has(id) || ids.size < FLAGS_MAX) ids.set(id, isDurable)
     else overflown.add(layer.name)
   }
 
   return {
-    has: (layer, id) => (id !== MARKS && overflown.has(layer.name)) || (flags.get(layer.name)?.has(id) ?? false),
+    has: (layer, id) => overflown.has(layer.name) || (flags.get(layer.name)?.has(id) ?? false),
     isUnsaid: (layer, id) => flags.get(layer.name)?.get(id) === false,
     ids: (layer) => [...(flags.get(layer.name)?.keys() ?? [])],
     any: () => overflown.size > 0 || [...flags.values()].some((ids) => ids.size > 0),

@@ -305,6 +305,7 @@ test('marks that only a late layer was given, before it was away, are not lost b
   await one.all.append([], marks({ late: 1 }))
   for (const on of disks) on.kill()
   const two = await over(disks, { clock, policy, before: ([, b]) => failsTo(b as Store, 'open') })
+  await two.all.append([], marks({ new: 0 }))
   await two.all.append([], marks({ new: 1 }))
   two.b.plan = undefined
   await clock.advance(HOUR_MS)
@@ -333,6 +334,34 @@ test('a layer that has half of the marks of another is not believed when that on
   for (const on of disks) on.kill()
   const again = await over(disks.slice(1), { clock, policy: 'any-durable' })
   await clock.advance(60_000)
-  expect(owedBy(disks[1])).toEqual(owedBy(disks[2]))
-  expect(await owed(again.all)).toEqual(owedBy(disks[1]))
+  expect([await owed(again.all), owedBy(disks[1]), owedBy(disks[2])]).toEqual([['0 1'], ['0 1'], ['0 1']])
+})
+
+test('a copy of marks that were written while it was read is not taken for what it began as', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk(), disk()] as const
+  const { all, a, b, c } = await over(disks, { clock, policy: 'any-durable' })
+  await all.append([], marks({ x: 1 }))
+  await settled()
+  failsTo(b, 'append')
+  await all.append([], marks({ x: 2 }))
+  await settled()
+  let reads = 0
+  a.plan = ({ method }) => {
+    if (method !== 'marks') return undefined
+    reads += 1
+    return reads > 1 ? { fails: 'IO' } : { after: clock.wait(1_000) }
+  }
+  b.plan = undefined
+  for (let waitedMs = 0; reads === 0; waitedMs += 100) {
+    if (waitedMs > 60_000) throw new Error('no copy began')
+    await clock.advance(100)
+  }
+  failsTo(c, 'append')
+  await all.append([], marks({ x: 3 }))
+  await clock.advance(2_000)
+  for (const on of disks) on.kill()
+  const again = await over(disks.slice(1), { clock, policy: 'any-durable' })
+  await clock.advance(60_000)
+  expect([await owed(again.all), owedBy(disks[1]), owedBy(disks[2])]).toEqual([['x 2'], ['x 2'], ['x 2']])
 })
