@@ -4,6 +4,7 @@
  * L2: a failure, a time limit and a layer that is gone are three kinds of "no answer", and none of them is absence.
  * A storage that answers in the same tick needs no timer. Not here: what is asked of several layers (`race.ts`, `writes.ts`).
  */
+import type { KnownState } from '@tidemark/known-state'
 import {
   type Awaitable,
   type CallOptions,
@@ -13,6 +14,7 @@ import {
   StorageError,
   settle,
 } from '@tidemark/storage'
+import { Remembered } from '@tidemark/storage/adapter'
 import { type Breaker, createBreaker } from './breaker.ts'
 import { createThrottle, type Throttle } from './bucket.ts'
 import type { Events, LayerCondition } from './events.ts'
@@ -61,6 +63,8 @@ export class Layer {
   takenUp: 'no' | 'yes' | Promise<void> = 'no'
   /** It is new or was wiped, and was not gone through yet: what it lacks it never had. */
   refilling = false
+  /** Documents that were told to be damaged there, and what it said that it holds of them. */
+  readonly corrupt: Remembered<string, KnownState>
   /** Bytes handed over and not stored yet. */
   unstoredBytes = 0
   readonly #write: 'required' | 'best-effort' | 'none'
@@ -81,6 +85,7 @@ export class Layer {
     this.throttle = createThrottle(home.clock, perSecond, AbortSignal.any([this.#gone.signal, home.closing]))
     this.#write = options.write ?? (this.remote ? 'best-effort' : 'required')
     this.breaker = createBreaker(home.limits)
+    this.corrupt = new Remembered(home.limits.rememberedMax)
     this.#home = home
   }
 

@@ -5,7 +5,7 @@
  * may give, it may not deny, so a document that only silent layers may have is a failure and not an absence.
  * A remote layer is asked last, with what the others hold. Not here: contents (`read.ts`, `load.ts`).
  */
-import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
+import { covers, EMPTY, equals, type KnownState } from '@tidemark/known-state'
 import { type CallOptions, type Storage, StorageError, type StoredState } from '@tidemark/storage'
 import { type Core, readers, voters, votesNeeded } from './core.ts'
 import { forksOf, heldBy, inStep, joinOf, without } from './join.ts'
@@ -58,7 +58,10 @@ export async function askLayer(
     const options = have === undefined ? {} : { have }
     const look = (storage: Storage, given: CallOptions) => storage.knownStates(ids, { ...options, ...given })
     const states = await layer.call('look', look, patient)
-    for (const [index, id] of ids.entries()) core.seen.looked(id, layer, states[index], asked)
+    for (const [index, id] of ids.entries()) {
+      core.seen.looked(id, layer, states[index], asked)
+      if (layer.corrupt.get(id) === EMPTY) layer.corrupt.delete(id)
+    }
     return undefined
   } catch (cause) {
     // One damaged document is not the failure of its neighbours.
@@ -71,11 +74,20 @@ export async function askLayer(
     const unsaid = isTimeout(cause) && !layer.remote ? ids.filter((id) => !stands(id)) : ids
     if (unsaid.length === 0) return undefined
     for (const id of unsaid) {
-      if (codeOf(cause) === 'CORRUPT') core.events.emit({ kind: 'corrupt', id, layer: layer.name })
       core.seen.silent(id, layer)
+      if (codeOf(cause) === 'CORRUPT') tellCorrupt(core, id, layer)
     }
     return { layer, cause }
   }
+}
+
+/** Once, until the layer holds something else of it, or says again what it holds. */
+export function tellCorrupt(core: Core, id: string, layer: Layer): void {
+  const held = core.seen.of(id)?.states.get(layer)?.known ?? EMPTY
+  const told = layer.corrupt.get(id)
+  if (told !== undefined && equals(told, held)) return
+  layer.corrupt.set(id, held)
+  core.events.emit({ kind: 'corrupt', id, layer: layer.name })
 }
 
 function remembers(core: Core, layer: Layer, id: string): boolean {

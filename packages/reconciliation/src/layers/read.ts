@@ -13,7 +13,7 @@ import { type Core, readers } from './core.ts'
 import { passing } from './join.ts'
 import { codeOf, type Layer } from './layer.ts'
 import { compareOverlaps, uncompared } from './overlaps.ts'
-import { ask, sightOf, silentLayers, stateOf, unknown } from './race.ts'
+import { ask, sightOf, silentLayers, stateOf, tellCorrupt, unknown } from './race.ts'
 
 export async function readPage(core: Core, id: string, after: KnownState, bytesMax: number): Promise<Page | undefined> {
   const silences = isSeen(core, id, after) ? [] : await ask(core, [id])
@@ -113,7 +113,7 @@ async function readFrom(
     await ask(core, [id])
   } catch (cause) {
     failed.set(source, cause)
-    if (codeOf(cause) === 'CORRUPT') core.events.emit({ kind: 'corrupt', id, layer: source.name })
+    if (codeOf(cause) === 'CORRUPT') tellCorrupt(core, id, source)
   }
   return undefined
 }

@@ -24,7 +24,18 @@ import { type Frozen, inStep, passing, without } from './join.ts'
 import { codeOf, type Layer } from './layer.ts'
 import { storeMarks } from './mark-copies.ts'
 import { lacksMarks } from './marks.ts'
-import { answerOf, ask, completed, isBehind, isInStep, sightOf, silentLayers, stateOf, toldOf } from './race.ts'
+import {
+  answerOf,
+  ask,
+  completed,
+  isBehind,
+  isInStep,
+  sightOf,
+  silentLayers,
+  stateOf,
+  tellCorrupt,
+  toldOf,
+} from './race.ts'
 
 /** Asks all layers again and brings those that lack something to the join. @throws StorageError what may pass with time. */
 export function repair(core: Core, id: string): Promise<void> {
@@ -201,7 +212,7 @@ async function readFrom(
     await ask(core, [id], true)
   } catch (cause) {
     run.excluded.set(source, cause)
-    if (codeOf(cause) === 'CORRUPT') core.events.emit({ kind: 'corrupt', id, layer: source.name })
+    if (codeOf(cause) === 'CORRUPT') tellCorrupt(core, id, source)
   }
   return undefined
 }

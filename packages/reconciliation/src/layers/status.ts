@@ -4,6 +4,7 @@
 import { count, type KnownState, missing } from '@tidemark/known-state'
 import type { Opened, StoredState } from '@tidemark/storage'
 import { type Core, readers } from './core.ts'
+import { MARKS } from './dirty.ts'
 import type { LayerCondition } from './events.ts'
 import { without } from './join.ts'
 import type { Layer } from './layer.ts'
@@ -71,6 +72,6 @@ export function healthOf(core: Core): readonly LayerHealth[] {
     condition: layer.condition,
     role: layer.isCache ? 'cache' : layer.write,
     level: layer.opened?.level,
-    dirty: core.dirty.ids(layer).length,
+    dirty: core.dirty.ids(layer).filter((id) => id !== MARKS).length,
   }))
 }

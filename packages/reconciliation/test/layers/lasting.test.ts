@@ -170,3 +170,24 @@ test('a quorum waits for as many answers of a small map as it needs', async () =
   const merged = await passing(clock, all.mergeMap('map', new Map([['key', secret(2)]])))
   expect(merged).toEqual({ merged: ['key'], conflicts: [] })
 })
+
+test('a damaged document is told once, and again when it was whole meanwhile', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  const { all, b, events } = await over(disks, { clock })
+  await all.append([content('note', 'a:0-1')])
+  const damage = () => {
+    b.plan = ({ method, args }) =>
+      method === 'knownStates' && (args[0] as readonly string[]).includes('note') ? { fails: 'CORRUPT' } : undefined
+  }
+  damage()
+  await all.knownStates(['note'])
+  await clock.advance(2 * DAY_MS)
+  await all.knownStates(['note'])
+  expect(of(events, 'corrupt')).toEqual([{ kind: 'corrupt', id: 'note', layer: 'B' }])
+  b.plan = undefined
+  await all.knownStates(['note'])
+  damage()
+  await all.knownStates(['note'])
+  expect(of(events, 'corrupt')).toHaveLength(2)
+})
