@@ -94,7 +94,9 @@ export function createBackground({ clock, limits, signal, repair, needed, stateO
     return same ? last.atMs + limits.repairIntervalMs - clock.now() : 0
   }
 
+  /** L10: what is too much to wait is left to the next sweep, or to the return of the layer that it waits for. */
   function delay(id: string, ms: number): void {
+    if (delayed.size >= limits.repairsQueuedMax) return
     delayed.add(id)
     clock.wait(ms, signal).then(
       () => {

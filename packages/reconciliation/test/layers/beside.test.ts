@@ -2,40 +2,7 @@
  * What layers keep beside documents: marks, small maps, and notes of what is being written.
  */
 import { expect, test } from 'vitest'
-import { type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
-import {
-  content,
-  counts,
-  type Disk,
-  disk,
-  held,
-  type ManualClock,
-  manualClock,
-  of,
-  passing,
-  settled,
-  store,
-} from './world.ts'
-
-type Store = ReturnType<typeof store>
-
-async function over(
-  disks: readonly Disk[],
-  options: LayersOptions & { readonly clock: ManualClock },
-  before: (stores: readonly Store[]) => void = () => {},
-) {
-  const stores = disks.map((on) => store(on))
-  before(stores)
-  const all = layers(
-    stores.map((storage, index) => ({ storage, name: 'ABC'[index] as string })),
-    options,
-  )
-  const events: LayersEvent[] = []
-  all.listen((event) => events.push(event))
-  await passing(options.clock, all.open())
-  await settled()
-  return { all, stores, events, a: stores[0] as (typeof stores)[0], b: stores[1] as (typeof stores)[0] }
-}
+import { content, counts, type Disk, disk, held, manualClock, of, over, passing, type Store, settled } from './world.ts'
 
 const outcome = (work: Promise<unknown>) =>
   work.then(

@@ -3,20 +3,8 @@
  */
 import { EMPTY } from '@tidemark/known-state'
 import { expect, test, vi } from 'vitest'
-import { type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
-import { content, type Disk, disk, held, type ManualClock, manualClock, of, settled, slow, store } from './world.ts'
-
-async function over(disks: readonly Disk[], options: LayersOptions & { readonly clock: ManualClock }) {
-  const stores = disks.map((on) => store(on))
-  const all = layers(
-    stores.map((storage, index) => ({ storage, name: 'ABC'[index] as string })),
-    options,
-  )
-  const events: LayersEvent[] = []
-  all.listen((event) => events.push(event))
-  await all.open()
-  return { all, stores, events }
-}
+import { layers } from '../../src/layers.ts'
+import { content, disk, held, manualClock, of, over, settled, slow, store } from './world.ts'
 
 test('a listener that throws stops neither the others nor a repair, and is heard of', async () => {
   const clock = manualClock()

@@ -5,34 +5,21 @@ import { EMPTY } from '@tidemark/known-state'
 import { memoryStorage } from '@tidemark/storage'
 import { faults } from '@tidemark/storage/conformance'
 import { expect, test } from 'vitest'
-import { cacheStorage, type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
+import { cacheStorage, layers } from '../../src/layers.ts'
 import {
   content,
   counts,
   type Disk,
   disk,
   held,
-  type ManualClock,
   manualClock,
   of,
+  over,
   passing,
   settled,
   slow,
   store,
 } from './world.ts'
-
-async function over(disks: readonly Disk[], options: LayersOptions & { readonly clock: ManualClock }) {
-  const stores = disks.map((on) => store(on))
-  const all = layers(
-    stores.map((storage, index) => ({ storage, name: 'ABCDE'[index] as string })),
-    options,
-  )
-  const events: LayersEvent[] = []
-  all.listen((event) => events.push(event))
-  await all.open()
-  await settled()
-  return { all, stores, events }
-}
 
 const flags = (on: Disk) => on.data.marks({ prefix: '\u{10ffff}tidemark layers dirty', limit: 9 }).length
 

@@ -4,32 +4,8 @@
 import { EMPTY, type KnownState } from '@tidemark/known-state'
 import type { Page } from '@tidemark/storage'
 import { expect, test } from 'vitest'
-import { type Layers, type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
-import {
-  content,
-  type Disk,
-  disk,
-  dump,
-  held,
-  type ManualClock,
-  manualClock,
-  of,
-  passing,
-  slow,
-  store,
-} from './world.ts'
-
-async function over(disks: readonly Disk[], options: LayersOptions & { readonly clock: ManualClock }) {
-  const stores = disks.map((on) => store(on))
-  const all = layers(
-    stores.map((storage, index) => ({ storage, name: 'ABC'[index] as string })),
-    options,
-  )
-  const events: LayersEvent[] = []
-  all.listen((event) => events.push(event))
-  await all.open()
-  return { all, stores, events, a: stores[0] as (typeof stores)[0], b: stores[1] as (typeof stores)[0] }
-}
+import type { Layers } from '../../src/layers.ts'
+import { content, disk, dump, held, manualClock, of, over, passing, slow } from './world.ts'
 
 const json = (sessions: string, salt = '') => content('note', sessions, { kind: 'json', salt })
 const entries = (pages: readonly Page[]) =>

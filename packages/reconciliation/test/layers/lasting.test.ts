@@ -2,38 +2,27 @@
  * What one failure, or one layer that is silent for long, must not do to everything else: end sweeps, fill the memory, ask without end. In manual time.
  */
 import { expect, test } from 'vitest'
-import { type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
-import {
-  content,
-  counts,
-  type Disk,
-  disk,
-  held,
-  type ManualClock,
-  manualClock,
-  of,
-  passing,
-  settled,
-  store,
-} from './world.ts'
-
-type Store = ReturnType<typeof store>
-
-async function over(disks: readonly Disk[], options: LayersOptions & { readonly clock: ManualClock }) {
-  const stores = disks.map((on) => store(on))
-  const all = layers(
-    stores.map((storage, index) => ({ storage, name: 'ABC'[index] as string })),
-    options,
-  )
-  const events: LayersEvent[] = []
-  all.listen((event) => events.push(event))
-  await passing(options.clock, all.open())
-  await settled()
-  const [a, b, c] = stores as [Store, Store, Store]
-  return { all, events, a, b, c }
-}
+import { layers } from '../../src/layers.ts'
+import { content, counts, disk, held, manualClock, of, over, passing, type Store, settled, store } from './world.ts'
 
 const DAY_MS = 86_400_000
+
+test('no more documents wait for a silent layer than may be queued, and all are brought to it when it answers again', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk(), disk()] as const
+  const ids = Array.from({ length: 300 }, (_, index) => `note ${index}`)
+  for (const on of disks) on.data.append(ids.map((id) => content(id, 'a:0-1')))
+  const { all, c } = await over(disks, { clock, limits: { repairsQueuedMax: 50, sweepSlice: 50 } })
+  await clock.advance(60_000)
+  disks[0].data.append(ids.map((id) => content(id, 'a:1-2', { header: false })))
+  c.plan = () => ({ fails: 'IO' })
+  const before = clock.waiting
+  await passing(clock, all.sweep())
+  expect(clock.waiting - before).toBeLessThan(60)
+  c.plan = undefined
+  await clock.advance(3_600_000)
+  expect(ids.filter((id) => held({ disk: disks[2] }, id) !== 'a:2')).toEqual([])
+})
 
 test('a failure at the end of the daily sweep ends that sweep at most: the next days are swept as well', async () => {
   const clock = manualClock()

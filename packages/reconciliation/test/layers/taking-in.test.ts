@@ -3,21 +3,8 @@
  */
 import { isHonoured, memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
-import { type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
-import { content, type Disk, disk, held, type ManualClock, manualClock, of, settled, store } from './world.ts'
-
-async function over(disks: readonly Disk[], options: LayersOptions & { readonly clock: ManualClock }) {
-  const stores = disks.map((on) => store(on))
-  const all = layers(
-    stores.map((storage, index) => ({ storage, name: 'ABC'[index] as string })),
-    options,
-  )
-  const events: LayersEvent[] = []
-  all.listen((event) => events.push(event))
-  await all.open()
-  await settled()
-  return { all, stores, events, a: stores[0] as (typeof stores)[0], b: stores[1] as (typeof stores)[0] }
-}
+import { type LayersEvent, layers } from '../../src/layers.ts'
+import { content, type Disk, disk, held, manualClock, of, over, settled, store } from './world.ts'
 
 test('a disk attached to memory gets what memory holds, and nothing is absent meanwhile', async () => {
   const clock = manualClock()

@@ -7,7 +7,7 @@ import { EMPTY, type KnownState } from '@tidemark/known-state'
 import type { PayloadKind, Run } from '@tidemark/protocol'
 import { type Append, type Clock, type Generation, memoryStorage, type Storage, StorageError } from '@tidemark/storage'
 import { type FaultyStorage, faults } from '@tidemark/storage/conformance'
-import type { LayersEvent } from '../../src/layers.ts'
+import { type LayersEvent, type LayersOptions, layers } from '../../src/layers.ts'
 
 const utf8 = new TextEncoder()
 
@@ -160,6 +160,28 @@ const METHODS = [
 /** A durable store in memory that can be made to fail, and counts its calls. */
 export function store(of: Disk = disk()): FaultyStorage & { readonly disk: Disk } {
   return Object.assign(faults(of.handle()), { disk: of })
+}
+
+export type Store = ReturnType<typeof store>
+
+/** Layers over disks, A first, opened; `before` is called with their handles when nothing was asked of them yet. */
+export async function over(
+  disks: readonly Disk[],
+  options: LayersOptions & { readonly clock: ManualClock },
+  before: (stores: readonly Store[]) => void = () => {},
+) {
+  const stores = disks.map((on) => store(on))
+  before(stores)
+  const all = layers(
+    stores.map((storage, index) => ({ storage, name: 'ABCDE'[index] as string })),
+    options,
+  )
+  const events: LayersEvent[] = []
+  all.listen((event) => events.push(event))
+  await passing(options.clock, all.open())
+  await settled()
+  const [a, b, c] = stores as [Store, Store, Store]
+  return { all, stores, events, a, b, c }
 }
 
 /** Each call takes so long; one that takes for ever never answers. */
