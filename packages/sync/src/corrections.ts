@@ -155,7 +155,9 @@ function correctLater(core: Core, connection: Connection, id: string, ends: Know
     view.refusals += 1
   }
   core.deadlines.add(core.now + waitMs, () => {
-    if (connection.views.get(id) !== belief || view?.refused === false) return
+    const now = connection.views.get(id)
+    // What was in step is a view by now if anything was stored meanwhile, and is owed the correction all the same.
+    if (now === undefined || (view !== undefined && (now !== view || !view.refused))) return
     if (view !== undefined) {
       view.refused = false
       view.lost = undefined

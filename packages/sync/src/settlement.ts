@@ -242,6 +242,18 @@ function appendRejected(core: Core, documents: ReadonlyMap<Holding, Pending[]>, 
   }
 }
 
+/**
+ * L13: what began within what was there already was to be compared with it, and counts do not tell whether it was: it failed, and comes
+ * again.
+ */
+function overlapped({ content }: Pending, before: StoredState | undefined): boolean {
+  if (before === undefined) return false
+  return (
+    content.header !== undefined ||
+    content.runs.some(({ session, after }) => (before.known.sessions.get(session) ?? 0) > after)
+  )
+}
+
 /** The storage was asked again after an unknown outcome. */
 export function settleUnknown(core: Core, holding: Holding, before: StoredState | undefined): void {
   const unknown = [...holding.pendings].filter((pending) => pending.unknown !== undefined)
@@ -251,7 +263,8 @@ export function settleUnknown(core: Core, holding: Holding, before: StoredState 
   const refused = new Set<string>()
   for (const pending of unknown) {
     release(core, pending)
-    if (covers(stored, pending.ends) || holding.stored?.erased !== undefined) {
+    const isThere = covers(stored, pending.ends) && !overlapped(pending, before)
+    if (isThere || holding.stored?.erased !== undefined) {
       compared(pending, before)
       taken.push(pending)
       continue

@@ -408,3 +408,50 @@ test('who was refused by the storage and then asks with nothing is still correct
   await world.clock.advance(2_000)
   expect(client.heard).toMatchObject([{ action: 'known', known: state('a:1'), correction: true }])
 })
+
+test('who was in step and refused is corrected, also if something else was stored meanwhile (storm, seed 20018403)', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-1')] })
+  const client = world.peer('client', server)
+  client.load('note', state('a:1'))
+  await settled()
+  server.spy.replace = {
+    knownStates: async () => {
+      throw new StorageError('IO', 'out')
+    },
+  }
+  client.say(content('note', 'a:1-2', false))
+  for (let seconds = 0; seconds < 20; seconds++) {
+    if (client.heard.some(({ action }) => action === 'error')) break
+    await world.clock.advance(1_000)
+  }
+  server.spy.replace = {}
+  world.peer('other', server, { local: true }).say(content('note', 'b:0-1', false))
+  await settled()
+  await world.clock.advance(2_000)
+  expect(client.heard.at(-1)).toMatchObject({ action: 'known', known: state('a:1 b:1'), correction: true })
+})
+
+test('an append of unknown outcome that overlaps what others stored is not taken for stored (storm, seed 20019212)', async () => {
+  const world = createWorld()
+  const client = await world.node('client', { holds: [append('note', 'a:0-1')] })
+  const user = world.peer('user', client, { local: true })
+  const server = world.peer('server', client, { upstream: true })
+  user.load('note')
+  await settled()
+  server.say(content('note', 'a:1-3', false))
+  await settled()
+  client.spy.replace = {
+    append: async () => {
+      client.spy.replace = {}
+      throw new StorageError('IO', 'nothing done')
+    },
+  }
+  // Against the rules for sessions: its application learns it, or that nobody knows.
+  const [run] = content('note', 'a:1-2', false).runs
+  const fork = { ...run, transactions: [bytes('{"fork":1}')] } as NonNullable<typeof run>
+  user.say({ ...content('note', 'a:1-2', false), runs: [fork] })
+  await settled()
+  await world.clock.advance(1_000)
+  expect(user.heard.filter(({ action }) => action === 'error')).toMatchObject([{ code: 'failed' }])
+})
