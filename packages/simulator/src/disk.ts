@@ -76,6 +76,7 @@ export function createDisk(options: DiskOptions): Disk {
   let synced = 0
   let backup = 0
   let history: Generation[] = []
+  let openings = 0
   const name = number === undefined ? node : `${node}.${number}`
   let bare = make('')
   let states = new Map<string, StoredState>()
@@ -105,14 +106,15 @@ export function createDisk(options: DiskOptions): Disk {
   }
 
   function open(): Awaitable<Opened> {
-    const generation = { id: `${name}-${history.length + 1}`, sequence: journal.length }
+    openings += 1
+    const generation = { id: `${name}-${openings}`, sequence: journal.length }
     history = [...history, generation]
     return andThen(bare.open(), (opened) => ({ ...opened, generation, history, level }))
   }
 
   /** A new storage with what the journal says. */
   function rebuild(): void {
-    bare = make(`${name}-${history.length}`)
+    bare = make(`${name}-${openings}`)
     states = new Map()
     const written = journal
     journal = []
@@ -139,7 +141,8 @@ export function createDisk(options: DiskOptions): Disk {
       if (fate === 'kept') return
       const kept = fate === 'wiped' ? 0 : fate === 'restored' ? backup : synced
       journal = journal.slice(0, kept)
-      if (fate === 'wiped') history = []
+      // Neither a new disk nor an old backup knows the generations since.
+      history = fate === 'wiped' ? [] : history.filter(({ sequence }) => sequence <= kept)
       synced = Math.min(synced, kept)
       backup = Math.min(backup, kept)
       rebuild()

@@ -243,11 +243,11 @@ function appendRejected(core: Core, documents: ReadonlyMap<Holding, Pending[]>, 
 }
 
 /**
- * L13: what began within what was there already was to be compared with it, and counts do not tell whether it was: it failed, and comes
- * again.
+ * L13: what an application wrote where something was already is to be compared with it, and counts do not tell whether it was: it is
+ * told that it failed. What a peer sends, it holds itself: there digests tell.
  */
-function overlapped({ content }: Pending, before: StoredState | undefined): boolean {
-  if (before === undefined) return false
+function overlapped({ content, request }: Pending, before: StoredState | undefined): boolean {
+  if (before === undefined || !request.connection.traits.local) return false
   return (
     content.header !== undefined ||
     content.runs.some(({ session, after }) => (before.known.sessions.get(session) ?? 0) > after)
