@@ -68,11 +68,11 @@ export function lacksMarks(core: Core): boolean {
   return wholeKeepers(core).length < markKeepers(core).length
 }
 
-/** The layers that count for marks, and how many of them must have stored some. */
+/** The layers that count for marks, and how many of them must have stored some. One that is not open yet may keep them: it lowers nothing. */
 export function markVotes(core: Core): { readonly counting: readonly Layer[]; readonly needed: number } {
   const all = voters(core)
   const keepers = markKeepers(core)
-  const among = all.filter((layer) => keepers.includes(layer))
+  const among = all.filter((layer) => keepers.includes(layer) || (!layer.remote && layer.opened === undefined))
   const counting = among.length > 0 ? among : keepers
   return { counting, needed: Math.max(1, Math.min(votesNeeded(core, all.length), counting.length)) }
 }
@@ -84,10 +84,11 @@ export function isEnough(core: Core): boolean {
   return counting.filter((layer) => able.includes(layer)).length >= needed
 }
 
-/** Whether marks may have been acknowledged that only layers have whose version was never read. */
+/** Whether marks may have been acknowledged that only layers have whose version was never read. Nobody waits for unopened ones alone. */
 function isUnread(core: Core): boolean {
   const { counting, needed } = markVotes(core)
-  return counting.filter((layer) => core.marking.versions.of(layer) === undefined).length >= needed
+  const unread = counting.filter((layer) => core.marking.versions.of(layer) === undefined)
+  return unread.length >= needed && unread.some((layer) => layer.opened !== undefined)
 }
 
 /** From the first layer that has them all and answers. */

@@ -6,62 +6,13 @@ import { join } from 'node:path'
 import { leveldbStorage } from '@tidemark/storage-leveldb'
 import { sqliteStorage } from '@tidemark/storage-sqlite'
 import { expect, test } from 'vitest'
-import { type Layers, type LayersOptions, layers, type WritePolicy } from '../../src/layers.ts'
+import { type Layers, layers, type WritePolicy } from '../../src/layers.ts'
 import { folder } from './disks.ts'
-import { content, type Disk, disk, type ManualClock, manualClock, passing, settled, store } from './world.ts'
+import { failsTo, marks, outcome, over, owed, owedBy } from './owing.ts'
+import { content, disk, type ManualClock, manualClock, passing, type Store, settled, store } from './world.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
-
-type Store = ReturnType<typeof store>
-
-interface Options extends LayersOptions {
-  readonly clock: ManualClock
-  /** The last one is not required. */
-  readonly hasSpare?: boolean
-  readonly before?: (stores: readonly Store[]) => void
-}
-
-async function over(disks: readonly Disk[], { hasSpare = false, before, ...options }: Options) {
-  const stores = disks.map((on) => store(on))
-  before?.(stores)
-  const given = stores.map((storage, index) => {
-    const write = hasSpare && index === stores.length - 1 ? 'best-effort' : 'required'
-    return { storage, name: 'ABC'[index] as string, write } as const
-  })
-  const all = layers(given, options)
-  await passing(options.clock, all.open())
-  await settled()
-  const [a, b, c] = stores as [Store, Store, Store]
-  return { all, a, b, c }
-}
-
-const outcome = (work: Promise<unknown>) =>
-  work.then(
-    () => 'done',
-    () => 'failed',
-  )
-
-const owed = async (all: Layers) => {
-  const found = await all.marks({ prefix: 'outbox', limit: 99 })
-  return found.map(([key, [value]]) => `${key.slice(7)} ${value}`)
-}
-const owedBy = (on: Disk) =>
-  on.data.marks({ prefix: 'outbox', limit: 99 }).map(([key, [value]]) => `${key.slice(7)} ${value}`)
-
-/** `{ x: 1, y: undefined }`: x is set, y removed. */
-const marks = (values: Readonly<Record<string, number | undefined>>) => ({
-  marks: new Map(
-    Object.entries(values).map(([key, value]) => [
-      `outbox ${key}`,
-      value === undefined ? undefined : new Uint8Array([value]),
-    ]),
-  ),
-})
-
-const failsTo = (one: Store, method: string) => {
-  one.plan = (call) => (call.method === method ? { fails: 'IO' } : undefined)
-}
 
 for (const policy of ['any-durable', { quorum: 2 }] as const) {
   const named = JSON.stringify(policy)
