@@ -5,7 +5,7 @@
  * handed in. Not here: documents and their handles (`client.ts`), sockets, timers.
  */
 
-import type { HelloMessage } from '@tidemark/protocol'
+import type { ErrorCode, HelloMessage } from '@tidemark/protocol'
 import {
   type Brought,
   type Comparison,
@@ -69,6 +69,13 @@ export interface Hub {
   close(patiently: (work: PromiseLike<unknown>) => Promise<unknown>): Promise<void>
 }
 
+/** Why a document is not taken, or not given, by the server. */
+export interface UpstreamFailure {
+  readonly id: string
+  readonly code: ErrorCode
+  readonly message: string
+}
+
 /** What the documents of a client want to hear. */
 export interface HubEvents {
   /** The connection or the upload status changed: of one document, or of any. */
@@ -76,7 +83,7 @@ export interface HubEvents {
   /** The connection is up: what could not be answered without it may be asked again. */
   online(): void
   /** The upstream could not answer for a document, or refused it. */
-  failed(report: Extract<Report, { kind: 'error' }> & { readonly id: string }): void
+  failed(report: UpstreamFailure): void
   /** All that was written to a document is confirmed. */
   uploaded(id: string): void
   /** The storage was closed for good: nothing that is being written will be settled. */
@@ -189,6 +196,9 @@ function hubOn(parts: Parts): InnerHub {
     else if (report.kind === 'fork' && report.session !== undefined) sessions.retire([report.session])
     else if (report.kind === 'greeted') greeted(report.hello)
     else if (report.kind === 'error') upstreamFailed(report)
+    // Nothing was sent, since the peer said that it would not take it.
+    else if (report.kind === 'refused' && report.code === 'tooLarge' && report.connection === attached?.id)
+      refused(report)
     else if (report.kind === 'storage' && report.operation === 'append') attached?.ask(outbox.markAgain(), 'outbox')
   })
 
@@ -268,8 +278,20 @@ function hubOn(parts: Parts): InnerHub {
       if (retryAfterMs !== undefined) connection?.retryAfter(retryAfterMs)
       return
     }
+    refused({ ...report, id })
+  }
+
+  function refused({
+    id,
+    code,
+    message,
+  }: {
+    readonly id: string
+    readonly code: ErrorCode
+    readonly message: string
+  }): void {
     comparison.answered(id, 'refused')
-    events.failed({ ...report, id })
+    events.failed({ id, code, message })
   }
 
   function connectionChanged(): void {

@@ -78,6 +78,7 @@ export function discharge(core: Core, connection: Connection, bytes: number): vo
   }
 }
 
-function isPaused(connection: Connection): boolean {
-  return connection.pools.some((pool) => pool.paused.has(connection))
+/** Who has no room for answers says nothing more meanwhile: what it said would fill what others share, for as long as it does not read. */
+export function isPaused(connection: Connection): boolean {
+  return connection.roomless.size > 0 || connection.pools.some((pool) => pool.paused.has(connection))
 }

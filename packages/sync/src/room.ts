@@ -5,9 +5,10 @@
  * document of many sessions waits for room like a page does, so that neither a turn nor the memory is filled with answers.
  * Not here: when there is room (the shell says `drained`), whose turn it is (`run-inflow.ts`).
  */
-import type { Connection, Core, Holding, Request } from './core.ts'
+import { type Connection, type Core, emit, type Holding, type Request } from './core.ts'
 import { durable } from './holdings.ts'
 import { park, resume } from './lanes.ts'
+import { isPaused } from './pools.ts'
 import { pump } from './senders.ts'
 import { MANY_SESSIONS } from './weights.ts'
 
@@ -18,13 +19,21 @@ export function waitsForRoom(core: Core, holding: Holding, request: Request): bo
   // We chose our upstreams; and of two ends that wait for each other nothing would move.
   if (upstream || local || connection.room || durable(holding).sessions.size <= MANY_SESSIONS) return false
   park(core, holding, request, 'room')
+  if (!isPaused(connection)) emit(core, { type: 'pause', connection: connection.id })
   connection.roomless.add(holding.id)
   return true
 }
 
 /** There is room again: first for answers, then for pages. */
 export function onDrained(core: Core, connection: Connection): void {
+  const before = isPaused(connection)
   connection.room = true
+  answerMore(core, connection)
+  if (before && !isPaused(connection)) emit(core, { type: 'resume', connection: connection.id })
+  if (connection.room) pump(core, connection)
+}
+
+function answerMore(core: Core, connection: Connection): void {
   for (const id of connection.roomless) {
     if (!connection.room) return
     connection.roomless.delete(id)
@@ -33,5 +42,4 @@ export function onDrained(core: Core, connection: Connection): void {
     const [first] = lane?.requests ?? []
     if (holding !== undefined && first !== undefined && lane?.waiting === 'room') resume(core, holding, first)
   }
-  pump(core, connection)
 }

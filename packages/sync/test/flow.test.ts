@@ -5,7 +5,7 @@ import { EMPTY } from '@tidemark/known-state'
 import type { Decoded, Message } from '@tidemark/protocol'
 import { describe, expect, test } from 'vitest'
 import { PORTION_BYTES, STEP_BYTES } from '../src/run-turns.ts'
-import { append, content, createWorld, type Node, settled } from './world.ts'
+import { append, bytes, content, createWorld, type Node, settled, state } from './world.ts'
 
 const MESSAGE_BYTES = 100
 /** Messages of one portion, and the one that uses it up. */
@@ -252,4 +252,33 @@ describe('pools', () => {
     await settled()
     expect(second?.heard.at(-1)).toMatchObject({ action: 'known', id: 'd3' })
   })
+})
+
+test('L10: who does not read its answers is not read, and holds up nobody who writes', async () => {
+  const world = createWorld()
+  const wide = Array.from({ length: 200 }, (_, at) => ({ session: `s${at}`, after: 0, transactions: [bytes('1')] }))
+  const limits = { allPendingBytesMax: 64 * 1024, pendingBytesMax: 16 * 1024 }
+  const server = await world.node('server', { holds: [{ ...append('big', ''), runs: wide }], limits })
+  const bad = Array.from({ length: 6 }, (_, at) => world.peer(`bad${at}`, server))
+  for (const one of bad) {
+    one.full = true
+    one.load('big')
+  }
+  await settled()
+  for (const one of bad) for (let at = 0; at < 40; at++) one.say(content('big', `x${at}:0-1`, false))
+  await settled()
+  expect(bad.map(({ paused }) => paused)).toEqual(bad.map(() => true))
+  const good = world.peer('good', server)
+  for (let at = 0; at < 2; at++) {
+    good.say(content('note', `g:${at}-${at + 1}`, at === 0))
+    await settled()
+  }
+  expect([good.paused, good.heard.at(-1)]).toMatchObject([false, { action: 'known', known: state('g:2') }])
+  // What they said is handled when they read again.
+  for (const one of bad) {
+    one.full = false
+    one.link.drained()
+  }
+  await settled()
+  expect((await server.spy.storage.knownStates(['big']))[0]?.known.sessions.get('x39')).toBe(1)
 })

@@ -8,6 +8,7 @@ import type { Opened } from '@tidemark/storage'
 import type { EngineSizes, Report } from '@tidemark/sync'
 import type { ConnectionState, Disconnect } from '@tidemark/sync/reconnect'
 import type { Link, Sent } from '@tidemark/sync/run'
+import type { UpstreamFailure } from '../hub.ts'
 import type { ClientUploadStatus, UploadOptions, UploadStatus } from '../uploads.ts'
 
 /** Heard by all tabs. */
@@ -50,7 +51,7 @@ export type ToGuest =
   | { readonly type: 'statuses'; readonly statuses: readonly (readonly [id: string, status: UploadStatus])[] }
   | { readonly type: 'say'; readonly port: number; readonly sent: readonly Sent[]; readonly status: UploadStatus }
   | { readonly type: 'online' }
-  | { readonly type: 'failed'; readonly report: Extract<Report, { kind: 'error' }> & { readonly id: string } }
+  | { readonly type: 'failed'; readonly report: UpstreamFailure }
   | { readonly type: 'uploaded'; readonly id: string }
   | { readonly type: 'report'; readonly report: Report }
   | { readonly type: 'answer'; readonly request: number; readonly failure: WaitFailure | undefined }
