@@ -5,36 +5,41 @@
  *     pnpm sim --seeds 1-100000 --profile storm [--workers 2]  many; without a profile all of them, in turn
  *     … [--record FILE]                                        appends the line about the run to a file
  *
- * Ctrl-C ends a run of many after the seeds under way, and says with which seeds to go on. Not here: processes (`cores.ts`).
+ * Ctrl-C ends a run of many after the seeds under way, and says with which seeds to go on. Not here: what arguments mean
+ * (`arguments.ts`), processes (`cores.ts`).
  */
 import { execFileSync } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { parseArgs } from 'node:util'
 import { profiles, shrink } from '@tidemark/simulator'
+import { argumentsOf, type ManyWorlds, type OneWorld, replayOf, UsageError } from './arguments.ts'
 import { onAllCores } from './cores.ts'
 import { type Played, playOne, profileOf, scenario } from './play.ts'
 import type { Portion } from './worker.ts'
-
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    seeds: { type: 'string' },
-    profile: { type: 'string' },
-    without: { type: 'string' },
-    workers: { type: 'string' },
-    record: { type: 'string' },
-  },
-})
 
 const PORTION = 20
 const PROGRESS_EVERY_MS = 5_000
 const FAILED_MAX = 10
 
-if (values.seed !== undefined) await one(Number(values.seed), values.profile ?? 'storm', numbers(values.without))
-else await many(values.seeds ?? '1-1000')
+const wanted = understood()
+if (wanted === undefined) process.exitCode = 2
+else if ('seed' in wanted) await one(wanted)
+else await many(wanted)
 
-async function one(seed: number, profile: string, without: ReadonlySet<number>): Promise<void> {
+function understood(): OneWorld | ManyWorlds | undefined {
+  try {
+    return argumentsOf(
+      process.argv.slice(2),
+      profiles.map(({ name }) => name),
+    )
+  } catch (cause) {
+    if (!(cause instanceof UsageError)) throw cause
+    console.error(`pnpm sim: ${cause.message}`)
+    return undefined
+  }
+}
+
+async function one({ seed, profile, without }: OneWorld): Promise<void> {
   const { failure, world } = await playOne(seed, profile, without)
   console.log(world.trace.join('\n'))
   console.log(
@@ -43,10 +48,7 @@ async function one(seed: number, profile: string, without: ReadonlySet<number>):
   process.exitCode = failure === undefined ? 0 : 1
 }
 
-async function many(range: string): Promise<void> {
-  const [from = 1, until = from] = range.split('-').map(Number)
-  const names = values.profile === undefined ? profiles.map(({ name }) => name) : values.profile.split(',')
-  for (const name of names) profileOf(name)
+async function many({ from, until, profiles: names, workers, record }: ManyWorlds): Promise<void> {
   const all = (until - from + 1) * names.length
   const left = portionsOf(from, until, names)
   const began = performance.now()
@@ -61,7 +63,7 @@ async function many(range: string): Promise<void> {
     enough = true
   })
   const progress = setInterval(() => console.log(line()), PROGRESS_EVERY_MS)
-  const unplayed = await onAllCores(left, Number(values.workers ?? availableParallelism()), (portion, found) => {
+  const unplayed = await onAllCores(left, workers ?? availableParallelism(), (portion, found) => {
     played += portion.until - portion.from + 1
     failed.push(...found)
     for (const one of found) console.log(`${replayOf(one)}: ${one.text.slice(0, 300)}`)
@@ -70,7 +72,8 @@ async function many(range: string): Promise<void> {
   clearInterval(progress)
   console.log(line())
   const next = unplayed?.from ?? until + 1
-  summarize({ seeds: `${from}-${next - 1}`, names, played, failed, seconds: (performance.now() - began) / 1_000 })
+  const seconds = (performance.now() - began) / 1_000
+  summarize({ seeds: `${from}-${next - 1}`, names, played, failed, seconds, record })
   if (next <= until) console.log(`\ngo on with --seeds ${next}-${until}`)
   if (failed[0] !== undefined) await explain(failed[0])
 }
@@ -89,10 +92,12 @@ interface Summary {
   readonly played: number
   readonly failed: readonly Played[]
   readonly seconds: number
+  /** The file that keeps it. */
+  readonly record: string | undefined
 }
 
 /** As `docs/recorded-runs.md` keeps it. */
-function summarize({ seeds, names, played, failed, seconds }: Summary): void {
+function summarize({ seeds, names, played, failed, seconds, record }: Summary): void {
   const commit = execFileSync('git', ['describe', '--always', '--dirty', '--exclude=*'], { encoding: 'utf8' }).trim()
   const [day] = new Date().toISOString().split('T')
   const row = [
@@ -109,15 +114,11 @@ function summarize({ seeds, names, played, failed, seconds }: Summary): void {
   console.log(`\n| day | commit | seeds | profiles | worlds | violations | duration | worlds/s |`)
   console.log(`|---|---|---|---|---|---|---|---|\n${text}`)
   for (const one of failed) console.log(`- \`${replayOf(one)}\`: ${one.text.slice(0, 300)}`)
-  if (values.record !== undefined) appendFileSync(values.record, text)
+  if (record !== undefined) appendFileSync(record, text)
 }
 
 function minutes(seconds: number): string {
   return seconds < 60 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(0)} min`
-}
-
-function replayOf({ seed, profile }: Played): string {
-  return `pnpm sim --seed ${seed} --profile ${profile}`
 }
 
 async function explain({ seed, profile }: Played): Promise<void> {
@@ -128,25 +129,5 @@ async function explain({ seed, profile }: Played): Promise<void> {
   // Where it is not a law that failed, the place in the code says more than the words.
   const { checker, cause } = outcome.failure ?? {}
   console.log(`\n${checker === 'error' ? (cause as Error).stack : cause}`)
-  console.log(`\npnpm sim --seed ${seed} --profile ${profile} --without ${ranges(without)}`)
-}
-
-/** `3,5-7`, there and back. */
-function numbers(text: string | undefined): ReadonlySet<number> {
-  const all = new Set<number>()
-  for (const part of text?.split(',').filter(Boolean) ?? []) {
-    const [from = 0, until = from] = part.split('-').map(Number)
-    for (let number = from; number <= until; number++) all.add(number)
-  }
-  return all
-}
-
-function ranges(all: ReadonlySet<number>): string {
-  const parts: [number, number][] = []
-  for (const number of [...all].sort((a, b) => a - b)) {
-    const last = parts.at(-1)
-    if (last !== undefined && last[1] === number - 1) last[1] = number
-    else parts.push([number, number])
-  }
-  return parts.map(([from, until]) => (from === until ? `${from}` : `${from}-${until}`)).join(',')
+  console.log(`\n${replayOf({ seed, profile, without })}`)
 }
