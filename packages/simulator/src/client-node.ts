@@ -41,6 +41,8 @@ export interface ClientNodeOptions {
   readonly hooks: Omit<Hooks, 'authorize'>
   readonly observe: Observe
   readonly application: Application
+  /** It threw as it started: whoever started its process is not whom that concerns. */
+  failed(cause: unknown): void
   needs(header: Uint8Array): readonly string[]
   boot(): Process
   connect(process: Process): Connect
@@ -49,7 +51,7 @@ export interface ClientNodeOptions {
 
 /** Peers of the Jazz dialect that stay silent are given up; those of this world may have nothing to say for long. */
 export function createClientNode(options: ClientNodeOptions): ClientNode {
-  const { name, disk, kind, hooks, observe, application, needs, boot, connect, handles } = options
+  const { name, disk, kind, hooks, observe, application, failed, needs, boot, connect, handles } = options
   let process = boot()
   let client: Client | undefined
   let fate: Fate = 'wiped'
@@ -89,7 +91,11 @@ export function createClientNode(options: ClientNodeOptions): ClientNode {
       client.listen((report) => {
         if (mine.alive) observe({ type: 'reported', node: name, report })
       })
-      application({ name, client, process: mine, number })
+      try {
+        application({ name, client, process: mine, number })
+      } catch (cause) {
+        failed(cause)
+      }
     },
     reuse() {
       number = Math.max(0, number - 1)

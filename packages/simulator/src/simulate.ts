@@ -45,6 +45,7 @@ export async function replay(scenario: Scenario, seed: number, faults: Faults, o
 }
 
 function checkerOf(cause: unknown): string {
-  const { checker } = cause as { readonly checker?: unknown }
+  // Anything can be thrown, also nothing.
+  const checker = (cause as { readonly checker?: unknown } | null | undefined)?.checker
   return typeof checker === 'string' ? checker : 'error'
 }

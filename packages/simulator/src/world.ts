@@ -89,7 +89,7 @@ export interface World {
   jump(node: string, ms: number): void
   /** Adds a line to the trace. */
   note(text: string): void
-  /** @throws Violation, and what an application or the code under test throws outside of promises. */
+  /** @throws Violation, and what an application, also as it starts, or the code under test throws outside of promises. */
   pass(ms: number): Promise<void>
   /** From now on nothing goes wrong; who is down starts. */
   heal(): Promise<void>
@@ -108,7 +108,8 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
   const steps: string[] = []
   let faults = profile
   let handles = 0
-  let violation: unknown
+  /** Why it is over. */
+  let failure: { readonly cause: unknown } | undefined
 
   function observe(happening: Happening): void {
     happenings.push({ at: schedule.now, happening })
@@ -117,11 +118,20 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
         checker.happened(happening)
       } catch (cause) {
         // Thrown into the middle of the engine it would be taken for a failure there.
-        if (violation === undefined)
-          happenings.push({ at: schedule.now, happening: { type: 'trouble', text: `${cause}` } })
-        violation ??= cause
+        fail(cause, `${cause}`)
       }
     }
+  }
+
+  /** Whatever comes after the first follows from it. */
+  function fail(cause: unknown, text: string): void {
+    if (failure !== undefined) return
+    failure = { cause }
+    happenings.push({ at: schedule.now, happening: { type: 'trouble', text } })
+  }
+
+  function endIfFailed(): void {
+    if (failure !== undefined) throw failure.cause
   }
 
   const network = createNetwork({ schedule, chance: chance.branch('network'), observe, faults: () => faults.network })
@@ -161,14 +171,15 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
   }
 
   /** Starts nodes, which takes them some time: whole milliseconds, of which those without anything to do pass at once. */
-  async function up(nodes: readonly { start(): Promise<void> }[]): Promise<void> {
-    let left = nodes.length
-    for (const node of nodes)
-      void node.start().then(() => {
-        left -= 1
-      })
-    await world.pass(left === 0 ? 0 : 1)
-    while (left > 0) await world.pass(Math.max(1, Math.ceil((schedule.nextAt ?? 0) - schedule.now)))
+  async function up(nodes: readonly (ServerNode | ClientNode)[]): Promise<void> {
+    const starting = new Set(nodes)
+    for (const node of nodes) {
+      void node.start().then(() => starting.delete(node))
+      // A process that ends before it has started never says that it has.
+      node.process.died(() => starting.delete(node))
+    }
+    await world.pass(starting.size === 0 ? 0 : 1)
+    while (starting.size > 0) await world.pass(Math.max(1, Math.ceil((schedule.nextAt ?? 0) - schedule.now)))
   }
 
   const world: World = {
@@ -219,6 +230,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
         hooks: late(name, { ...options.hooks, ...given.hooks }),
         observe,
         application,
+        failed: (cause) => fail(cause, `the application of ${name} threw ${cause}`),
         needs: (header) => needsOf({ ...options.hooks, ...given.hooks }, header),
         boot: () => boot(name, ++processes),
         connect: (process) => network.connect(name, process, server, dialect),
@@ -248,12 +260,12 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     },
     note: (text) => observe({ type: 'step', text }),
     async pass(ms) {
-      if (violation !== undefined) throw violation
+      endIfFailed()
       const end = schedule.now + ms
       // In small portions, so that nothing goes on for long after a violation.
       do {
         await schedule.pass(Math.min(end - schedule.now, PORTION_MS))
-        if (violation !== undefined) throw violation
+        endIfFailed()
       } while (schedule.now < end)
     },
     async heal() {
