@@ -69,12 +69,12 @@ test('a process that is ended as it starts is not waited for', async () => {
   const { failure } = await simulate(
     async (world) => {
       const server = await world.server('server')
-      world.after(0, () => world.clients[0]?.crash('kept'))
+      world.after(5_000, () => world.clients[0]?.crash('kept'))
       await world.client('anna', { server })
       await world.pass(1_000)
     },
     1,
-    calm,
+    { ...calm, disk: { ...calm.disk, synchronous: 0, fails: 1 } },
   )
   expect(failure).toBeUndefined()
 })
