@@ -13,9 +13,13 @@ export interface OneWorld {
   readonly without: ReadonlySet<number>
 }
 
-export interface ManyWorlds {
+/** Both are played. */
+export interface Seeds {
   readonly from: number
   readonly until: number
+}
+
+export interface ManyWorlds extends Seeds {
   readonly profiles: readonly string[]
   /** How many processes play them; default: as many as there are cores. */
   readonly workers: number | undefined
@@ -103,7 +107,7 @@ function profilesOf(text: string | undefined, profiles: readonly string[]): read
   return names
 }
 
-function seedsOf(text: string): Pick<ManyWorlds, 'from' | 'until'> {
+function seedsOf(text: string): Seeds {
   const [from, until] = rangeOf(text) ?? wrong('seeds', text)
   return until - from < SEEDS_MAX ? { from, until } : wrong('seeds', text)
 }
