@@ -177,7 +177,7 @@ export function giveMarks(core: Core, given: Marks): Giving {
   const layers = givable(core)
   if (layers.length === 0) throw new StorageError('IO', 'layers: no layer that has all marks answers')
   const { versions, giving } = core.marking
-  const version = versions.begin(runOf(core))
+  const version = versions.begin(runOf(core), core.clock.now())
   const ends = new Map<Layer, () => void>()
   for (const layer of layers) {
     const ended = new Promise<void>((resolve) => {

@@ -32,8 +32,8 @@ export interface Versions {
   doubt(layer: Layer): void
   /** What it alone had, others have too. */
   joined(layer: Layer): void
-  /** A commit of marks begins; the version that it makes. */
-  begin(run: string): Version
+  /** A commit of marks begins; the version that it makes: at least the time, so that a later run is newer than one it did not know of. */
+  begin(run: string, now: number): Version
   /** How many have begun. */
   readonly begun: number
   /** The highest that one of these has. */
@@ -73,11 +73,11 @@ export function createVersions(): Versions {
     },
     doubt: (layer) => void doubted.add(layer),
     joined: (layer) => void strayed.delete(layer),
-    begin(run) {
+    begin(run, now) {
       base ??= highest
       begun += 1
       own.add(run)
-      highest = { count: Math.max(highest.count, 0) + 1, run }
+      highest = { count: Math.max(highest.count + 1, Math.floor(now), 1), run }
       return highest
     },
     get begun() {
