@@ -7,7 +7,7 @@
  * not fail its neighbours. A call with marks is not divided: they are stored with all of it or not at all.
  * Not here: what becomes of a content (work.ts), lost connections (connection.ts).
  */
-import { type AppendOptions, type AppendResult, StorageError } from '@tidemark/storage'
+import { type AppendOptions, type AppendResult, nextTurn, StorageError } from '@tidemark/storage'
 import { throwIfAborted } from '@tidemark/storage/adapter'
 import type { Call } from './work.ts'
 
@@ -58,7 +58,7 @@ export class WriteQueue {
   async #work(): Promise<void> {
     while (this.#waiting.length > 0) {
       // Whoever was answered by the last transaction may call again: what they bring is gathered, too.
-      await nextTask()
+      await new Promise<void>((resolve) => nextTurn(resolve))
       const next = this.#waiting[0]
       if (typeof next === 'function') {
         this.#waiting.shift()
@@ -117,21 +117,4 @@ function isWanted({ options, reject }: Append): boolean {
     reject(reason)
     return false
   }
-}
-
-let channel: MessageChannel | undefined
-const called: (() => void)[] = []
-
-/** The next turn of the event loop. Browsers hold back nested timers, not messages. */
-function nextTask(): Promise<void> {
-  return new Promise((resolve) => {
-    const { setImmediate } = globalThis as { setImmediate?: (call: () => void) => unknown }
-    if (setImmediate !== undefined) return void setImmediate(resolve)
-    called.push(resolve)
-    if (channel === undefined) {
-      channel = new MessageChannel()
-      channel.port1.onmessage = () => called.shift()?.()
-    }
-    channel.port2.postMessage(undefined)
-  })
 }

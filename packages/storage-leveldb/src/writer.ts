@@ -6,7 +6,7 @@
  * A failed write is an unknown outcome for all in it: the database is opened anew, and what was remembered is read again.
  * Not here: what becomes of a content (work.ts), back-pressure (the engine's).
  */
-import type { Append, AppendOptions, AppendResult } from '@tidemark/storage'
+import { type Append, type AppendOptions, type AppendResult, nextTurn } from '@tidemark/storage'
 import { bytesOf, throwIfAborted } from '@tidemark/storage/adapter'
 import { storageError } from './errors.ts'
 import { recover, type Store, write } from './store.ts'
@@ -66,7 +66,7 @@ export class Writer {
 
   async #run(): Promise<void> {
     // Behind the sockets of this turn: what they bring is gathered too.
-    await nextTurn()
+    await new Promise<void>((resolve) => nextTurn(resolve))
     while (this.#waiting.length > 0) {
       const [next] = this.#waiting as [Call | Alone]
       const jobs = 'perform' in next ? [next] : this.#callsThatWait()
@@ -143,11 +143,4 @@ function sizeOf(batch: readonly Append[]): number {
     for (const { transactions, seal } of runs) bytes += bytesOf(transactions, seal)
   }
   return bytes
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === 'function') setImmediate(resolve)
-    else queueMicrotask(resolve)
-  })
 }

@@ -77,10 +77,3 @@ export function createTurns(soon: (callback: () => void) => void): Turns {
     },
   }
 }
-
-/** After everything that is readable now was read, where the runtime can say so. */
-export function afterTurn(callback: () => void): void {
-  const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => void }
-  if (setImmediate !== undefined) setImmediate(callback)
-  else setTimeout(callback, 0)
-}

@@ -11,6 +11,7 @@ import {
   type AppendResult,
   type Awaitable,
   type Clock,
+  nextTurn,
   type Opened,
   type Storage,
   settle,
@@ -24,7 +25,7 @@ import { answerCheck, type Hooks, needsHeader } from './run-checks.ts'
 import { createErasures } from './run-erasures.ts'
 import { createInflow, type Hold, type Inflow } from './run-inflow.ts'
 import { createLookUps } from './run-look-ups.ts'
-import { afterTurn, createTurns } from './run-turns.ts'
+import { createTurns } from './run-turns.ts'
 import type { ConnectionSizes, EngineSizes, SyncStatus } from './status.ts'
 import { takesRoom, weightOf } from './weights.ts'
 
@@ -103,7 +104,7 @@ export async function run(options: RunOptions): Promise<Runner> {
 }
 
 function createRunner(options: RunOptions, opened: Opened): Runner {
-  const { storage, hooks = {}, clock = systemClock, soon = afterTurn, observe, peer, ...engineOptions } = options
+  const { storage, hooks = {}, clock = systemClock, soon = nextTurn, observe, peer, ...engineOptions } = options
   const append = options.append ?? ((batch) => storage.append(batch))
   const engine = createEngine({
     random: () => clock.random(),
