@@ -106,6 +106,8 @@ export function knownUnread(core: Core, request: Request, message: KnownMessage)
   if (holding === undefined || !connection.views.has(id)) return
   freed(core, connection, id)
   settleItem(core, connection, id)
+  // Who is in step holds all there was: what it acknowledges is no news.
+  if (!message.correction && connection.views.get(id) === IN_STEP) return
   const known = kept(core, connection, holding, undefined, message.known)
   if (message.correction) {
     if (allowed(core, request, 'read') !== true) endReading(core, connection, id)

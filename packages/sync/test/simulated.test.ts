@@ -455,3 +455,22 @@ test('an append of unknown outcome that overlaps what others stored is not taken
   await world.clock.advance(1_000)
   expect(user.heard.filter(({ action }) => action === 'error')).toMatchObject([{ code: 'failed' }])
 })
+
+test('who is in step is sent nothing again for what it acknowledges while the storage cannot be read', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-2 b:0-1')] })
+  const client = world.peer('client', server)
+  client.load('note', state('a:2 b:1'))
+  await settled()
+  client.heard.length = 0
+  server.spy.replace = {
+    knownStates: async () => {
+      throw new StorageError('IO', 'out')
+    },
+  }
+  client.say({ action: 'known', id: 'note', known: state('a:2'), correction: false })
+  await world.clock.advance(30_000)
+  server.spy.replace = {}
+  await world.clock.advance(600_000)
+  expect(client.heard).toEqual([])
+})
