@@ -197,8 +197,7 @@ function hubOn(parts: Parts): InnerHub {
     else if (report.kind === 'greeted') greeted(report.hello)
     else if (report.kind === 'error') upstreamFailed(report)
     // Nothing was sent, since the peer said that it would not take it.
-    else if (report.kind === 'refused' && report.code === 'tooLarge' && report.connection === attached?.id)
-      refused(report)
+    else if (report.kind === 'unsent') refused(report)
     else if (report.kind === 'storage' && report.operation === 'append') attached?.ask(outbox.markAgain(), 'outbox')
   })
 
@@ -227,7 +226,7 @@ function hubOn(parts: Parts): InnerHub {
     const isNews = !outbox.has(id)
     const marks = outbox.add([id])
     if (isNews) {
-      attached?.ask([id])
+      attached?.ask([id], 'outbox')
       progressed(id, false)
     }
     return marks
@@ -281,15 +280,7 @@ function hubOn(parts: Parts): InnerHub {
     refused({ ...report, id })
   }
 
-  function refused({
-    id,
-    code,
-    message,
-  }: {
-    readonly id: string
-    readonly code: ErrorCode
-    readonly message: string
-  }): void {
+  function refused({ id, code, message }: UpstreamFailure): void {
     comparison.answered(id, 'refused')
     events.failed({ id, code, message })
   }

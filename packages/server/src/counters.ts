@@ -101,6 +101,7 @@ function createReportCounters(meter: Meter): (report: Report) => void {
       case 'fork':
         return forks.add(1)
       case 'refused':
+      case 'unsent':
         return refusals.add(1, labelled('code', report.code))
       case 'storage':
         return storageFailures.add(1, { operation: report.operation, code: report.code ?? 'unknown' })

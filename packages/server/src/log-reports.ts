@@ -44,6 +44,8 @@ function lineOf(report: Report): Line | undefined {
       return ['warn', 'a session has two histories', { id: report.id, session: report.session }]
     case 'refused':
       return ['info', 'refused', { id: report.id, code: report.code, reason: report.message }]
+    case 'unsent':
+      return ['info', 'not sent', { id: report.id, code: report.code, reason: report.message }]
     case 'error':
       return ['info', 'a peer reported an error', { id: report.id, code: report.code, reason: report.message }]
     case 'corrected':

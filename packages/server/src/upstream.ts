@@ -187,8 +187,7 @@ function connectTo({ connect, limits, clock, log, runner, outbox, comparison }: 
       comparison.answered(report.id, 'confirmed')
     } else if (report.kind === 'storage' && report.operation === 'append') attached?.ask(outbox.markAgain(), 'outbox')
     else if ((report.kind === 'greeted' || report.kind === 'error') && report.connection === attached?.id) said(report)
-    else if (report.kind === 'refused' && report.code === 'tooLarge' && report.connection === attached?.id)
-      comparison.answered(report.id, 'refused')
+    else if (report.kind === 'unsent' && report.connection === attached?.id) comparison.answered(report.id, 'refused')
   })
 
   function said(report: Extract<Report, { kind: 'greeted' | 'error' }>): void {

@@ -63,9 +63,9 @@ export type Event =
   | { readonly type: 'appended'; readonly outcome: Outcome<readonly AppendResult[]> }
   | { readonly type: 'erased'; readonly id: string; readonly outcome: Outcome<StoredState | undefined> }
   | { readonly type: 'checked'; readonly ticket: number; readonly outcome: Outcome<unknown> }
-  /** Something else than an append of this engine made more of a document known; `before` is the least that was known of it. */
   /** An earlier process stored tombstones, and did not erase their document. */
   | { readonly type: 'unerased'; readonly id: string; readonly keep: readonly string[] }
+  /** Something else than an append of this engine made more of a document known; `before` is the least that was known of it. */
   | { readonly type: 'changed'; readonly id: string; readonly before: KnownState | undefined }
   /** `nextWake()` has passed. */
   | { readonly type: 'woke' }
@@ -159,8 +159,9 @@ export type Report =
       readonly id: string
       readonly session: string | undefined
     }
+  /** We refused what a peer sent; `unsent`: it would not take what we have, so that was not sent. */
   | {
-      readonly kind: 'refused'
+      readonly kind: 'refused' | 'unsent'
       readonly connection: ConnectionId
       readonly id: string
       readonly code: ErrorCode

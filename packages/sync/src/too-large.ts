@@ -33,7 +33,7 @@ export function fitting(
     if (runs.includes(run)) continue
     view.tooLarge.add(run.session)
     const message = `session ${JSON.stringify(run.session)} holds more in one piece than this peer takes`
-    report(core, { kind: 'refused', connection: connection.id, id, code: 'tooLarge', message })
+    report(core, { kind: 'unsent', connection: connection.id, id, code: 'tooLarge', message })
   }
   return { ...page, runs }
 }

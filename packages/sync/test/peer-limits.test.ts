@@ -55,8 +55,8 @@ test('a transaction that a peer does not take is passed over and reported, the r
     pages().flatMap((page) => page.runs.map((one) => [one.session, one.after + one.transactions.length])),
   )
   expect(Object.fromEntries(ends)).toEqual({ a: 2, b: 1, c: 1 })
-  const refused = server.reports.filter(({ kind }) => kind === 'refused')
-  expect(refused).toMatchObject([{ id: 'note', code: 'tooLarge' }])
+  const unsent = server.reports.filter(({ kind }) => kind === 'unsent')
+  expect(unsent).toMatchObject([{ id: 'note', code: 'tooLarge' }])
   expect(peer.heard.filter(({ action }) => action === 'error')).toEqual([])
 })
 
