@@ -14,8 +14,8 @@ const UNDER_WAY_MS = 10_000
 export const dependencies: MakeChecker = (world) => {
   /** Connection → node → documents of which that node has, or was sent, the header. */
   const has = new Map<number, Map<string, Set<string>>>()
-  /** Server and document → when it came. */
-  const came = new Map<string, number>()
+  /** Node → document → when it came onto the disk. */
+  const came = new Map<string, Map<string, number>>()
   const failed = new Map<string, Set<string>>()
   /** Connection and document → when its peer ended its subscription: what depends on it may be under way. */
   const ended = new Map<string, number>()
@@ -28,6 +28,12 @@ export const dependencies: MakeChecker = (world) => {
     return present
   }
 
+  function cameTo(node: string): Map<string, number> {
+    const documents = came.get(node) ?? new Map<string, number>()
+    came.set(node, documents)
+    return documents
+  }
+
   return {
     happened(happening) {
       if (happening.type === 'disk failed') {
@@ -35,8 +41,12 @@ export const dependencies: MakeChecker = (world) => {
         failed.set(happening.node, ids)
         for (const id of happening.ids) ids.add(id)
       } else if (happening.type === 'stored') {
-        const key = JSON.stringify([happening.node, happening.id])
-        if (!came.has(key)) came.set(key, world.now)
+        const there = cameTo(happening.node)
+        if (!there.has(happening.id)) there.set(happening.id, world.now)
+      } else if (happening.type === 'started') {
+        // What a wiped disk had comes anew.
+        const there = cameTo(happening.node)
+        for (const id of there.keys()) if (diskOf(world, happening.node)?.known(id)?.header !== true) there.delete(id)
       } else if (happening.type === 'heard') {
         const { connection, from, message } = happening
         const claims = (message.action === 'load' || message.action === 'known') && message.known.header
@@ -52,7 +62,7 @@ export const dependencies: MakeChecker = (world) => {
           if (world.now - (ended.get(JSON.stringify([connection, id])) ?? -UNDER_WAY_MS) < UNDER_WAY_MS) continue
           if (failed.get(from)?.has(id) || diskOf(world, from)?.told(id)?.header !== true) continue
           // What was not there when its dependent was read is not waited for.
-          if (world.now - (came.get(JSON.stringify([from, id])) ?? 0) < UNDER_WAY_MS) continue
+          if (world.now - (cameTo(from).get(id) ?? 0) < UNDER_WAY_MS) continue
           throw new Violation('dependencies', `${from} sends ${to} ${message.id} before ${id}, which it needs`)
         }
         there.add(message.id)
