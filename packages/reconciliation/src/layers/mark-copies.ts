@@ -2,7 +2,7 @@
  * Bringing the marks of layers into step: exactly as one has them that has them all.
  *
  * Writes go on meanwhile. A copy says the version that it is of with its last commit, and only if no marks were written while it was read; before that
- * it says that nobody knows of when it is. What a layer has that strayed is added once, under a version of its own. Not here: `versions.ts`.
+ * it says that nobody knows of when it is. What a layer has that strayed is added to what the others have, before it is given theirs. Not here: `versions.ts`.
  */
 import { compareIds, type Marks, StorageError } from '@tidemark/storage'
 import { bytesEqual } from '@tidemark/storage/adapter'
@@ -11,6 +11,7 @@ import { MARKS } from './dirty.ts'
 import { runOf } from './intents.ts'
 import type { Layer } from './layer.ts'
 import {
+  commitMarks,
   type Giving,
   givable,
   giveMarks,
@@ -23,10 +24,11 @@ import {
   markKeepers,
   marksOf,
   markVotes,
+  strayedKeepers,
   versionMark,
   wholeKeepers,
 } from './marks.ts'
-import { undated, type Version } from './versions.ts'
+import { partial, type Version } from './versions.ts'
 
 const PAGE = 500
 /** A copy that began before a write is of before that write. */
@@ -35,10 +37,19 @@ const ROUNDS = 2
 /** In the background: others write meanwhile, unless that keeps it from ever ending. @throws StorageError what may pass with time. */
 export async function repairMarks(core: Core): Promise<void> {
   await learnAll(core)
-  if (strayed(core).length === 0) await settle(copies(core))
+  if (strayedKeepers(core).length === 0) await settle(copies(core))
   if (lacksMarks(core)) await core.documents.take([MARKS], () => repairInTurn(core))
   await settle([...core.marking.copying.values()])
   if (lacksMarks(core)) throw new StorageError('IO', 'layers: not every layer has all marks')
+}
+
+/** All that a layer has, and all that it lacks, before it is the first. No marks are written meanwhile. @throws StorageError if it could not be done. */
+export async function bringMarks(core: Core, layer: Layer): Promise<void> {
+  await learnAll(core)
+  await lastMarks(core)
+  await joinStrayed(core)
+  await settle(copies(core))
+  if (!wholeKeepers(core).includes(layer)) throw new StorageError('IO', `layer ${layer.name}: it has not all marks`)
 }
 
 /** Nobody waits for a slow layer: it goes on afterwards, and what is written meanwhile it lacks. */
@@ -69,15 +80,15 @@ export async function prepareMarks(core: Core, marks: Marks): Promise<Giving> {
  * @throws StorageError if no layer stored them.
  */
 export async function storeMarks(core: Core, marks: Marks): Promise<void> {
-  await core.marking.adding
   if (!isEnough(core)) await learnAll(core)
   await awaitLast(core, core.limits.appendTimeoutMs)
+  while (core.marking.adding !== undefined) await core.marking.adding
   const giving = giveMarks(core, marks)
   const { needed } = markVotes(core)
   let stored = 0
   const storing = giving.layers.map(async (layer) => {
     try {
-      await layer.call('append', (storage) => storage.append([], { marks: giving.marks }), true)
+      await commitMarks(core, layer, [], giving.marks, true)
     } catch {
       core.background.want(MARKS, 'write')
       return giving.failed(layer)
@@ -103,7 +114,7 @@ async function atMost(core: Core, ms: number, work: Promise<unknown>): Promise<v
 
 async function lift(core: Core): Promise<void> {
   await learnAll(core)
-  await joinStrayed(core).catch(() => {})
+  if (!isEnough(core)) await joinStrayed(core).catch(() => {})
   for (let round = 0; round < ROUNDS && !isEnough(core); round++) await untilEnough(copies(core), () => isEnough(core))
 }
 
@@ -126,9 +137,9 @@ function copies(core: Core): readonly Promise<void>[] {
   const able = givable(core)
   const source = able.find((layer) => layer.condition === 'up') ?? able[0]
   if (source === undefined) return []
-  const whole = wholeKeepers(core)
+  const others = [...wholeKeepers(core), ...strayedKeepers(core)]
   const behind = markKeepers(core).filter(
-    (layer) => !whole.includes(layer) && layer.available && versions.isCertain(layer) && !giving.has(layer),
+    (layer) => !others.includes(layer) && layer.available && versions.isCertain(layer) && !giving.has(layer),
   )
   return behind.map((layer) => {
     const running = copying.get(layer) ?? copyExactly(core, source, layer).finally(() => copying.delete(layer))
@@ -143,57 +154,45 @@ async function copyExactly(core: Core, source: Layer, target: Layer): Promise<vo
   const { begun } = versions
   for await (const { marks, isLast } of differences(source, target, 'exactly')) {
     if (isLast && versions.begun !== begun) return
-    if (isLast || marks.size > 0) await put(core, target, marks, isLast ? version : undated(target))
+    if (isLast || marks.size > 0) await put(core, target, marks, isLast ? version : partial(target))
   }
 }
 
 /** No marks are written meanwhile. */
 async function joinStrayed(core: Core): Promise<void> {
-  for (const layer of strayed(core)) {
+  for (const layer of strayedKeepers(core)) {
     const [into] = givable(core)
-    if (into === undefined || !layer.available) continue
-    await addMarks(core, layer, into, 'lacking')
-    core.marking.versions.joined(layer)
+    if (into === undefined || !layer.available || !strayedKeepers(core).includes(layer)) continue
+    const adding = addMarks(core, layer, into)
+    core.marking.adding = adding.catch(() => {})
+    await adding.finally(() => {
+      core.marking.adding = undefined
+    })
   }
 }
 
-function strayed(core: Core): readonly Layer[] {
+/**
+ * What the target has stands. Each commit makes a version, but only the last says that it was made of what the source has, too: until then that has
+ * strayed, whatever fails on the way.
+ */
+async function addMarks(core: Core, source: Layer, target: Layer): Promise<void> {
   const { versions } = core.marking
-  const keepers = markKeepers(core)
-  const latest = versions.latest(keepers)
-  return keepers.filter((layer) => {
-    const version = versions.of(layer)
-    if (!versions.isCertain(layer) || version === undefined || version.count < 0) return false
-    return versions.isStrayed(layer) || (version.count === latest?.count && version.run !== latest.run)
-  })
-}
-
-/** `lacking`: the target keeps its own. `over`: it keeps its own unless the source has another. In the turn of marks. */
-export async function addMarks(core: Core, source: Layer, target: Layer, how: 'lacking' | 'over'): Promise<void> {
-  const { marking } = core
-  const version = marking.versions.begin(runOf(core), core.clock.now())
-  const add = async () => {
-    for await (const { marks } of differences(source, target, how)) await put(core, target, marks, version)
-  }
-  const adding = add()
-  marking.adding = adding.catch(() => {})
-  try {
-    await adding
-  } finally {
-    marking.adding = undefined
+  const added = versions.of(source) as Version
+  for await (const { marks, isLast } of differences(source, target, 'lacking')) {
+    const of = [versions.of(target) as Version, ...(isLast ? [added] : [])]
+    await put(core, target, marks, versions.begin(runOf(core), core.clock.now(), of))
   }
 }
 
 async function put(core: Core, target: Layer, marks: Marks, version: Version): Promise<void> {
   const { versions } = core.marking
-  const all = new Map([...marks, versionMark(version)])
   try {
-    await target.call('append', (storage) => storage.append([], { marks: all }), true)
+    await commitMarks(core, target, [], new Map([...marks, versionMark(version)]), true)
   } catch (cause) {
     versions.doubt(target)
     throw cause
   }
-  versions.wrote(target, version)
+  versions.has(target, version)
 }
 
 interface Difference {
@@ -201,11 +200,7 @@ interface Difference {
   readonly isLast: boolean
 }
 
-async function* differences(
-  source: Layer,
-  target: Layer,
-  how: 'exactly' | 'lacking' | 'over',
-): AsyncGenerator<Difference> {
+async function* differences(source: Layer, target: Layer, how: 'exactly' | 'lacking'): AsyncGenerator<Difference> {
   for (let after: string | undefined; ; ) {
     const page = await marksOf(source, listing(after))
     const until = page.length < PAGE ? undefined : (page.at(-1)?.[0] as string)
@@ -233,11 +228,11 @@ async function marksUntil(layer: Layer, start: string | undefined, until: string
   }
 }
 
-function difference(page: readonly Mark[], held: Marks, how: 'exactly' | 'lacking' | 'over'): Marks {
+function difference(page: readonly Mark[], held: Marks, how: 'exactly' | 'lacking'): Marks {
   const marks = new Map<string, Uint8Array | undefined>()
   for (const [key, value] of page) {
     const mine = held.get(key)
-    if (mine === undefined || (how !== 'lacking' && !bytesEqual(mine, value))) marks.set(key, value)
+    if (mine === undefined || (how === 'exactly' && !bytesEqual(mine, value))) marks.set(key, value)
   }
   const kept = new Set(page.map(([key]) => key))
   if (how === 'exactly') for (const key of held.keys()) if (!kept.has(key)) marks.set(key, undefined)

@@ -4,12 +4,20 @@
  * They are in no join: the layers with the highest version have them all, are read, and are given more; every other is brought into step with
  * one of these (`mark-copies.ts`). L2: while nobody knows whether a layer that did not say its version has newer ones, marks are neither read nor written.
  */
-import { type Marks, StorageError } from '@tidemark/storage'
+import {
+  type Append,
+  type AppendResult,
+  type CallOptions,
+  type Marks,
+  type Storage,
+  StorageError,
+  settle,
+} from '@tidemark/storage'
 import { type Core, voters, votesNeeded, writers } from './core.ts'
-import { INTERNAL } from './dirty.ts'
+import { INTERNAL, MARKS } from './dirty.ts'
 import { runOf } from './intents.ts'
 import type { Layer } from './layer.ts'
-import { isSame, NO_MARKS, undated, type Version, type Versions } from './versions.ts'
+import { isBefore, isSame, NO_MARKS, undated, type Version, type Versions } from './versions.ts'
 
 const VERSION_KEY = `${INTERNAL}version`
 
@@ -30,6 +38,8 @@ export interface Marking {
   readonly learning: Map<Layer, Promise<void>>
   readonly giving: Map<Layer, { readonly version: Version; readonly ended: Promise<void> }>
   readonly copying: Map<Layer, Promise<void>>
+  /** Stores in which a commit of marks was given up and has not ended: it may arrive at any time. */
+  readonly unsettled: Set<Storage>
   /** Marks are added to one layer: none are given meanwhile. */
   adding: Promise<void> | undefined
 }
@@ -46,9 +56,18 @@ export function wholeKeepers(core: Core): readonly Layer[] {
   const { versions } = core.marking
   const keepers = markKeepers(core)
   const latest = versions.latest(keepers)
-  return keepers.filter(
-    (layer) => versions.isCertain(layer) && !versions.isStrayed(layer) && isSame(versions.of(layer), latest),
-  )
+  return keepers.filter((layer) => versions.isCertain(layer) && isSame(versions.of(layer), latest))
+}
+
+/** Those that have what the newest was not made of. */
+export function strayedKeepers(core: Core): readonly Layer[] {
+  const { versions } = core.marking
+  const keepers = markKeepers(core)
+  const latest = versions.latest(keepers)
+  return keepers.filter((layer) => {
+    const version = versions.of(layer)
+    return versions.isCertain(layer) && version !== undefined && latest !== undefined && !isBefore(version, latest)
+  })
 }
 
 /** Those that can be given more: they have all, and nothing is on its way to them that could fail. */
@@ -135,14 +154,16 @@ export async function learnAll(core: Core): Promise<void> {
 }
 
 export function learn(core: Core, layer: Layer): Promise<void> {
-  const { learning, giving, versions } = core.marking
+  const { learning, giving, unsettled, versions } = core.marking
   const running = learning.get(layer)
   if (running !== undefined) return running
+  if (unsettled.has(layer.storage)) return Promise.resolve()
   const before = versions.of(layer)
   const run = versionOf(layer)
     .then((version) => {
       // What was stored meanwhile may not be in the answer.
-      if (versions.of(layer) === before && !giving.has(layer)) versions.read(layer, version)
+      const isOvertaken = giving.has(layer) || unsettled.has(layer.storage)
+      if (versions.of(layer) === before && !isOvertaken) versions.has(layer, version)
     })
     .finally(() => learning.delete(layer))
   learning.set(layer, run)
@@ -161,6 +182,39 @@ export function versionMark(version: Version): Mark {
   return [VERSION_KEY, utf8.encode(JSON.stringify(version))]
 }
 
+/**
+ * Every commit of marks goes through this. One that was given up may arrive at any time, over whatever came after it: until it has ended the layer is not
+ * asked which marks it has, and so it is given none and none are copied there. If it never ends, nobody waits for it.
+ *
+ * @throws StorageError as the layer does.
+ */
+export async function commitMarks(
+  core: Core,
+  layer: Layer,
+  batch: readonly Append[],
+  marks: Marks,
+  patient = false,
+): Promise<readonly AppendResult[]> {
+  const { unsettled } = core.marking
+  let hasEnded = true
+  const end = () => {
+    hasEnded = true
+    if (unsettled.delete(layer.storage)) core.background.want(MARKS, 'write')
+  }
+  const append = (storage: Storage, options: CallOptions) => {
+    const appended = storage.append(batch, { marks, ...options })
+    hasEnded = false
+    settle(() => appended, end, end)
+    return appended
+  }
+  try {
+    return await layer.call('append', append, patient)
+  } catch (cause) {
+    if (!hasEnded) unsettled.add(layer.storage)
+    throw cause
+  }
+}
+
 /** One commit of marks, on its way to layers that have all before. */
 export interface Giving {
   readonly layers: readonly Layer[]
@@ -177,7 +231,7 @@ export function giveMarks(core: Core, given: Marks): Giving {
   const layers = givable(core)
   if (layers.length === 0) throw new StorageError('IO', 'layers: no layer that has all marks answers')
   const { versions, giving } = core.marking
-  const version = versions.begin(runOf(core), core.clock.now())
+  const version = versions.begin(runOf(core), core.clock.now(), [versions.of(layers[0] as Layer) as Version])
   const ends = new Map<Layer, () => void>()
   for (const layer of layers) {
     const ended = new Promise<void>((resolve) => {
@@ -193,7 +247,7 @@ export function giveMarks(core: Core, given: Marks): Giving {
     layers,
     marks: new Map([...given, versionMark(version)]),
     stored(layer) {
-      versions.wrote(layer, version)
+      versions.has(layer, version)
       end(layer)
     },
     failed(layer) {

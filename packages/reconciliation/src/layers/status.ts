@@ -8,6 +8,7 @@ import { MARKS } from './dirty.ts'
 import type { LayerCondition } from './events.ts'
 import { without } from './join.ts'
 import type { Layer } from './layer.ts'
+import { markKeepers, wholeKeepers } from './marks.ts'
 import { answerOf, ask, isSafe, sightOf, silentLayers } from './race.ts'
 
 /**
@@ -64,6 +65,12 @@ export interface LayerHealth {
   readonly level: Opened['level'] | undefined
   /** Documents that are known to be missing something there. */
   readonly dirty: number
+  /** Small maps of which it is known to lack entries. */
+  readonly dirtyMaps: number
+  /**
+   * Whether it has all marks. `unsettled`: a write of marks that was given up there has not ended, so it is given none until it has. `none`: it keeps none.
+   */
+  readonly marks: 'all' | 'behind' | 'unsettled' | 'none'
 }
 
 export function healthOf(core: Core): readonly LayerHealth[] {
@@ -73,5 +80,13 @@ export function healthOf(core: Core): readonly LayerHealth[] {
     role: layer.isCache ? 'cache' : layer.write,
     level: layer.opened?.level,
     dirty: core.dirty.ids(layer).filter((id) => id !== MARKS).length,
+    dirtyMaps: core.dirtyMaps.ids(layer).length,
+    marks: marksIn(core, layer),
   }))
+}
+
+function marksIn(core: Core, layer: Layer): LayerHealth['marks'] {
+  if (!markKeepers(core).includes(layer)) return 'none'
+  if (core.marking.unsettled.has(layer.storage)) return 'unsettled'
+  return wholeKeepers(core).includes(layer) ? 'all' : 'behind'
 }

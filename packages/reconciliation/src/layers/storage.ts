@@ -125,6 +125,7 @@ class LayeredStorage implements Layers {
         learning: new Map(),
         giving: new Map(),
         copying: new Map(),
+        unsettled: new Set(),
         adding: undefined,
       },
       layers: made,
@@ -347,10 +348,10 @@ class LayeredStorage implements Layers {
     const awaited = new Set(needed.length > 0 ? needed : core.layers.slice(0, 1))
     for (const layer of core.layers)
       if (!awaited.has(layer))
-        layer.open().then(
-          () => takeIn(this.#core, layer, false),
-          () => {},
-        )
+        layer
+          .open()
+          .then(() => takeIn(core, layer, false))
+          .catch(() => {})
     try {
       await openEnough(core, [...awaited])
     } catch (cause) {

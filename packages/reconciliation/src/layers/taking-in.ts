@@ -9,7 +9,7 @@ import { MARKS } from './dirty.ts'
 import { forgetGeneration, noteGeneration, standingOf } from './generations.ts'
 import type { Layer } from './layer.ts'
 import { namesOf } from './map-names.ts'
-import { addMarks } from './mark-copies.ts'
+import { bringMarks } from './mark-copies.ts'
 import { learn } from './marks.ts'
 import { mendMaps, sweepReturned } from './sweeps.ts'
 import { takeUp } from './taking-up.ts'
@@ -23,7 +23,7 @@ export async function takeIn(core: Core, layer: Layer, isNew: boolean): Promise<
   if (layer.opened?.level === 'memory') noteCache(core, layer)
   const memory = retiring(core)
   await remember(core, layer)
-  if (layer.durable && memory.includes(core.home)) await inTurn(core, () => addMarks(core, core.home, layer, 'over'))
+  if (layer.durable && memory.includes(core.home)) await inTurn(core, () => bringMarks(core, layer))
   if (memory.includes(core.home)) core.home = homeOf(core)
   await compare(core, layer, isNew || memory.length > 0)
   core.background.consider(MARKS, 'load')

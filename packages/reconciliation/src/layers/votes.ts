@@ -11,7 +11,7 @@ import { MARKS } from './dirty.ts'
 import { setDirty } from './flags.ts'
 import { type Intent, runOf } from './intents.ts'
 import { codeOf, type Layer } from './layer.ts'
-import { type Giving, lacksMarks, markVotes } from './marks.ts'
+import { commitMarks, type Giving, lacksMarks, markVotes } from './marks.ts'
 import { isInStep } from './race.ts'
 
 /** A content as it goes to the layers, and what of it is refused before. */
@@ -149,7 +149,9 @@ async function store(core: Core, contents: readonly Append[], gift: Gift): Promi
   layer.unstoredBytes += bytes
   try {
     const options = marks.size === 0 ? {} : { marks }
-    const answers = await layer.call('append', (storage, given) => storage.append(batch, { ...options, ...given }))
+    const answers = isMarked
+      ? await commitMarks(core, layer, batch, marks)
+      : await layer.call('append', (storage, given) => storage.append(batch, { ...options, ...given }))
     const results = new Map(indexes.map((index, at) => [index, answers[at] as AppendResult]))
     const missed = new Set<string>()
     for (const [index, result] of results) {
