@@ -28,6 +28,8 @@ const ID = 'document'
 const LASTS_MS = 30_000
 /** Longer than the longest back-off. */
 const HEALS_MS = 200_000
+/** Until everybody has what one writes. */
+const WRITES_MS = 10_000
 
 /**
  * Plays with profiles whose disks last: `withLastingDisks(storm)`. Where a disk is lost, so is what was written to it alone.
@@ -78,6 +80,11 @@ export function bindings<Bound>(binding: BindingUnderTest<Bound>, options: Bindi
     // What was still waited for as everything healed has failed by now.
     retry()
     await world.pass(HEALS_MS)
+    // One after the other, now that nothing goes wrong: whoever still writes nothing has no bad luck to blame.
+    for (const client of bounds.keys()) {
+      world.step(`${client} writes`, () => write(client, `${client}/last`))
+      await world.pass(WRITES_MS)
+    }
     const shown = [...bounds].map(([client, bound]) => ({ client, texts: binding.read(bound) }))
     await world.judge()
     // A checker of its own: who shrinks what shows too little would else end with who writes nothing at all.

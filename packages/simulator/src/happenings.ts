@@ -31,13 +31,16 @@ export type Happening =
     }
   | { readonly type: 'started' | 'crashed'; readonly node: string; readonly fate: Fate }
   | { readonly type: 'reported'; readonly node: string; readonly report: Report }
-  /** An application was given content by a handle; handles are numbered. */
+  /** Of a handle; handles are numbered. `reads`: its application waits for content; `left`: it has something else to do. */
   | {
-      readonly type: 'opened' | 'closed'
+      readonly type: 'opened' | 'closed' | 'reads' | 'left'
       readonly node: string
       readonly handle: number
       readonly id: string
+      /** When opened: what the application has already. */
+      readonly after?: KnownState | undefined
     }
+  /** An application was given content by a handle. */
   | {
       readonly type: 'given'
       readonly node: string

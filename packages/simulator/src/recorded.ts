@@ -2,17 +2,18 @@
  * A client whose application is listened to: what its handles are asked for and told. It behaves as the client does.
  */
 import type { Client, Creation, Doc, Received } from '@tidemark/client'
+import type { KnownState } from '@tidemark/known-state'
 import type { Observe } from './happenings.ts'
 
 const utf8 = new TextDecoder()
 
 /** `handles` numbers handles over all clients of a world. */
 export function recorded(client: Client, node: string, observe: Observe, handles: () => number): Client {
-  function record(doc: Doc): Doc {
+  function record(doc: Doc, after?: KnownState): Doc {
     const handle = handles()
     const facts = { node, handle, id: doc.id }
     let state = 'asking'
-    observe({ type: 'opened', ...facts })
+    observe({ type: 'opened', ...facts, after })
 
     const look = () => {
       if (doc.state !== state) {
@@ -30,6 +31,9 @@ export function recorded(client: Client, node: string, observe: Observe, handles
       }
       observe({ type: 'given', ...facts, header: header !== undefined, runs })
     }
+
+    /** Whether it takes what there is, or is at something else. */
+    const reads = (now: boolean) => observe({ type: now ? 'reads' : 'left', ...facts })
 
     async function write(session: string, transactions: readonly Uint8Array[], work: () => Promise<void>) {
       const what = { ...facts, session, texts: transactions.map((transaction) => utf8.decode(transaction)) }
@@ -51,12 +55,26 @@ export function recorded(client: Client, node: string, observe: Observe, handles
         write(creation.session ?? '', creation.transactions ?? [], () => doc.create(creation)),
       append: (session, transactions, options) =>
         write(session, transactions, () => doc.append(session, transactions, options)),
-      contents: () => listenedTo(doc.contents(), given),
-      subscribe: (listener) =>
-        doc.subscribe((content) => {
+      contents: () => listenedTo(doc.contents(), reads, given),
+      subscribe(listener) {
+        reads(true)
+        const stop = doc.subscribe((content) => {
           given(content)
-          return listener(content)
-        }),
+          const taken = listener(content)
+          if (isPromise(taken)) {
+            reads(false)
+            taken.then(
+              () => reads(true),
+              () => {},
+            )
+          }
+          return taken
+        })
+        return () => {
+          reads(false)
+          stop()
+        }
+      },
       async whenUploaded(options) {
         await doc.whenUploaded(options)
         observe({ type: 'uploaded', node, id: doc.id })
@@ -70,7 +88,7 @@ export function recorded(client: Client, node: string, observe: Observe, handles
   }
 
   return overridden(client, {
-    open: (id, options) => record(client.open(id, options)),
+    open: (id, options) => record(client.open(id, options), options?.after),
     create: async (id, creation) => record(await client.create(id, creation)),
     async whenUploaded(id, options) {
       await client.whenUploaded(id, options)
@@ -85,13 +103,19 @@ function overridden<T extends object>(object: T, overrides: Partial<T>): T {
   })
 }
 
+const isPromise = (value: unknown): value is PromiseLike<unknown> =>
+  typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function'
+
 function listenedTo(
   contents: AsyncIterableIterator<Received>,
+  reads: (now: boolean) => void,
   given: (content: Received) => void,
 ): AsyncIterableIterator<Received> {
   const listening: AsyncIterableIterator<Received> = {
     async next() {
+      reads(true)
       const result = await contents.next()
+      reads(false)
       if (result.done !== true) given(result.value)
       return result
     },

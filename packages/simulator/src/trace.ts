@@ -27,7 +27,9 @@ export function describeHappening(happening: Happening): string {
       return `${happening.node} reports ${describeReport(happening.report)}`
     case 'opened':
     case 'closed':
-      return `application of ${happening.node}: handle ${happening.handle} of ${happening.id} ${happening.type}`
+    case 'reads':
+    case 'left':
+      return `application of ${happening.node}: handle ${happening.handle} of ${happening.id} ${HANDLING[happening.type]}`
     case 'given':
       return `application of ${happening.node}: handle ${happening.handle} of ${happening.id} is given ${[
         ...(happening.header ? ['header'] : []),
@@ -49,6 +51,7 @@ export function describeHappening(happening: Happening): string {
   }
 }
 
+const HANDLING = { opened: 'opened', closed: 'closed', reads: 'waits for content', left: 'does not wait' } as const
 const WRITING = { wrote: 'writes', resolved: 'wrote', rejected: 'could not write' } as const
 
 /** One line a message: `LOAD note header a:3`, `CONTENT note header a:0-3`, `KNOWN! note ∅`. */

@@ -1,29 +1,40 @@
 /**
  * Convergence: once everything has healed, all who may have a document hold the same of it, to the byte.
  *
- * L7: also what a server lost and its clients still have. A forked session is
- * for people to settle (`forks.ts`). Not asked of whoever holds nothing of a document: nobody need open it.
+ * L7: also what a server lost and its clients still have. A session that two processes
+ * wrote may be forked, and is for people to settle (`forks.ts`): that somebody reports a fork is no excuse. Not asked of whoever holds nothing of a document: nobody need open it.
  */
 import { Violation } from '../violation.ts'
 import type { MakeChecker } from './checker.ts'
-import { everywhere, forkedSessions, idsOf } from './forks.ts'
+import { everywhere, idsOf } from './forks.ts'
 import { mayRead, mayWrite } from './rights.ts'
 import type { Contents } from './stored.ts'
 
 export const convergence: MakeChecker = (world) => {
-  /** Document → sessions that were said to be forked: what a peer says freezes a session for that peer. */
-  const reported = new Map<string, Set<string>>()
+  /** Node → its present process. */
+  const processes = new Map<string, number>()
+  /** Document → session → the process that wrote it; `twice` if there were several: only then it may have two histories. */
+  const writers = new Map<string, Map<string, number | 'twice'>>()
+
+  function wrote(node: string, id: string, session: string): void {
+    const process = processes.get(node) ?? 0
+    const sessions = writers.get(id) ?? new Map<string, number | 'twice'>()
+    writers.set(id, sessions)
+    const before = sessions.get(session) ?? process
+    sessions.set(session, before === process ? process : 'twice')
+  }
+
   return {
     happened(happening) {
-      if (happening.type !== 'reported' || happening.report.kind !== 'fork') return
-      const { id, session = '' } = happening.report
-      reported.set(id, (reported.get(id) ?? new Set()).add(session))
+      if (happening.type === 'started') processes.set(happening.node, (processes.get(happening.node) ?? 0) + 1)
+      if (happening.type === 'wrote') wrote(happening.node, happening.id, happening.session)
     },
     async judge() {
       for (const server of world.servers) {
         for (const id of idsOf(world)) {
           const all = await everywhere(world, id)
-          const forked = new Set([...forkedSessions(all.values()), ...(reported.get(id) ?? [])])
+          // Which of the two a node holds, and whether it goes on with it, depends on what it was told first: nothing is compared.
+          const forked = new Set([...(writers.get(id) ?? [])].flatMap(([one, by]) => (by === 'twice' ? [one] : [])))
           const there = all.get(server.name)
           for (const client of world.clients) {
             const here = all.get(client.name)

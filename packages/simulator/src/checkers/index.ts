@@ -8,6 +8,7 @@ import { convergence } from './convergence.ts'
 import { dependencies } from './dependencies.ts'
 import { durability } from './durability.ts'
 import { forks } from './forks.ts'
+import { handles } from './handles.ts'
 import { layers } from './layers.ts'
 import { once } from './once.ts'
 import { secrecy } from './secrecy.ts'
@@ -23,6 +24,7 @@ export const checkers: readonly MakeChecker[] = [
   durability,
   absence,
   once,
+  handles,
   dependencies,
   shrinking,
   secrecy,

@@ -1,13 +1,11 @@
 /**
- * Once, and in order: every transaction goes to a connection once, behind the one before it in its session. A handle is given every
- * transaction exactly once.
+ * Once, and in order: every transaction goes to a connection once, behind the one before it in its session.
  *
  * A peer that asks again, corrects us, tells of a failure or ends its subscription may be sent the same once more: what it says may
  * have crossed what is on its way, so each such word is good for one repetition.
  */
 import { EMPTY, type KnownState } from '@tidemark/known-state'
 import type { Message, Run } from '@tidemark/protocol'
-import type { Happening } from '../happenings.ts'
 import { Violation } from '../violation.ts'
 import type { MakeChecker } from './checker.ts'
 
@@ -27,7 +25,6 @@ interface Cursor {
 
 export const once: MakeChecker = () => {
   const streams = new Map<string, Stream>()
-  const handles = new Map<number, Map<string, number>>()
 
   function streamOf(connection: number, sender: string, id: string): Stream {
     const key = JSON.stringify([connection, sender, id])
@@ -36,25 +33,6 @@ export const once: MakeChecker = () => {
     const made: Stream = { cursors: new Map(), replaced: 0 }
     streams.set(key, made)
     return made
-  }
-
-  function cursorsOf(handle: number): Map<string, number> {
-    const present = handles.get(handle) ?? new Map<string, number>()
-    handles.set(handle, present)
-    return present
-  }
-
-  function given({ handle, node, runs }: Extract<Happening, { type: 'given' }>): void {
-    const cursors = cursorsOf(handle)
-    for (const { session, after, transactions } of runs) {
-      const until = cursors.get(session) ?? 0
-      if (after !== until)
-        throw new Violation(
-          'once',
-          `handle ${handle} of ${node} has ${until} of ${session} and is given what is after ${after}`,
-        )
-      cursors.set(session, after + transactions.length)
-    }
   }
 
   return {
@@ -68,12 +46,6 @@ export const once: MakeChecker = () => {
       } else if (happening.type === 'heard') {
         const { connection, to, message } = happening
         if ('id' in message && message.id !== undefined) listen(streamOf(connection, to, message.id), message)
-      } else if (happening.type === 'given') given(happening)
-      else if (happening.type === 'resolved') {
-        // What a handle wrote does not come back.
-        const { handle, session, texts } = happening
-        const cursors = cursorsOf(handle)
-        cursors.set(session, (cursors.get(session) ?? 0) + texts.length)
       }
     },
   }
