@@ -138,6 +138,22 @@ export const mutations: readonly Mutation[] = [
     caught: { profile: 'calm', seed: 3, checker: 'once' },
   },
   {
+    name: 'give an application the first page only',
+    law: 'once',
+    file: 'client/src/handle.ts',
+    from: '    if (content !== undefined) inbox.put(',
+    to: '    if (content?.header !== undefined) inbox.put(',
+    caught: { profile: 'calm', seed: 1, checker: 'handles' },
+  },
+  {
+    name: 'take different lengths for a fork',
+    law: 'L13',
+    file: 'sync/src/forks.ts',
+    from: '    const sameCount = known.sessions.get(session) === durable(holding).sessions.get(session)',
+    to: '    const sameCount = true',
+    caught: { profile: 'flaky', seed: 1, checker: 'convergence' },
+  },
+  {
     name: 'say "uploaded" before it is confirmed',
     law: 'L3',
     file: 'sync/src/status.ts',

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import type { Doc } from '@tidemark/client'
 import { expect, test } from 'vitest'
 import {
+  type BindingsOptions,
   bindings,
   disks,
   type Outcome,
@@ -27,15 +28,16 @@ interface Bound {
 }
 
 /** Worlds of the binding of the example, with something in it changed. */
-function scenarioWith(from: string, to: string): Scenario {
+function scenarioWith(from: string, to: string, options: BindingsOptions = {}): Scenario {
   expect(source).toContain(from)
   const make = new Function('utf8', 'text', `${source.replace(from, () => to)}\nreturn bind`)
   const bind: (doc: Doc, session: string) => Bound = make(new TextEncoder(), new TextDecoder())
-  return bindings({
+  const binding = {
     bind,
-    write: (set, element) => set.add(element),
-    read: ({ elements }) => [...elements].sort(),
-  })
+    write: (set: Bound, element: string) => set.add(element),
+    read: ({ elements }: Bound) => [...elements].sort(),
+  }
+  return bindings(binding, options)
 }
 
 const saysTooEarly = () =>
@@ -103,4 +105,12 @@ test('where nothing is ever written, a write is what is left', async () => {
 test('who was left without an answer for long is asked again once everything heals', async () => {
   const { failure } = await simulate(scenarioWith('runs', 'runs'), 56, withLastingDisks(disks))
   expect(failure).toBeUndefined()
+})
+
+test('somebody alone whose disk fails for as long as there is trouble is no bug of the binding', async () => {
+  const alone = scenarioWith('runs', 'runs', { clients: 1 })
+  for (let seed = 1; seed <= 20; seed++) {
+    const { failure } = await simulate(alone, seed, faults)
+    if (failure !== undefined) throw new Error(`seed ${seed}: ${failure.cause}`, { cause: failure.cause })
+  }
 })

@@ -17,6 +17,7 @@ import { enter, waitsForAppends } from './lanes.ts'
 import { type Refusal, refuseContent } from './refusals.ts'
 import { endOf } from './senders.ts'
 import { createView, lower, roomFor, subscribe, subscribersOf, viewOf, weigh } from './views.ts'
+import { askLater } from './window.ts'
 
 /** Gaps remembered per document and connection: peers make up session names. */
 const GAPS_MAX = 1_000
@@ -139,6 +140,8 @@ export function refusedUnjudged(
   const readable = allowed(core, request, 'read') === true
   const retryAfterMs = Math.ceil(correctLater(core, connection, id, endOf(content), readable))
   refuseContent(core, connection, id, { ...refusal, retryAfterMs })
+  // It may have been the answer to a LOAD of ours: what this upstream holds is still not known.
+  if (connection.traits.upstream) askLater(core, connection, id, core.limits.askAgainMs)
 }
 
 /** Corrects once after a back-off; answers how long that is. */

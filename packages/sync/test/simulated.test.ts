@@ -474,3 +474,27 @@ test('who is in step is sent nothing again for what it acknowledges while the st
   await world.clock.advance(600_000)
   expect(client.heard).toEqual([])
 })
+
+test('what answered a LOAD and could not be judged leaves it unanswered: it is said again (bindings of one client, storm, seed 2)', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-1', true, 'bytes')] })
+  const client = await world.node('client', { holds: [append('note', 'a:0-2', true, 'bytes')] })
+  client.spy.replace = {
+    knownStates: async () => {
+      throw new StorageError('IO', 'out')
+    },
+  }
+  world.connect(client, server).client.ask(['note'])
+  for (let seconds = 0; seconds < 60; seconds++) {
+    if (world.trace.some((line) => line.includes('ERROR'))) break
+    await world.clock.advance(1_000)
+  }
+  client.spy.replace = {}
+  await world.clock.advance(20_000)
+  expect((await server.spy.storage.knownStates(['note']))[0]?.known).toEqual(state('a:2'))
+  expect(world.trace.filter((line) => line.includes('LOAD'))).toEqual([
+    'client > server  LOAD note ∅',
+    'client > server  LOAD note header a:2',
+    'server > client  LOAD note header a:1',
+  ])
+})
