@@ -118,11 +118,10 @@ export function createDisk(options: DiskOptions): Disk {
     states = new Map()
     const written = journal
     journal = []
-    void bare.open()
-    for (const one of written) {
-      if (one.type === 'append') void write(one.batch, one.options)
-      else void other(one)
-    }
+    let done: Awaitable<unknown> = bare.open()
+    // One after the other, also where a storage takes its time: what an erase left is what is noted last.
+    for (const one of written)
+      done = andThen(done, () => (one.type === 'append' ? write(one.batch, one.options) : other(one)))
   }
 
   const disk: Disk = {

@@ -1,8 +1,9 @@
 /**
  * Once, and in order: every transaction goes to a connection once, behind the one before it in its session.
  *
- * A peer that asks again, corrects us, tells of a failure or ends its subscription may be sent the same once more: what it says may
- * have crossed what is on its way, so each such word is good for one repetition.
+ * A peer that asks again, corrects us, tells of a failure or ends its subscription may be sent the same once more, from where it says
+ * that it stands: each such word is good for one repetition, because it may have crossed what is on its way. The first word about a
+ * document crosses nothing.
  */
 import { EMPTY, type KnownState } from '@tidemark/known-state'
 import type { Message, Run } from '@tidemark/protocol'
@@ -12,15 +13,18 @@ import type { MakeChecker } from './checker.ts'
 /** What one end of a connection sends of one document. */
 interface Stream {
   readonly cursors: Map<string, Cursor>
-  /** How often its peer said something that allows a repetition. */
-  replaced: number
+  /** What its peer said that it holds whenever that allows a repetition. */
+  readonly words: KnownState[]
+  /** Nothing was said yet about the document on this connection. */
+  isFresh: boolean
 }
 
-/** Where a session may go on: it stands at `until`, and may have to begin again at `from`, or so many times anywhere. */
+/** Where a session may go on: it stands at `at`, its peer may have it up to `until`. */
 interface Cursor {
-  from: number
+  at: number
   until: number
-  repetitions: number
+  /** Words that it used for a repetition. */
+  readonly used: Set<KnownState>
 }
 
 export const once: MakeChecker = () => {
@@ -30,7 +34,7 @@ export const once: MakeChecker = () => {
     const key = JSON.stringify([connection, sender, id])
     const present = streams.get(key)
     if (present !== undefined) return present
-    const made: Stream = { cursors: new Map(), replaced: 0 }
+    const made: Stream = { cursors: new Map(), words: [], isFresh: true }
     streams.set(key, made)
     return made
   }
@@ -39,10 +43,12 @@ export const once: MakeChecker = () => {
     happened(happening) {
       if (happening.type === 'said') {
         const { connection, from, to, message } = happening
-        if (message.action === 'content') {
+        if (message.action === 'load') streamOf(connection, from, message.id).isFresh = false
+        else if (message.action === 'content') {
           const stream = streamOf(connection, from, message.id)
+          stream.isFresh = false
           for (const run of message.runs) send(stream, run, `${from} sends ${to} ${message.id}`)
-        } else if (message.action === 'done') tell(streamOf(connection, from, message.id), EMPTY, true)
+        } else if (message.action === 'done') replace(streamOf(connection, from, message.id), EMPTY)
       } else if (happening.type === 'heard') {
         const { connection, to, message } = happening
         if ('id' in message && message.id !== undefined) listen(streamOf(connection, to, message.id), message)
@@ -52,42 +58,47 @@ export const once: MakeChecker = () => {
 }
 
 function listen(stream: Stream, message: Message): void {
-  if (message.action === 'load') tell(stream, message.known, true)
-  else if (message.action === 'known') tell(stream, message.known, message.correction)
+  listenTo(stream, message)
+  stream.isFresh = false
+}
+
+function listenTo(stream: Stream, message: Message): void {
+  if (message.action === 'load') replace(stream, message.known)
+  else if (message.action === 'known') message.correction ? replace(stream, message.known) : add(stream, message.known)
   else if (message.action === 'content') {
     // What a peer sends it holds.
     const ends = message.runs.map((run) => [run.session, run.after + run.transactions.length] as const)
-    tell(stream, { header: true, sessions: new Map(ends) }, false)
-  } else if (message.action === 'error' || message.action === 'done') tell(stream, EMPTY, true)
+    add(stream, { header: true, sessions: new Map(ends) })
+  } else if (message.action === 'error' || message.action === 'done') replace(stream, EMPTY)
 }
 
-/** The sender was told what its peer holds: a claim replaces what was sent, an acknowledgement adds to it. */
-function tell(stream: Stream, known: KnownState, replaces: boolean): void {
-  const { cursors } = stream
-  if (replaces) {
-    stream.replaced += 1
-    for (const [session, cursor] of cursors) {
-      cursor.from = Math.min(cursor.from, known.sessions.get(session) ?? 0)
-      cursor.repetitions += 1
-    }
-  }
+/** Its peer says where it stands, whatever was sent before. */
+function replace(stream: Stream, known: KnownState): void {
+  add(stream, known, known)
+  if (!stream.isFresh) stream.words.push({ ...known })
+}
+
+/** Its peer has so much by now: whether that is known where it is sent from is not certain, so it may begin at the beginning. */
+function add({ cursors }: Stream, known: KnownState, begins = EMPTY): void {
   for (const [session, count] of known.sessions) {
     const cursor = cursors.get(session)
     if (cursor === undefined)
-      cursors.set(session, { from: replaces ? count : 0, until: count, repetitions: stream.replaced + 1 })
+      cursors.set(session, { at: begins.sessions.get(session) ?? 0, until: count, used: new Set() })
     else cursor.until = Math.max(cursor.until, count)
   }
 }
 
 function send(stream: Stream, { session, after, transactions }: Run, what: string): void {
   if (transactions.length === 0) return
-  const cursor = stream.cursors.get(session) ?? { from: 0, until: 0, repetitions: stream.replaced }
+  const cursor = stream.cursors.get(session) ?? { at: 0, until: 0, used: new Set() }
+  stream.cursors.set(session, cursor)
   const text = `${what} ${session} after ${after}`
   if (after > cursor.until) throw new Violation('once', `${text}, which was sent up to ${cursor.until} only`)
-  if (after < cursor.from) {
-    if (cursor.repetitions === 0) throw new Violation('once', `${text}, which was sent up to ${cursor.from}`)
-    cursor.repetitions -= 1
+  if (after < cursor.at) {
+    const word = stream.words.find((known) => !cursor.used.has(known) && (known.sessions.get(session) ?? 0) <= after)
+    if (word === undefined) throw new Violation('once', `${text}, which was sent up to ${cursor.at}`)
+    cursor.used.add(word)
   }
-  const until = after + transactions.length
-  stream.cursors.set(session, { ...cursor, from: until, until: Math.max(until, cursor.until) })
+  cursor.at = after + transactions.length
+  cursor.until = Math.max(cursor.until, cursor.at)
 }
