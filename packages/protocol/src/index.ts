@@ -6,7 +6,7 @@
  *   one by the sub-protocols that a client offered; `dialect.traits` say what can be said in it.
  * - **Codecs** (`dialect.createCodec(limits)`): frames to messages and back, one per connection. What a peer got wrong is a
  *   `ProtocolError` in place of its message, and costs only that message.
- * - **Limits** (limits.ts): how large anything may be.
+ * - **Limits** (limits.ts): how large anything may be; weights (weights.ts): what content comes to in any dialect.
  * - **Payloads**: `readJson` reads one (and has the right keys where `JSON.parse` of some runtimes has not).
  * - **Hooks**: `jazzDependencies` and `jazzIsTombstone`, for servers of Jazz documents.
  *
@@ -22,3 +22,4 @@ export * from './limits.ts'
 export type * from './messages.ts'
 export { tidemarkBinary } from './tidemark-binary.ts'
 export { tidemarkJson } from './tidemark-json.ts'
+export * from './weights.ts'

@@ -47,7 +47,6 @@ export class Draft {
   readonly #chunks = new Set<number>()
   #changes: readonly Change[] = []
   readonly #moments: Moments
-  readonly #pageBytes: number
   /** Sequence of its latest change, this commit's included. */
   #at: number
 
@@ -59,8 +58,7 @@ export class Draft {
     this.header = header
     this.#overlaps = overlaps
     this.#created = created
-    this.#moments = new Moments(state ?? stateOf({ row, entries: sessions.entries }, pageBytes))
-    this.#pageBytes = pageBytes
+    this.#moments = new Moments(state ?? stateOf({ row, entries: sessions.entries }, pageBytes), pageBytes)
     this.#at = at
   }
 
@@ -143,7 +141,7 @@ export class Draft {
     entry.digest = run.digest
     this.row.bytes += run.bytes
     this.#chunks.add(chunkOf(entry))
-    this.#moments.changed(session, entry, this.row.bytes > this.#pageBytes)
+    this.#moments.changed(session, entry, this.row.bytes)
     if (verifier !== undefined) this.#verifiers.set(entry.session, verifier)
   }
 

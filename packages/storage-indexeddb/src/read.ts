@@ -7,6 +7,7 @@
  * What fits on a page and where it may end (law L8) is decided by the contract's own page builder.
  */
 import type { KnownState } from '@tidemark/known-state'
+import { runWeight } from '@tidemark/protocol'
 import type { Page } from '@tidemark/storage'
 import {
   compareIds,
@@ -81,7 +82,7 @@ function knownOf({ sessions, state }: Found): KnownState {
 
 /** How many sessions a page will have, from what they have on average. */
 function sessionsExpected({ row, sessions }: Found, { bytesMax }: PageLimits): number {
-  const average = row.bytes / Math.max(1, sessions.entries.length)
+  const average = row.bytes / Math.max(1, sessions.entries.length) + runWeight('')
   return Math.max(1, Math.min(SESSIONS_AHEAD_MAX, Math.ceil(bytesMax / average)))
 }
 

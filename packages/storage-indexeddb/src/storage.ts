@@ -57,7 +57,7 @@ export interface IndexeddbStorageOptions {
   readonly indexedDB?: IDBFactory
   /** Neither creates nor changes the store: to look at it, also while tabs have it open. */
   readonly readOnly?: boolean
-  /** Beyond how many bytes a document is `paged`. */
+  /** Beyond what weight, in bytes, a document is `paged`. */
   readonly pageBytes?: number
   readonly runBytesMax?: number
   /** How long to wait for the browser, or for another tab, to let the store be opened; 5,000. */

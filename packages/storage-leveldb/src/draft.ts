@@ -62,7 +62,7 @@ export class Draft {
     this.header = source.header
     this.#store = store
     this.#isNew = source.isNew
-    this.#moments = new Moments(source.state)
+    this.#moments = new Moments(source.state, store.limits.pageBytes)
     this.#entries = new Entries(source.row, source.entries, source.names)
     for (const [index, entry] of source.entries.entries())
       this.#sessions.set(source.names[index] as string, { entry, parts: undefined })
@@ -90,7 +90,7 @@ export class Draft {
       this.#verifiers.set(entry.session, verifier)
     }
     this.#entries.changed(entry.session)
-    this.#moments.changed(name, entry, this.row.bytes > this.#store.limits.pageBytes)
+    this.#moments.changed(name, entry, this.row.bytes)
   }
 
   /** What is held of a session in a range, stored or only taken so far. */

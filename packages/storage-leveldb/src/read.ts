@@ -6,6 +6,7 @@
  * read again. What fits on a page and where it may end (law L8) is decided by the contract's own page builder.
  */
 import type { KnownState } from '@tidemark/known-state'
+import { runWeight } from '@tidemark/protocol'
 import type { Page } from '@tidemark/storage'
 import { compareIds, DamagedBlob, EMPTY_DIGEST, type PageBuilder, pageBuilder } from '@tidemark/storage/adapter'
 import { damaged } from './errors.ts'
@@ -102,7 +103,7 @@ function orderOf(names: readonly string[]): readonly number[] {
 
 /** As many sessions as fill a page, if they are all alike: reading the beginnings of more would be in vain. */
 function sessionsAtOnce({ row, entries }: Held, bytesMax: number): number {
-  const alike = Math.ceil((bytesMax * entries.length) / Math.max(1, row.bytes))
+  const alike = Math.ceil(bytesMax / (row.bytes / Math.max(1, entries.length) + runWeight('')))
   return Math.max(1, Math.min(alike, SESSIONS_AT_ONCE_MAX))
 }
 
@@ -127,7 +128,7 @@ async function addSession(
       if (!begun && !page.begin(name, count, piece.digestAt(count))) return false
       begun = true
       // Where the next page begins nothing must be read or digested twice.
-      const waits = isNearlyFull(page, bytesMax) && !page.fits(piece.bytes)
+      const waits = isNearlyFull(page, bytesMax) && !page.fits(piece.bytes, piece.sizes.length)
       if (!waits && piece.addTo(page, count, until)) continue
       rememberPiece(store, session, piece)
       return !waits

@@ -51,7 +51,7 @@ interface CommonOptions {
   readonly level?: 'durable' | 'stored'
   /** Changes nothing: to look at a store that no server has open. LevelDB itself still tidies up its files. */
   readonly readOnly?: boolean
-  /** Beyond how many bytes a document is `paged`. */
+  /** Beyond what weight, in bytes, a document is `paged`. */
   readonly pageBytes?: number
   readonly runBytesMax?: number
   /** Session ids that are remembered, at most; 32,768. */

@@ -74,7 +74,7 @@ export class Draft {
     this.row = of.row
     this.header = of.header
     this.#before = of.before
-    this.moments = of.before && new Moments(of.before.state)
+    this.moments = of.before && new Moments(of.before.state, store.limits.pageBytes)
     this.#sequence = of.sequence
     this.#sessions = new SessionsHeld(store, of.row)
     this.#changed = of.header !== undefined
@@ -115,7 +115,7 @@ export class Draft {
     this.row.bytes += run.bytes
     if (verifier !== undefined) this.#verifiers.set(session, verifier)
     this.#sessions.changed(session)
-    this.moments?.changed(name, entry, this.row.bytes > this.#store.limits.pageBytes)
+    this.moments?.changed(name, entry, this.row.bytes)
     this.#changed = true
   }
 

@@ -56,7 +56,7 @@ export interface SqliteStorageOptions {
   readonly synchronous?: 'full' | 'normal'
   /** Neither locks nor changes the file: to look at a store, also while a server has it. */
   readonly readOnly?: boolean
-  /** Beyond how many bytes a document is `paged`. */
+  /** Beyond what weight, in bytes, a document is `paged`. */
   readonly pageBytes?: number
   readonly runBytesMax?: number
   /** Memory for pages of the file; 16 MiB. */

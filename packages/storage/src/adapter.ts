@@ -23,7 +23,7 @@ export {
   samePayload,
 } from './judge.ts'
 export { type Packable, Packed, type Sealed, writePacked } from './packed.ts'
-export { type PageBuilder, type PageLimits, type PageOf, type Piece, pageBuilder } from './page.ts'
+export { exceedsPage, type PageBuilder, type PageLimits, type PageOf, type Piece, pageBuilder } from './page.ts'
 export { foldPieces, growParts, type Part, SEGMENT_BYTES } from './parts.ts'
 export { Remembered, RememberedWithin } from './remembered.ts'
 export { type RememberedTail, RememberedTails } from './remembered-tails.ts'

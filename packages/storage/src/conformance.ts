@@ -19,6 +19,7 @@ import { marks, verifier } from './conformance/cases/marks.ts'
 import { aborting, closing, opening } from './conformance/cases/opening.ts'
 import { order } from './conformance/cases/order.ts'
 import { overlap } from './conformance/cases/overlap.ts'
+import { paged } from './conformance/cases/paged.ts'
 import { pages, seals, sizes } from './conformance/cases/pages.ts'
 import { reopen } from './conformance/cases/reopen.ts'
 import { digests, states } from './conformance/cases/states.ts'
@@ -31,6 +32,7 @@ export type { MakeStorage, Need, Outcome, StorageCase, Subject } from './conform
 const small: readonly StorageCase[] = [
   opening,
   states,
+  paged,
   digests,
   append,
   overlap,

@@ -7,7 +7,14 @@
  * Not here: engines (adapters), several storages as one (`@tidemark/reconciliation`).
  */
 import type { KnownState } from '@tidemark/known-state'
-import type { AckLevel, Content, Digests, PayloadKind, Priority } from '@tidemark/protocol'
+import {
+  type AckLevel,
+  type Content,
+  DEFAULT_LIMITS,
+  type Digests,
+  type PayloadKind,
+  type Priority,
+} from '@tidemark/protocol'
 
 export type Awaitable<T> = T | PromiseLike<T>
 
@@ -58,7 +65,10 @@ export interface StoredState {
    * without seals are not named.
    */
   readonly lastRuns: ReadonlyMap<string, number>
-  /** The bytes stored (header, transactions, seals) exceed one default page, `PAGE_BYTES` unless the store was told otherwise. */
+  /**
+   * What is stored weighs more than one default page, `PAGE_BYTES` unless the store was told otherwise. Seals within a session count, which
+   * a page that holds all of it leaves out.
+   */
   readonly paged: boolean
   /** Set when the document was erased: what is left is its header and its tombstone sessions. */
   readonly erased: Version | undefined
@@ -186,11 +196,13 @@ export interface Storage {
   /**
    * One page of content after a known state.
    *
-   * `after` is the cursor: pass `page.end` for the next page. Pages end at a seal, so a page may exceed `bytesMax` (bytes of
-   * transactions, seals and header) by the remainder of one sealed run; it holds at least one run if anything is missing.
+   * `after` is the cursor: pass `page.end` for the next page. Pages end at a seal, so a page may weigh more than `bytesMax`
+   * (`contentWeight` of `@tidemark/protocol`: bytes of transactions, seals and header, and what each transaction and each run
+   * comes to besides) by the remainder of one sealed run; it holds at least one run if anything is missing.
    * Sessions come in bytewise id order, one run each, and a page is cut before a session that no longer fits. A count in
    * `after` that lies inside a sealed run or beyond what is held is allowed: what is held beyond it is read, if anything.
-   * Joining what was appended in several runs never makes a run larger than `runBytesMax`, so that any store can append it.
+   * Joining what was appended in several runs never makes a run larger than `runBytesMax`, or of more than `RUN_TRANSACTIONS_MAX`
+   * transactions, so that any store can append it.
    * Answers `undefined` if the document is not stored, and a page without runs if `after` already covers it.
    */
   read(id: string, after: KnownState, options: CallOptions & { readonly bytesMax: number }): Awaitable<Page | undefined>
@@ -202,7 +214,8 @@ export interface Storage {
    * run writes nothing, not even its seal. A run that begins beyond what is held refuses its session as `gap`; headerless
    * content for an absent document refuses all its sessions as gaps (`state: undefined`); a different header, or another
    * payload kind, is `headerRefused: 'fork'` and nothing of that content is stored. A sealed run (with its seal) or single
-   * transaction above `runBytesMax` refuses its session as `tooLarge`, by what of it is new; a header above it is
+   * transaction above `runBytesMax`, or a sealed run of more than `RUN_TRANSACTIONS_MAX` transactions, which no reader takes in
+   * one message, refuses its session as `tooLarge`, by what of it is new; a header above `runBytesMax` is
    * `headerRefused: 'tooLarge'`. Contents for an erased document store nothing and refuse nothing.
    * Headers are compared like payloads. The `digest` of a run for a `bytes` document is compared with that of the session at
    * `after`, also of an empty run; a difference is a fork. An empty run beyond what is held is a gap. What is refused or stored
@@ -269,3 +282,5 @@ export type StorageErrorCode = 'CLOSED' | 'IO' | 'QUOTA' | 'READ_ONLY' | 'CORRUP
 /** Defaults that adapters share. */
 export const PAGE_BYTES: number = 64 * 1024
 export const RUN_BYTES_MAX: number = 4 * 1024 * 1024
+/** Of what one seal covers: every reader of a message takes as many. */
+export const RUN_TRANSACTIONS_MAX: number = DEFAULT_LIMITS.transactionsMax

@@ -7,7 +7,7 @@
  */
 import type { Range } from '@tidemark/known-state'
 import type { Content, PayloadKind, Run } from '@tidemark/protocol'
-import type { Refused, RefusedWhy } from './contract.ts'
+import { type Refused, type RefusedWhy, RUN_TRANSACTIONS_MAX } from './contract.ts'
 import { extendDigest } from './digest.ts'
 import { bytesEqual, jsonEqual } from './json-equal.ts'
 
@@ -113,7 +113,7 @@ export function samePayload(kind: PayloadKind, a: Uint8Array, b: Uint8Array): bo
   return kind === 'json' ? jsonEqual(a, b) : bytesEqual(a, b)
 }
 
-/** Bytes as they count for pages and limits: of the transactions and the seal. */
+/** Bytes as they count for limits: of the transactions and the seal. */
 export function bytesOf(transactions: readonly Uint8Array[], seal: Uint8Array | undefined): number {
   let bytes = seal?.length ?? 0
   for (const transaction of transactions) bytes += transaction.length
@@ -143,7 +143,8 @@ function exceeds(
   bytes: number,
   runBytesMax: number,
 ): boolean {
-  return seal === undefined ? transactions.some((transaction) => transaction.length > runBytesMax) : bytes > runBytesMax
+  if (seal === undefined) return transactions.some((transaction) => transaction.length > runBytesMax)
+  return bytes > runBytesMax || transactions.length > RUN_TRANSACTIONS_MAX
 }
 
 function required(digest: string | undefined, run: Run): string {

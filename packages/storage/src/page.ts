@@ -5,11 +5,12 @@
  * transaction on; the builder takes what belongs on this page and says when it is full.
  *
  * L8: a run ends at a seal, or anywhere in a part that was stored without one; it never carries a seal with transactions
- * after it. Not here: reading, order of sessions.
+ * after it. L10: what counts is the weight of what is on the page, so many tiny things fill it as well as a few large ones.
+ * Not here: reading, order of sessions, the weights (`@tidemark/protocol`).
  */
 import { covers, type KnownState, union } from '@tidemark/known-state'
-import type { PayloadKind, Priority, Run } from '@tidemark/protocol'
-import type { Page } from './contract.ts'
+import { type PayloadKind, type Priority, piecesWeight, type Run, runWeight } from '@tidemark/protocol'
+import { type Page, RUN_TRANSACTIONS_MAX } from './contract.ts'
 import { bytesOf } from './judge.ts'
 
 /** Transactions that follow each other in a session: a whole sealed run (or the rest of one), or some without a seal. */
@@ -28,6 +29,7 @@ export interface PageOf {
 }
 
 export interface PageLimits {
+  /** Of the weight of the page. */
   readonly bytesMax: number
   /** No run is made larger than this by joining pieces: what one store reads, another can append. */
   readonly runBytesMax: number
@@ -40,11 +42,25 @@ export interface PageBuilder {
    * Whether a unit of so many bytes (one transaction, or what is left of a sealed run with its seal) would be taken now. For
    * adapters that know sizes before they read.
    */
-  fits(bytes: number): boolean
+  fits(bytes: number, transactions?: number): boolean
   /** Offers what follows in the session. Answers how many of its transactions were taken; fewer than offered end the session. */
   add(piece: Piece): number
   /** The page; `known` is all that is stored of the document. */
   end(known: KnownState): Page
+}
+
+/** Whether all that is stored of a document is more than a page: so many bytes, in sessions of these counts. */
+export function exceedsPage(
+  bytes: number,
+  sessions: Iterable<readonly [session: string, count: number]>,
+  pageBytes: number,
+): boolean {
+  let weight = bytes
+  for (const [session, count] of sessions) {
+    if (weight > pageBytes) break
+    weight += runWeight(session) + piecesWeight(0, count)
+  }
+  return weight > pageBytes
 }
 
 export function pageBuilder(document: PageOf, after: KnownState, limits: PageLimits): PageBuilder {
@@ -57,7 +73,10 @@ interface Growing {
   readonly digest: string | undefined
   readonly transactions: Uint8Array[]
   seal: Uint8Array | undefined
+  /** Of the transactions and the seal. */
   bytes: number
+  /** What the run alone weighs, until it is on the page. */
+  weight: number
   /** Nothing more of this session on this page. */
   ended: boolean
 }
@@ -82,19 +101,24 @@ class Builder implements PageBuilder {
 
   begin(session: string, after: number, digest?: string): boolean {
     this.#close()
+    const weight = runWeight(session)
+    // Not even its name fits: what follows in it need not be read.
+    if (this.#runs.length > 0 && weight > this.#room) this.#full = true
     if (this.#full) return false
-    this.#run = { session, after, digest, transactions: [], seal: undefined, bytes: 0, ended: false }
+    this.#run = { session, after, digest, transactions: [], seal: undefined, bytes: 0, weight, ended: false }
     return true
   }
 
-  fits(bytes: number): boolean {
+  fits(bytes: number, transactions = 1): boolean {
     const run = this.#run
     if (run === undefined || run.ended || this.#full) return false
     // A page holds at least one run if anything is missing, however large its first unit is.
     if (this.#runs.length === 0 && run.transactions.length === 0) return true
     // The seal that is replaced by a later one is not on the page.
     const more = bytes - (run.seal?.length ?? 0)
-    return more <= this.#room && run.bytes + more <= this.#runBytesMax
+    const weight = run.weight + piecesWeight(more, transactions)
+    const count = run.transactions.length + transactions
+    return weight <= this.#room && run.bytes + more <= this.#runBytesMax && count <= RUN_TRANSACTIONS_MAX
   }
 
   add({ transactions, seal }: Piece): number {
@@ -102,8 +126,8 @@ class Builder implements PageBuilder {
     if (run === undefined || run.ended || transactions.length === 0) return 0
     if (seal === undefined) return this.#addUnsealed(run, transactions)
     const bytes = bytesOf(transactions, seal)
-    if (!this.fits(bytes)) return this.#stop(run, bytes)
-    this.#take(run, bytes - (run.seal?.length ?? 0))
+    if (!this.fits(bytes, transactions.length)) return this.#stop(run, bytes, transactions.length)
+    this.#take(run, bytes - (run.seal?.length ?? 0), transactions.length)
     for (const transaction of transactions) run.transactions.push(transaction)
     run.seal = seal
     return transactions.length
@@ -128,24 +152,26 @@ class Builder implements PageBuilder {
     let taken = 0
     for (const transaction of transactions) {
       if (!this.fits(transaction.length)) {
-        this.#stop(run, transaction.length)
+        this.#stop(run, transaction.length, 1)
         break
       }
-      this.#take(run, transaction.length)
+      this.#take(run, transaction.length, 1)
       run.transactions.push(transaction)
       taken++
     }
     return taken
   }
 
-  #take(run: Growing, bytes: number): void {
+  #take(run: Growing, bytes: number, transactions: number): void {
     run.bytes += bytes
-    this.#room -= bytes
+    this.#room -= run.weight + piecesWeight(bytes, transactions)
+    run.weight = 0
   }
 
-  #stop(run: Growing, bytes: number): number {
+  #stop(run: Growing, bytes: number, transactions: number): number {
     run.ended = true
-    if (bytes - (run.seal?.length ?? 0) > this.#room) this.#full = true
+    const more = bytes - (run.seal?.length ?? 0)
+    if (run.weight + piecesWeight(more, transactions) > this.#room) this.#full = true
     return 0
   }
 

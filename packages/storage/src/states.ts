@@ -4,6 +4,7 @@
  * For adapters that keep a row of each document and an entry of each session. Not here: how rows and entries are kept.
  */
 import type { AppendResult, Refused, StoredState } from './contract.ts'
+import { exceedsPage } from './page.ts'
 
 /** What is held of one session. */
 export interface SessionEntry {
@@ -48,14 +49,15 @@ export function stateOf<Entry extends SessionEntry>(
     priority: row.priority,
     digests: digests ?? NONE,
     lastRuns: lastRuns ?? NONE,
-    paged: row.bytes > pageBytes,
+    paged: exceedsPage(row.bytes, sessions, pageBytes),
     erased: row.erased,
   }
 }
 
 interface Change extends SessionEntry {
   readonly name: string
-  readonly paged: boolean
+  /** Of the document. */
+  readonly bytes: number
 }
 
 /**
@@ -66,12 +68,14 @@ interface Change extends SessionEntry {
  */
 export class Moments {
   readonly #first: StoredState
+  readonly #pageBytes: number
   readonly #changes: Change[] = []
   /** The state that was made last, and after how many changes it was so. */
   #made: { readonly after: number; readonly state: StoredState }
 
-  constructor(first: StoredState) {
+  constructor(first: StoredState, pageBytes: number) {
     this.#first = first
+    this.#pageBytes = pageBytes
     this.#made = { after: 0, state: first }
   }
 
@@ -80,16 +84,16 @@ export class Moments {
     return this.#changes.length
   }
 
-  /** Notes what a session is now. */
-  changed(name: string, { count, digest, lastRun }: SessionEntry, paged: boolean): void {
-    this.#changes.push({ name, count, digest, lastRun, paged })
+  /** Notes what a session is now, and of how many bytes the document. */
+  changed(name: string, { count, digest, lastRun }: SessionEntry, bytes: number): void {
+    this.#changes.push({ name, count, digest, lastRun, bytes })
   }
 
   /** The state after so many changes. */
   state(after: number): StoredState {
     const from = this.#made.after <= after ? this.#made : { after: 0, state: this.#first }
     if (from.after === after) return from.state
-    const state = grownState(from.state, this.#changes.slice(from.after, after))
+    const state = grownState(from.state, this.#changes.slice(from.after, after), this.#pageBytes)
     this.#made = { after, state }
     return state
   }
@@ -122,7 +126,7 @@ export class JudgedAt implements Judged {
 }
 
 /** `before` with what has changed since. */
-function grownState(before: StoredState, changes: readonly Change[]): StoredState {
+function grownState(before: StoredState, changes: readonly Change[], pageBytes: number): StoredState {
   const sessions = new Map(before.known.sessions)
   const digests = new Map(before.digests)
   const lastRuns = new Map(before.lastRuns)
@@ -131,6 +135,7 @@ function grownState(before: StoredState, changes: readonly Change[]): StoredStat
     if (digest !== undefined) digests.set(name, digest)
     if (lastRun !== undefined) lastRuns.set(name, lastRun)
   }
-  const paged = changes.at(-1)?.paged ?? before.paged
+  const last = changes.at(-1)
+  const paged = last === undefined ? before.paged : exceedsPage(last.bytes, sessions, pageBytes)
   return { ...before, known: { header: true, sessions }, digests, lastRuns, paged }
 }

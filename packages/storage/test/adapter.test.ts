@@ -44,19 +44,19 @@ describe('an adapter is asked to read', () => {
 })
 
 describe('a page', () => {
-  const limits = { bytesMax: 100, runBytesMax: 1000 }
+  const limits = { bytesMax: 300, runBytesMax: 1000 }
   const after = knownState(true)
 
   test('takes transactions without a seal as long as they fit', () => {
     const page = pageBuilder(document, EMPTY, limits)
     expect(page.begin('a', 0, EMPTY_DIGEST)).toBe(true)
-    // 20 bytes are the header's.
-    expect(page.add({ transactions: some(20) })).toBe(8)
+    // 20 bytes are the header's, 97 the run's with its name, and 8 of each transaction come on top.
+    expect(page.add({ transactions: some(20) })).toBe(10)
     expect(page.add({ transactions: some(1) })).toBe(0)
     expect(page.begin('b', 0, EMPTY_DIGEST)).toBe(false)
     const { runs, end, more } = page.end(knownState(true, [['a', 20]]))
-    expect(runs.map(({ session, transactions }) => [session, transactions.length])).toEqual([['a', 8]])
-    expect([end, more]).toEqual([knownState(true, [['a', 8]]), true])
+    expect(runs.map(({ session, transactions }) => [session, transactions.length])).toEqual([['a', 10]])
+    expect([end, more]).toEqual([knownState(true, [['a', 10]]), true])
   })
 
   test('says beforehand what it would take', () => {
@@ -66,7 +66,7 @@ describe('a page', () => {
     expect(page.fits(100_000)).toBe(true)
     expect(page.add({ transactions: some(4), seal: new Uint8Array(10) })).toBe(4)
     // A seal that is replaced leaves its room to the next.
-    expect([page.fits(60), page.fits(61)]).toEqual([true, false])
+    expect([page.fits(91, 5), page.fits(92, 5), page.fits(91, 6)]).toEqual([true, false, false])
     expect(page.add({ transactions: some(5), seal: new Uint8Array(10) })).toBe(5)
     expect(page.end(knownState(true, [['a', 9]])).runs).toMatchObject([{ after: 0, seal: new Uint8Array(10) }])
   })

@@ -396,6 +396,14 @@ const LIARS: readonly (readonly [what: string, group: string, make: MakeStorage]
     })),
   ],
   [
+    'takes every document for one page',
+    'paged',
+    liar((honest) => ({
+      knownStates: (ids, options) =>
+        honest.knownStates(ids, options).map((state) => state && { ...state, paged: false }),
+    })),
+  ],
+  [
     'has no digests',
     'digests',
     liar((honest) => ({

@@ -2,6 +2,7 @@
  * What is peculiar to memory; all else is in the kit.
  */
 import { EMPTY } from '@tidemark/known-state'
+import { contentWeight } from '@tidemark/protocol'
 import { describe, expect, expectTypeOf, test, vi } from 'vitest'
 import { type Append, isHonoured, memoryStorage, PAGE_BYTES, type Page } from '../src/index.ts'
 
@@ -34,13 +35,14 @@ describe('memory storage', () => {
   })
 
   test('a document is paged beyond the default page, unless told otherwise', () => {
-    const paged = (storage: ReturnType<typeof memoryStorage>, bytes: number) => {
+    const paged = (storage: ReturnType<typeof memoryStorage>, weight: number) => {
       storage.open()
-      const [result] = storage.append([content('x', run(0, 1, bytes - 1))])
+      const besides = contentWeight(content('x', run(0, 1, 0)))
+      const [result] = storage.append([content('x', run(0, 1, weight - besides))])
       return result !== undefined && 'state' in result && result.state?.paged
     }
     expect([paged(memoryStorage(), PAGE_BYTES), paged(memoryStorage(), PAGE_BYTES + 1)]).toEqual([false, true])
-    expect([paged(memoryStorage({ pageBytes: 100 }), 100), paged(memoryStorage({ pageBytes: 100 }), 101)]).toEqual([
+    expect([paged(memoryStorage({ pageBytes: 200 }), 200), paged(memoryStorage({ pageBytes: 200 }), 201)]).toEqual([
       false,
       true,
     ])

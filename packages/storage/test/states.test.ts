@@ -8,9 +8,11 @@ import type { StoredState } from '../src/index.ts'
 const row = { kind: 'json', priority: 3, bytes: 100, erased: undefined } as const
 const entry = (count: number, lastRun?: number) => ({ count, digest: undefined, lastRun })
 const named = ['a', 'b']
+/** Room for two sessions, and no more. */
+const PAGE = 1_000
 
 function stored(...entries: ReturnType<typeof entry>[]): StoredState | undefined {
-  return stateOf(row, entries, 100, (one) => named[entries.indexOf(one)])
+  return stateOf(row, entries, PAGE, (one) => named[entries.indexOf(one)])
 }
 
 test('a state names each session with its count and last run', () => {
@@ -36,10 +38,10 @@ test('a session without a name leaves no state, rather than one without it', () 
 })
 
 test('each moment of a commit has its own state, in whatever order they are asked for', () => {
-  const moments = new Moments(stored(entry(1)) as StoredState)
+  const moments = new Moments(stored(entry(1)) as StoredState, PAGE)
   const [first, second, third] = [moments.now, change('a', 2), change('b', 5)]
   function change(name: string, count: number): number {
-    moments.changed(name, entry(count, 1), name === 'b')
+    moments.changed(name, entry(count, 1), name === 'b' ? PAGE : 1)
     return moments.now
   }
   const countsAfter = (after: number) => Object.fromEntries(moments.state(after).known.sessions)
@@ -48,10 +50,10 @@ test('each moment of a commit has its own state, in whatever order they are aske
 })
 
 test('an answer is made with the state after its own content, also in a copy and after later ones', () => {
-  const moments = new Moments(stored(entry(1)) as StoredState)
+  const moments = new Moments(stored(entry(1)) as StoredState, PAGE)
   const refused = new Map()
   const first = new JudgedAt(moments, moments.now, refused)
-  moments.changed('a', entry(2), false)
+  moments.changed('a', entry(2), 1)
   const second = new JudgedAt(moments, moments.now, refused)
   const countOf = ({ state }: { readonly state: StoredState }) => state.known.sessions.get('a')
   expect([second, first, { ...second }, { ...first }].map(countOf)).toEqual([2, 1, 2, 1])

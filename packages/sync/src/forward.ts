@@ -5,7 +5,7 @@
  * Not here: sending (`senders.ts`).
  */
 import { covers, EMPTY, equals, union } from '@tidemark/known-state'
-import type { ContentMessage, Run } from '@tidemark/protocol'
+import { type ContentMessage, contentWeight, type Run } from '@tidemark/protocol'
 import { EMPTY_DIGEST, type StoredState } from '@tidemark/storage'
 import { type Connection, type Core, type Holding, IN_STEP, type Pending, report } from './core.ts'
 import { dependencyArrived } from './dependencies.ts'
@@ -80,9 +80,11 @@ export function rememberPage(
     ...(carriesHeader && { header }),
     runs: kind === 'bytes' ? withDigests(runs, before) : runs,
   }
+  const weight = contentWeight(message)
   // It has to be all that was added, or it would not be what comes after `before`.
-  if (!equals(union(known, endOf(message)), stored.known)) return forget(core, holding)
-  remember(core, holding, known, message, bytes)
+  if (weight > core.limits.pageBytes || !equals(union(known, endOf(message)), stored.known))
+    return forget(core, holding)
+  remember(core, holding, known, message, weight)
 }
 
 /** Every run carries the digest that it continues, whatever its writer sent. */

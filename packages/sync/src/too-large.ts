@@ -4,15 +4,20 @@
  * Pages are made to fit. A run that cannot be cut (L8) is passed over with what follows it in its session, which is reported; the rest of
  * the document goes on. Not here: frames and parts of states (the dialects).
  */
-import type { ContentMessage, Run } from '@tidemark/protocol'
+import {
+  type ContentMessage,
+  contentWeight,
+  DEFAULT_LIMITS,
+  piecesWeight,
+  type Run,
+  runWeight,
+  wireBytesOf,
+} from '@tidemark/protocol'
 import { type Connection, type Core, type Holding, report, type View } from './core.ts'
 
-/** What names, lengths and base64 come to beside so many bytes of payload. */
-const wireBytes = (payloadBytes: number) => (payloadBytes * 4) / 3 + 1_024
-
-/** The largest page for a peer: half of what it takes, since names and lengths come on top. */
+/** The largest page for a peer, by its weight: on the wire it is half of what it takes, and what it announces comes on top. */
 export function pageBytesFor(core: Core, { messageBytesMax }: Connection): number {
-  return Math.max(1, Math.min(core.limits.pageBytes, Math.floor(messageBytesMax / 2)))
+  return Math.max(1, Math.min(core.limits.pageBytes, Math.floor((messageBytesMax * 3) / 8)))
 }
 
 /** The part of a page that its peer takes. Sessions that cannot go on there are passed over from now on. */
@@ -23,10 +28,9 @@ export function fitting(
   view: View,
   page: ContentMessage,
 ): ContentMessage {
-  const bytes = page.runs.reduce((sum, run) => sum + bytesOf(run), page.header?.length ?? 0)
   // The header alone fits; the next pages bring the rest.
-  if (page.header !== undefined && !fits(connection, bytes)) return { ...page, runs: [] }
-  const runs = page.runs.filter((run) => fits(connection, bytesOf(run)))
+  if (page.header !== undefined && !fits(connection, contentWeight(page))) return { ...page, runs: [] }
+  const runs = page.runs.filter((run) => takes(connection, run))
   if (runs.length === page.runs.length) return page
   view.tooLarge ??= new Set()
   for (const run of page.runs) {
@@ -38,13 +42,16 @@ export function fitting(
   return { ...page, runs }
 }
 
-/** Whether a peer takes a message with so many bytes of payload. */
-export function fits({ messageBytesMax }: Connection, payloadBytes: number): boolean {
-  return wireBytes(payloadBytes) <= messageBytesMax
+/** Whether a peer takes a message of this weight. */
+export function fits({ messageBytesMax }: Connection, weight: number): boolean {
+  return wireBytesOf(weight) <= messageBytesMax
 }
 
-function bytesOf({ transactions, seal }: Run): number {
+/** No reader takes more transactions at once; what was stored before that was refused may have them. */
+function takes(connection: Connection, { session, transactions, seal }: Run): boolean {
+  if (connection.traits.local) return true
   let bytes = seal?.length ?? 0
   for (const transaction of transactions) bytes += transaction.length
-  return bytes
+  const { length } = transactions
+  return length <= DEFAULT_LIMITS.transactionsMax && fits(connection, runWeight(session) + piecesWeight(bytes, length))
 }

@@ -1,7 +1,8 @@
 /**
- * Weights: what a message that is sent costs. Few bytes may ask for many. Not here: what follows from it (`room.ts`, `run.ts`).
+ * Weights: what a message that is sent costs. Few bytes may ask for many.
+ * Not here: what content weighs (`@tidemark/protocol`), what follows from it (`room.ts`, `run.ts`).
  */
-import type { Message } from '@tidemark/protocol'
+import { contentWeight, type Message } from '@tidemark/protocol'
 
 /** Of a known state; those with fewer are told at once. */
 export const MANY_SESSIONS = 100
@@ -15,13 +16,9 @@ export function takesRoom(message: Message): boolean {
 
 /** What a message counts for the turn in which it is sent. */
 export function weightOf(message: Message): number {
-  let bytes = sessionsIn(message) * SESSION_BYTES
-  if (message.action !== 'content') return bytes
-  for (const { transactions } of message.runs) for (const transaction of transactions) bytes += transaction.length
-  return bytes
+  return message.action === 'content' ? contentWeight(message) : sessionsIn(message) * SESSION_BYTES
 }
 
 function sessionsIn(message: Message): number {
-  if (message.action === 'load' || message.action === 'known') return message.known.sessions.size
-  return message.action === 'content' ? message.runs.length : 0
+  return message.action === 'load' || message.action === 'known' ? message.known.sessions.size : 0
 }

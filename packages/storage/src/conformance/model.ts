@@ -2,11 +2,10 @@
  * What a document must read back as, and every rule of a page, checked on every page that a case reads.
  */
 import { EMPTY, type KnownState } from '@tidemark/known-state'
-import type { Run } from '@tidemark/protocol'
+import { contentWeight, type Run } from '@tidemark/protocol'
 import type { Append, Page, Storage } from '../contract.ts'
 import { EMPTY_DIGEST, extendDigest } from '../digest.ts'
 import { compareIds } from '../ids.ts'
-import { bytesOf } from '../judge.ts'
 import { holds, same } from './assert.ts'
 
 interface Part {
@@ -126,8 +125,7 @@ function checkRun(run: Run, after: KnownState, model: DocumentModel): void {
 }
 
 function checkSize(page: Page, bytesMax: number, model: DocumentModel): void {
-  let size = page.header?.length ?? 0
-  for (const run of page.runs) size += bytesOf(run.transactions, run.seal)
+  const size = contentWeight(page)
   if (size <= bytesMax || page.runs.length === 0) return
   const [run] = page.runs as [Run]
   const until = run.after + run.transactions.length
@@ -135,7 +133,7 @@ function checkSize(page: Page, bytesMax: number, model: DocumentModel): void {
   const unit = run.transactions.length === 1 || (part?.seal !== undefined && part.until === until)
   holds(
     page.runs.length === 1 && unit,
-    `a page of ${size} bytes where ${bytesMax} were asked for to be one transaction or the rest of one sealed run`,
+    `a page that weighs ${size} where ${bytesMax} were asked for to be one transaction or the rest of one sealed run`,
   )
 }
 

@@ -4,7 +4,7 @@
 import type { KnownState } from '@tidemark/known-state'
 import type { PayloadKind, Priority } from '@tidemark/protocol'
 import type { Append, Page, Refused, StoredState, Version } from '../contract.ts'
-import { type PageLimits, pageBuilder } from '../page.ts'
+import { exceedsPage, type PageLimits, pageBuilder } from '../page.ts'
 import { copy, type NewPart, Session } from './session.ts'
 import { SortedMap } from './sorted-map.ts'
 
@@ -104,7 +104,7 @@ export class Document {
       priority: this.priority,
       digests,
       lastRuns,
-      paged: this.#bytes > this.#pageBytes,
+      paged: exceedsPage(this.#bytes, counts, this.#pageBytes),
       erased: this.erased,
     }
   }

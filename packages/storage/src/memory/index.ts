@@ -36,7 +36,7 @@ import { merge } from './small-map.ts'
 import { SortedMap } from './sorted-map.ts'
 
 export interface MemoryStorageOptions {
-  /** Beyond how many bytes a document is `paged`. */
+  /** Beyond what weight, in bytes, a document is `paged`. */
   readonly pageBytes?: number
   readonly runBytesMax?: number
   /** Id of its generation, for worlds that must repeat exactly; random otherwise. */

@@ -2,7 +2,7 @@
  * Reading: what is on a page and where it ends. `readsBack` checks every rule of every page on the way.
  */
 import { EMPTY, type KnownState } from '@tidemark/known-state'
-import type { Append } from '../../contract.ts'
+import { type Append, RUN_TRANSACTIONS_MAX } from '../../contract.ts'
 import { bytesOf } from '../../judge.ts'
 import { failsAs, holds, same } from '../assert.ts'
 import { accepted, bytes, json, judged, type Maker } from '../build.ts'
@@ -220,6 +220,23 @@ export const pages: readonly StorageCase[] = group('pages', [
     holds((walk?.[0]?.runs.length ?? 0) === 1, 'one run beside the header')
   }),
 
+  scenario('transactions of no bytes and sessions of one byte fill a page, too', async ({ storage, pageBytes }) => {
+    const empty = Array.from({ length: Math.ceil(pageBytes / 4) }, () => new Uint8Array(0))
+    const sessions = Array.from({ length: Math.ceil(pageBytes / 50) }, (_, index) => `s${index}`)
+    const contents = [
+      bytes.content('empty', [{ session: 'a', after: 0, transactions: empty }]),
+      bytes.content(
+        'wide',
+        sessions.map((session) => ({ session, after: 0, transactions: [new Uint8Array(1)] })),
+      ),
+    ]
+    for (const content of contents) {
+      accepted((await storage.append([content]))[0])
+      const [walk] = await readsBack(storage, [content], [pageBytes])
+      holds((walk?.length ?? 0) >= 2, `several pages of ${content.id}, got ${walk?.length}`)
+    }
+  }),
+
   scenario('joining runs makes none that could not be appended again', async ({ storage, runBytesMax }) => {
     const size = Math.floor(runBytesMax * 0.4)
     const contents = [json.content('x', [json.run('a', 0, 1, { size, seal: 'a1' })])]
@@ -284,6 +301,23 @@ export const sizes: readonly StorageCase[] = group('sizes', [
       await readsBack(storage, [fits, bytes.content('x', [bytes.run('c', 0, 1)])], [0, 1_000_000])
     },
   ),
+
+  scenario('a sealed run of more transactions than a reader takes is refused', async ({ storage }) => {
+    const nothing = new Uint8Array(0)
+    const run = (session: string, after: number, length: number) => {
+      return { session, after, transactions: Array.from({ length }, () => nothing), seal: new Uint8Array(1) }
+    }
+    const fits = bytes.content('x', [run('a', 0, RUN_TRANSACTIONS_MAX)])
+    accepted((await storage.append([fits]))[0])
+    const more = bytes.content('x', [run('b', 0, RUN_TRANSACTIONS_MAX + 1), run('c', 0, 1)], { header: false })
+    same(judged((await storage.append([more]))[0]).refused, new Map([['b', { why: 'tooLarge', have: 0 }]]), 'refused')
+    const next = bytes.content('x', [run('a', RUN_TRANSACTIONS_MAX, 1)], { header: false })
+    accepted((await storage.append([next]))[0])
+    const [walk] = await readsBack(storage, [fits, next, bytes.content('x', [run('c', 0, 1)])], [10_000_000])
+    for (const page of walk ?? [])
+      for (const { transactions } of page.runs)
+        holds(transactions.length <= RUN_TRANSACTIONS_MAX, `a run of at most ${RUN_TRANSACTIONS_MAX} transactions`)
+  }),
 
   scenario('a run without a seal may be larger, and is cut', async ({ storage, runBytesMax }) => {
     const content = bytes.content('x', [bytes.run('a', 0, 6, { size: Math.floor(runBytesMax / 4) })])
