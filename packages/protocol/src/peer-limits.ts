@@ -1,25 +1,39 @@
 /**
- * What the peer of a connection takes, as its `hello` says: frames and parts of states are made no larger.
+ * What the peer of a connection takes, as its `hello` says: frames, parts of states and announcements are made no larger.
  *
- * Not here: content that is too large for it (the engine pages, and says what cannot be sent).
+ * Until that was heard it takes what everybody takes by default. Not here: content that is too large for it (the engine pages, and says
+ * what cannot be sent), and RECONCILE, whose batches are acknowledged as they were sent, so only who makes them can cut them.
  */
 import { DEFAULT_LIMITS } from './limits.ts'
 import type { Message } from './messages.ts'
 
-export interface PeerLimits {
-  readonly frameBytesMax: number
+export interface PartLimits {
   /** Sessions of one part of a state, or of one content. */
   readonly sessionsMax: number
+  /** Sessions that a content announces beside what it brings. */
+  readonly announcedMax: number
+}
+
+/** What every receiver takes whose `hello` says nothing less. */
+export const EVERY_RECEIVER: PartLimits = {
+  sessionsMax: DEFAULT_LIMITS.sessionsMax,
+  announcedMax: DEFAULT_LIMITS.sessionsMax,
+}
+
+export interface PeerLimits extends PartLimits {
+  readonly frameBytesMax: number
   /** Takes what a `hello` says; other messages say nothing of it. */
   hear(message: Message): void
 }
 
 /** A session with the longest name, its count and its digest, also where the name has to be escaped here and there. */
 const SESSION_BYTES = 600
+/** Of a message that is for an announcement: content may be half of it. */
+const ANNOUNCED_SHARE = 1 / 4
 
 export function createPeerLimits(): PeerLimits {
-  let frameBytesMax = Number.POSITIVE_INFINITY
-  let { sessionsMax } = DEFAULT_LIMITS
+  let { frameBytesMax } = DEFAULT_LIMITS
+  let { sessionsMax, announcedMax } = EVERY_RECEIVER
   return {
     get frameBytesMax() {
       return frameBytesMax
@@ -27,11 +41,19 @@ export function createPeerLimits(): PeerLimits {
     get sessionsMax() {
       return sessionsMax
     },
+    get announcedMax() {
+      return announcedMax
+    },
     hear(message) {
       if (message.action !== 'hello' || message.version !== 1) return
       frameBytesMax = message.limits.frameBytesMax
       const bytes = Math.min(message.limits.messageBytesMax, frameBytesMax)
-      sessionsMax = Math.max(1, Math.min(DEFAULT_LIMITS.sessionsMax, Math.floor(bytes / SESSION_BYTES)))
+      sessionsMax = sessionsIn(bytes)
+      announcedMax = sessionsIn(bytes * ANNOUNCED_SHARE)
     },
   }
+}
+
+function sessionsIn(bytes: number): number {
+  return Math.max(1, Math.min(DEFAULT_LIMITS.sessionsMax, Math.floor(bytes / SESSION_BYTES)))
 }

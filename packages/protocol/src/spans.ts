@@ -7,8 +7,9 @@
  */
 import type { KnownState } from '@tidemark/known-state'
 import { ProtocolError } from './errors.ts'
-import { DEFAULT_LIMITS, type Limits } from './limits.ts'
+import type { Limits } from './limits.ts'
 import type { ContentMessage, Digests, KnownMessage, LoadMessage, Message, Run } from './messages.ts'
+import { EVERY_RECEIVER, type PartLimits } from './peer-limits.ts'
 
 /** More sessions of the state that the message before began. */
 export interface ContinuationMessage {
@@ -21,21 +22,19 @@ export interface ContinuationMessage {
 /** A message as it travels. `more`: a continuation follows. */
 export type Part = { readonly message: Message | ContinuationMessage; readonly more: boolean }
 
-const { sessionsMax: PART_SESSIONS } = DEFAULT_LIMITS
-
-/** Whether a message travels as it is: it names no more than `sessionsMax` sessions (default: what every receiver takes). */
-export function isOnePart(message: Message, sessionsMax: number = PART_SESSIONS): boolean {
+/** Whether a message travels as it is: it names no more sessions than its receiver takes at once. */
+export function isOnePart(message: Message, { sessionsMax, announcedMax }: PartLimits = EVERY_RECEIVER): boolean {
   if (message.action === 'load' || message.action === 'known') return message.known.sessions.size <= sessionsMax
   if (message.action !== 'content') return true
-  return message.runs.length <= sessionsMax && (message.expectUntil?.sessions.size ?? 0) <= sessionsMax
+  return message.runs.length <= sessionsMax && (message.expectUntil?.sessions.size ?? 0) <= announcedMax
 }
 
-/** The parts of a message, none of which names more than `sessionsMax` sessions. */
-export function partsOf(message: Message, sessionsMax: number = PART_SESSIONS): readonly Part[] {
-  if (isOnePart(message, sessionsMax)) return [{ message, more: false }]
+/** The parts of a message, none of which names more sessions than its receiver takes at once. */
+export function partsOf(message: Message, limits: PartLimits = EVERY_RECEIVER): readonly Part[] {
+  if (isOnePart(message, limits)) return [{ message, more: false }]
   return message.action === 'content'
-    ? partsOfContent(message, sessionsMax)
-    : partsOfState(message as LoadMessage | KnownMessage, sessionsMax)
+    ? partsOfContent(message, limits)
+    : partsOfState(message as LoadMessage | KnownMessage, limits.sessionsMax)
 }
 
 function partsOfState(message: LoadMessage | KnownMessage, sessionsMax: number): readonly Part[] {
@@ -59,12 +58,12 @@ function pairIn(digests: Digests, session: string): (readonly [string, string])[
 }
 
 /** Each part is a content of its own, which needs no putting together. What is announced is a hint and may name fewer. */
-function partsOfContent(message: ContentMessage, sessionsMax: number): readonly Part[] {
+function partsOfContent(message: ContentMessage, { sessionsMax, announcedMax }: PartLimits): readonly Part[] {
   const { header, expectUntil, ...rest } = message
   const chunks: (readonly Run[])[] = message.runs.length === 0 ? [[]] : chunksOf(message.runs, sessionsMax)
   const until = expectUntil && {
     header: expectUntil.header,
-    sessions: new Map([...expectUntil.sessions].slice(0, sessionsMax)),
+    sessions: new Map([...expectUntil.sessions].slice(0, announcedMax)),
   }
   return chunks.map((runs, index) => ({
     message: {

@@ -8,7 +8,7 @@ import { ByteWriter, putVarint, varintLength } from './byte-writer.ts'
 import type { Codec, Frame } from './dialect.ts'
 import type { ContentMessage } from './messages.ts'
 import type { Announcer } from './names.ts'
-import type { PeerLimits } from './peer-limits.ts'
+import type { PartLimits, PeerLimits } from './peer-limits.ts'
 import { isOnePart, type Part, partsOf } from './spans.ts'
 import { FRAME_MESSAGES_MAX, NAMES } from './tidemark-binary-format.ts'
 import { type Sink, writeBody } from './tidemark-binary-write.ts'
@@ -26,21 +26,20 @@ const announcements = /* @__PURE__ */ new ByteWriter(0)
 export function createEncoder(names: Announcer, namesMax: number, peer: PeerLimits): Codec['encode'] {
   const sink: Sink = { body, announcements, names, namesMax }
   return (messages, bytesMax) => {
-    const { sessionsMax } = peer
     const frameBytes = Math.min(bytesMax, peer.frameBytesMax)
     const frames: Frame[] = []
     let count = 0
     body.clear()
     try {
       for (const message of messages) {
-        const alone = message.action === 'content' ? aloneFrame(message, sessionsMax) : undefined
+        const alone = message.action === 'content' ? aloneFrame(message, peer) : undefined
         if (alone !== undefined) {
           finish(frames)
           count = 0
           frames.push(alone)
-        } else if (isOnePart(message, sessionsMax)) count = write(sink, message, false, frames, count, frameBytes)
+        } else if (isOnePart(message, peer)) count = write(sink, message, false, frames, count, frameBytes)
         else
-          for (const part of partsOf(message, sessionsMax))
+          for (const part of partsOf(message, peer))
             count = write(sink, part.message, part.more, frames, count, frameBytes)
       }
     } catch (error) {
@@ -104,8 +103,8 @@ function insertAnnouncements({ body, announcements }: Sink, offset: number): voi
 /** The bytes live as long as the message. */
 const encoded = /* @__PURE__ */ new WeakMap<ContentMessage, Uint8Array>()
 
-function aloneFrame(message: ContentMessage, sessionsMax: number): Uint8Array | undefined {
-  if (!isOnePart(message, sessionsMax)) return undefined
+function aloneFrame(message: ContentMessage, limits: PartLimits): Uint8Array | undefined {
+  if (!isOnePart(message, limits)) return undefined
   const before = encoded.get(message)
   if (before !== undefined) return before
   const bytes = payloadBytes(message)

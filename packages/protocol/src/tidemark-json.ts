@@ -9,7 +9,7 @@ import type { Codec, Dialect } from './dialect.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { decodeLines, decodeLinesInPortions, type Line, type LineReader, lineOf, packLines } from './lines.ts'
 import type { ContentMessage, Digests, HelloMessage, Message, Run } from './messages.ts'
-import { createPeerLimits } from './peer-limits.ts'
+import { createPeerLimits, type PartLimits } from './peer-limits.ts'
 import { createJoiner, isOnePart, type Part, partsOf } from './spans.ts'
 import { readMessage } from './tidemark-json-read.ts'
 
@@ -42,16 +42,16 @@ function createCodec(limits: Partial<Limits> = {}): Codec {
     decode: (frame) => decodeLines(frame, inForce, read),
     decodeInPortions: (frame) => decodeLinesInPortions(frame, inForce, read),
     encode(messages, frameBytes) {
-      const lines = messages.flatMap((message) => linesFor(message, peer.sessionsMax))
+      const lines = messages.flatMap((message) => linesFor(message, peer))
       return packLines(lines, Math.min(frameBytes, peer.frameBytesMax))
     },
     keptBytes: () => joiner.openBytes,
   }
 }
 
-function linesFor(message: Message, sessionsMax: number): Line[] {
-  if (isOnePart(message, sessionsMax)) return [lineFor(message, false)]
-  return partsOf(message, sessionsMax).map((part) => lineFor(part.message, part.more))
+function linesFor(message: Message, limits: PartLimits): Line[] {
+  if (isOnePart(message, limits)) return [lineFor(message, false)]
+  return partsOf(message, limits).map((part) => lineFor(part.message, part.more))
 }
 
 function lineFor(message: Part['message'], more: boolean): Line {

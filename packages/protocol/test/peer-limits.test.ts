@@ -34,3 +34,28 @@ for (const dialect of [tidemarkBinary, tidemarkJson])
     })
     expect(named).toEqual([2_000, 2_000, 2_000])
   })
+
+for (const dialect of [tidemarkBinary, tidemarkJson])
+  test(`${dialect.name}: what a content announces leaves room for what it brings`, () => {
+    const [ours, theirs] = [dialect.createCodec(), dialect.createCodec({ messageBytesMax: 16_384 })]
+    for (const frame of theirs.encode([hello(1)], 1_000)) [...ours.decode(frame)]
+    // As large as the engine makes pages for this peer: three eighths of what it takes.
+    const half = { session: 's', after: 0, transactions: [new Uint8Array(6_000)] }
+    const expectUntil = { header: true, sessions }
+    const page: Message = { action: 'content', id: 'd', kind: 'bytes', priority: 3, runs: [half], expectUntil }
+    const heard = ours.encode([page], 128 * 1024).flatMap((frame) => [...theirs.decode(frame)])
+    expect(heard).toMatchObject([{ message: { action: 'content', runs: [{ after: 0 }] } }])
+  })
+
+for (const dialect of [tidemarkBinary, tidemarkJson])
+  test(`${dialect.name}: until a hello was heard nothing is larger than everybody takes`, () => {
+    const [ours, theirs] = [dialect.createCodec(), dialect.createCodec()]
+    const many = new Map(Array.from({ length: 30_000 }, (_, index) => [`${index}`.padStart(256, 's'), 5] as const))
+    const state: Message = { action: 'load', id: 'd', known: { header: true, sessions: many } }
+    const heard = ours
+      .encode([state, state, state, state, state, state, state, state, state], 1_000_000_000)
+      .flatMap((frame) => [...theirs.decode(frame)])
+    expect(heard.map((one) => (one instanceof ProtocolError ? one : one.message.action))).toEqual(
+      Array.from({ length: 9 }, () => 'load'),
+    )
+  })

@@ -4,7 +4,7 @@
  * L6, L10: nothing of a connection outlives it, except content that was accepted.
  * Not here: sockets.
  */
-import type { ProtocolError } from '@tidemark/protocol'
+import { DEFAULT_LIMITS, type ProtocolError } from '@tidemark/protocol'
 import { dropArrivals } from './arrivals.ts'
 import { type Connection, type Core, emit, IN_STEP, send } from './core.ts'
 import type { ConnectionId, ConnectionTraits } from './events.ts'
@@ -28,7 +28,7 @@ export function onConnected(
     id,
     traits,
     peer: undefined,
-    messageBytesMax: Number.POSITIVE_INFINITY,
+    messageBytesMax: traits.hello && !traits.local ? DEFAULT_LIMITS.messageBytesMax : Number.POSITIVE_INFINITY,
     views: new Map(),
     lanes: new Set(),
     arrivals: [],
