@@ -239,7 +239,7 @@ describe('reading', () => {
       if (sql.includes('FROM segment WHERE')) segments.push(values[0])
       return undefined
     }
-    const page = storage.read('x', knownState(true, [['a', 350]]), { bytesMax: 5000 })
+    const page = storage.read('x', knownState(true, [['a', 350]]), { bytesMax: 5500 })
     expect(page?.runs[0]).toMatchObject({ after: 350, transactions: { length: 5 } })
     expect(segments).toHaveLength(1)
   })
