@@ -18,6 +18,8 @@ import { orderedState } from './states.ts'
 import type { Store } from './store.ts'
 
 interface Missing extends Named {
+  /** Among all sessions, in their order. */
+  readonly place: number
   readonly after: number
   readonly until: number
 }
@@ -42,18 +44,38 @@ export function readPage(store: Store, id: string, after: KnownState, bytesMax: 
     const { kind, priority } = row
     const limits = { bytesMax, runBytesMax: store.limits.runBytesMax }
     const page = pageBuilder({ id, kind, priority, header: first?.header }, after, limits)
-    for (const missing of missingOf(ordered, state, after))
+    const offered: Missing[] = []
+    for (const missing of missingOf(ordered, state, after, beginOf(store, document, sequence, after))) {
+      offered.push(missing)
       if (!addSession(page, { store, document, row, first }, missing)) break
-    return page.end(state.known)
+    }
+    const ended = page.end(state.known)
+    if (row.chunks.length > 0 && !store.isWriting) {
+      const open = offered.find(({ name, until }) => (ended.end.sessions.get(name) ?? 0) < until)
+      if (open !== undefined) store.pageEnds.set(ended.end, { document, sequence, place: open.place })
+    }
+    return ended
   })
 }
 
-/** Sessions that go on beyond `after`, in order. */
-function* missingOf(ordered: readonly Named[], { known }: StoredState, after: KnownState): Generator<Missing> {
-  for (const { name, session } of ordered) {
+/** Whoever comes back with the end of a page is not compared again in all the sessions that stand before. */
+function beginOf(store: Store, document: number, sequence: number, after: KnownState): number {
+  const end = store.pageEnds.get(after)
+  return end?.document === document && end.sequence === sequence ? end.place : 0
+}
+
+/** Sessions that go on beyond `after`, in order, from place `begin` on. */
+function* missingOf(
+  ordered: readonly Named[],
+  { known }: StoredState,
+  after: KnownState,
+  begin: number,
+): Generator<Missing> {
+  for (let place = begin; place < ordered.length; place++) {
+    const { name, session } = ordered[place] as Named
     const count = after.sessions.get(name) ?? 0
     const until = known.sessions.get(name) as number
-    if (count < until) yield { name, session, after: count, until }
+    if (count < until) yield { name, session, place, after: count, until }
   }
 }
 

@@ -3,6 +3,7 @@
  *
  * Not here: how it is opened (open.ts), what can be done with it (storage.ts).
  */
+import type { KnownState } from '@tidemark/known-state'
 import { BlobWriter, type Packed } from '@tidemark/storage/adapter'
 import type { SqliteDatabase, SqliteDriver } from './driver.ts'
 import { HeavyDocuments } from './heavy.ts'
@@ -30,12 +31,20 @@ export interface Numbers {
   chunk: number
 }
 
+export interface PageEnd {
+  readonly document: number
+  readonly sequence: number
+  readonly place: number
+}
+
 export interface Store {
   readonly driver: SqliteDriver
   readonly database: SqliteDatabase
   readonly sql: Statements
   readonly names: SessionNames
   readonly heavy: HeavyDocuments
+  /** Of heavy documents: where the session stands, among all in their order, that the page after a known state begins with. */
+  readonly pageEnds: WeakMap<KnownState, PageEnd>
   /** Sessions that are worth folding when nobody writes. */
   readonly tails: Tails
   readonly limits: StoreLimits
@@ -72,6 +81,7 @@ export function storeOf(driver: SqliteDriver, database: SqliteDatabase, options:
     sql,
     names,
     heavy,
+    pageEnds: new WeakMap(),
     tails: new Tails(),
     limits,
     readOnly,

@@ -299,6 +299,30 @@ describe('a document with 10,000 sessions', () => {
     const runs = readAll(storage, 'x', 100_000)
     expect(runs.reduce((sum, run) => sum + run.transactions.length, 0)).toBe(10_000 + 4 + 2 * 2)
   })
+
+  test('page after page says each transaction once, also of sessions that a page left open, and of what came meanwhile', async () => {
+    // What follows a seal is on a later page than the sessions behind it.
+    const open = ['session 1', 'session 5000', 'session 9999']
+    for (const session of open) {
+      accepted((await storage.append([content('x', { session, after: 1, until: 2, seal: 'two' })]))[0])
+      accepted((await storage.append([content('x', { session, after: 2, until: 4 })]))[0])
+    }
+    const read = new Map<string, number>()
+    let after = EMPTY
+    for (let pages = 1, more = true; more; pages++) {
+      const page = storage.read('x', after, { bytesMax: 64 * 1024 })
+      for (const { session, after: begin, transactions } of page?.runs ?? []) {
+        expect([session, begin]).toEqual([session, read.get(session) ?? 0])
+        read.set(session, begin + transactions.length)
+      }
+      after = page?.end ?? EMPTY
+      more = page?.more ?? false
+      if (pages === 5) accepted((await storage.append([content('x', { session: 'session 0', after: 1, until: 2 })]))[0])
+    }
+    expect(read).toEqual(new Map(storage.knownStates(['x'])[0]?.known.sessions))
+    expect(open.map((session) => read.get(session))).toEqual([4, 4, 4])
+    expect(read.get('session 0')).toBe(2)
+  })
 })
 
 test('each of many contents is answered with the state after itself, whenever it is looked at', async () => {

@@ -110,29 +110,39 @@ export function onPaged(core: Core, connection: Connection, number: number, outc
     // The cursor was moved while the page was read (a LOAD, a correction): the page is read again from where it is now.
     else if (view.assumed !== reading.after) markReady(core, connection, holding, view)
     else if (outcome.value === undefined || isEmpty(outcome.value)) finish(core, connection, holding, view)
-    else deliverFitting(core, connection, holding, view, asMessage(outcome.value))
+    else deliverFitting(core, connection, holding, view, outcome.value)
   }
   pump(core, connection)
 }
 
 /** Sends what its peer takes of a page. A document whose header it does not take is not sent to it at all. */
-function deliverFitting(core: Core, connection: Connection, holding: Holding, view: View, page: ContentMessage): void {
+function deliverFitting(core: Core, connection: Connection, holding: Holding, view: View, page: Page): void {
   const { id } = holding
   const headerBytes = page.header?.length ?? 0
   if (!fits(connection, headerBytes)) {
     endReading(core, connection, id)
     return refuseLoad(core, connection, id, { code: 'tooLarge', message: 'the header is more than this peer takes' })
   }
-  const part = fitting(core, connection, holding, view, page)
-  if (!isEmpty(part)) deliver(core, connection, holding, view, part)
+  const message = asMessage(page)
+  const part = fitting(core, connection, holding, view, message)
+  // The storage said where such a page ends: by that very state it knows where the next one begins.
+  const end = part === message && !passesOver(view) ? page.end : undefined
+  if (!isEmpty(part)) deliver(core, connection, holding, view, part, end)
   // What was passed over is passed over by the next page.
   else markReady(core, connection, holding, view)
 }
 
 /** Sends one page, its dependencies first, and moves the cursor past it. */
-function deliver(core: Core, connection: Connection, holding: Holding, view: View, page: ContentMessage): void {
+function deliver(
+  core: Core,
+  connection: Connection,
+  holding: Holding,
+  view: View,
+  page: ContentMessage,
+  end?: KnownState,
+): void {
   if (page.header !== undefined && !dependenciesFirst(core, connection, holding, view, page)) return
-  const cursor = union(view.assumed as KnownState, endOf(page))
+  const cursor = end ?? union(view.assumed as KnownState, endOf(page))
   const target = wanted(holding, view)
   const more = !covers(cursor, target)
   // A document of one page is not a stream: nobody could tell later that it was cut.
