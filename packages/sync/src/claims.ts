@@ -101,7 +101,17 @@ export function told(
   known: KnownState,
 ): { readonly known: KnownState; readonly digests?: Digests } {
   const enough = holding.stored?.durable
-  return enough === undefined ? { known, ...digestsFor(connection, holding, known) } : { known: lower(known, enough) }
+  const said = enough === undefined ? known : lower(known, enough)
+  noteWithheld(connection, holding, known, said)
+  return enough === undefined ? { known, ...digestsFor(connection, holding, known) } : { known: said }
+}
+
+/** Whether what was said of `known` leaves out something that its peer holds and may wait for. */
+function noteWithheld(connection: Connection, holding: Holding, known: KnownState, said: KnownState): void {
+  const view = connection.views.get(holding.id)
+  if (view === undefined || view === IN_STEP) return
+  if (said !== known) view.withheld ||= !covers(said, lower(view.confirmed, known))
+  else if (view.withheld) view.withheld = !covers(known, lower(view.confirmed, durable(holding)))
 }
 
 /** Digests of what `known` names, which is all or some of what is durable; of nothing else, whose counts would not be told. */

@@ -250,6 +250,8 @@ export interface View {
   /** Refusals by the storage in a row, and whether a correction is scheduled. */
   refusals: number
   refused: boolean
+  /** It was told less than both hold, since too few layers of the storage have it (L3): it is told when enough have. */
+  withheld: boolean
   /** What the storage refused of it: refused until that is durable, or corrected; `much`: more than is remembered. */
   lost: KnownState | 'much' | undefined
   /** What the answer to our LOAD announced to bring in several pages. */

@@ -13,7 +13,7 @@ import { type Core, type Holding, IN_STEP } from './core.ts'
 import { settleGaps } from './corrections.ts'
 import { forward, sendRest } from './forward.ts'
 import { acknowledgeable, durable, forget, holdingOf, lookAgain } from './holdings.ts'
-import { markExact, settleView, subscribersOf, viewOf } from './views.ts'
+import { lower, markExact, settleView, subscribersOf, viewOf } from './views.ts'
 
 export function onChanged(core: Core, id: string, before: KnownState | undefined): void {
   const subscribers = subscribersOf(core, id)
@@ -37,8 +37,8 @@ export function settleChanged(core: Core, holding: Holding, before: StoredState 
   if (known === undefined) return
   dropChanged(holding)
   if (holding.stored?.partial !== true) settleGaps(core, holding)
+  tellWithheld(core, holding)
   if (covers(known, durable(holding))) {
-    tellSafe(core, holding, before)
     // An earlier look-up that failed may have left somebody behind.
     for (const connection of subscribersOf(core, holding.id)) sendRest(core, connection, holding)
   } else {
@@ -61,10 +61,15 @@ function settleWhole(core: Core, { id, stored }: Holding): void {
   }
 }
 
-/** L3: what could not be acknowledged when it was stored, and now can, is said to whoever may wait for it. */
-function tellSafe(core: Core, holding: Holding, before: StoredState | undefined): void {
-  if (before?.durable === undefined || covers(before.durable, acknowledgeable(holding))) return
-  for (const connection of subscribersOf(core, holding.id)) sendKnown(core, connection, holding)
+/** L3: what could not be acknowledged when it was stored, or claimed, and now can, is said to whoever waits for it. */
+function tellWithheld(core: Core, holding: Holding): void {
+  for (const connection of subscribersOf(core, holding.id)) {
+    const view = connection.views.get(holding.id)
+    if (view === undefined || view === IN_STEP || !view.withheld) continue
+    if (!covers(acknowledgeable(holding), lower(view.confirmed, durable(holding)))) continue
+    view.withheld = false
+    sendKnown(core, connection, holding)
+  }
 }
 
 export function dropChanged(holding: Holding): void {

@@ -67,6 +67,7 @@ function answerInStep(core: Core, connection: Connection, holding: Holding, { kn
   const belief = connection.views.get(holding.id)
   if (
     holding.stored?.partial === true ||
+    holding.stored?.durable !== undefined ||
     digests !== undefined ||
     isProbed(connection, holding) ||
     !equals(known, durable(holding))

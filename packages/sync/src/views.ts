@@ -46,6 +46,7 @@ export function createView(confirmed: KnownState, assumed: KnownState | undefine
     gaps: undefined,
     refusals: 0,
     refused: false,
+    withheld: false,
     lost: undefined,
     until: undefined,
     probe: undefined,
@@ -161,6 +162,7 @@ export function replaceBelief(
     claims: undefined,
     corrected: undefined,
     probe: undefined,
+    withheld: false,
   })
   return old
 }
@@ -200,6 +202,7 @@ export function settleView(connection: Connection, id: string, view: View): void
     view.tooLarge !== undefined ||
     view.proven !== undefined ||
     view.refused ||
+    view.withheld ||
     view.gaps !== undefined
   )
     return

@@ -14,7 +14,6 @@ import {
   StorageError,
   settle,
 } from '@tidemark/storage'
-import { Remembered } from '@tidemark/storage/adapter'
 import { type Breaker, createBreaker } from './breaker.ts'
 import { createThrottle, type Throttle } from './bucket.ts'
 import type { Events, LayerCondition } from './events.ts'
@@ -38,10 +37,10 @@ export interface LayerHome {
   readonly events: Events
   /** No repair waits any longer. */
   readonly closing: AbortSignal
-  /** A layer that failed answers again; `absent` if it was left alone meanwhile, so that anything may have been missed. */
+  /** A layer that failed answers or stores again; `absent` if it was left alone meanwhile, so that anything may have been missed. */
   returned(layer: Layer, absent: boolean): void
-  /** A layer is left alone for a while, or could not be opened: somebody has to ask it again. */
-  lost(layer: Layer): void
+  /** A layer is silent: asks it again until it is not. */
+  lost(layer: Layer): Promise<void>
 }
 
 export class Layer {
@@ -64,7 +63,7 @@ export class Layer {
   /** It is new or was wiped, and was not gone through yet: what it lacks it never had. */
   refilling = false
   /** Documents that were told to be damaged there, and what it said that it holds of them. */
-  readonly corrupt: Remembered<string, KnownState>
+  readonly corrupt: Map<string, KnownState> = new Map()
   /** Bytes handed over and not stored yet. */
   unstoredBytes = 0
   readonly #write: 'required' | 'best-effort' | 'none'
@@ -72,7 +71,10 @@ export class Layer {
   readonly #gone = new AbortController()
   #condition: LayerCondition | undefined
   #opening: Promise<Opened> | undefined
+  /** It was left alone, or could not be opened. */
   #lost = false
+  #isAsked = false
+  #unstored: string | undefined
   /** What it last failed at. */
   readonly #troubles = new Set<Operation>()
 
@@ -85,7 +87,6 @@ export class Layer {
     this.throttle = createThrottle(home.clock, perSecond, AbortSignal.any([this.#gone.signal, home.closing]))
     this.#write = options.write ?? (this.remote ? 'best-effort' : 'required')
     this.breaker = createBreaker(home.limits)
-    this.corrupt = new Remembered(home.limits.rememberedMax)
     this.#home = home
   }
 
@@ -115,6 +116,28 @@ export class Layer {
   /** Whether it makes sense to call it now. */
   get available(): boolean {
     return !this.detached && this.opened !== undefined && this.breaker.allows(this.#home.clock.now())
+  }
+
+  /** It did not say what it holds when it was last asked, or is left alone: what it may lack waits until it is asked and answers. */
+  get silent(): boolean {
+    return this.#lost || this.#troubles.has('open') || this.#troubles.has('look')
+  }
+
+  /** The document that it could not store last. It is tried again now and then; repairs of others wait until something was stored. */
+  get unstored(): string | undefined {
+    return this.#unstored
+  }
+
+  /** What waits for it may be done when it is back, not before. */
+  get troubled(): boolean {
+    return this.silent || this.#unstored !== undefined
+  }
+
+  /** `id`: a document that it could not store; without, it could. */
+  noteStored(id?: string): void {
+    const before = this.#unstored
+    this.#unstored = id
+    if (id === undefined && before !== undefined && !this.detached) this.#home.returned(this, false)
   }
 
   /** How it is, in one word. */
@@ -220,14 +243,14 @@ export class Layer {
   }
 
   #succeeded(operation: Operation): void {
-    const absent = this.#lost
-    this.#lost = false
     this.breaker.succeeded()
-    this.#troubles.delete(operation)
-    if (this.#condition === undefined) this.#condition = 'up'
+    this.#condition ??= 'up'
+    const isOver = this.#troubles.delete(operation)
+    const absent = this.#lost && !this.#troubles.has('open') && !this.#troubles.has('look')
+    if (absent) this.#lost = false
+    if (!isOver && !absent) return
     // That it answers what it holds does not mean that it can be read.
-    if (this.#condition === 'up' || this.#troubles.size > 0) return
-    this.#say('up')
+    if (this.#troubles.size === 0) this.#say('up')
     this.#home.returned(this, absent)
   }
 
@@ -238,12 +261,21 @@ export class Layer {
     if (code === 'CORRUPT' && operation !== 'open') return
     this.#troubles.add(operation)
     // A full disk still reads.
-    if (code === 'QUOTA' || code === 'READ_ONLY') return this.#say(code === 'QUOTA' ? 'quota' : 'read-only', code)
+    if (isFull(cause)) return this.#say(code === 'QUOTA' ? 'quota' : 'read-only', code)
     this.breaker.failed(this.#home.clock.now(), this.#home.clock.random())
     this.#say(cause instanceof TimedOut ? 'slow' : 'down', code)
-    if (this.#lost || (operation !== 'open' && this.breaker.failures < this.#home.limits.failuresMax)) return
-    this.#lost = true
-    this.#home.lost(this)
+    if (operation === 'open' || this.breaker.failures >= this.#home.limits.failuresMax) this.#lost = true
+    this.#askAgain()
+  }
+
+  /** One asks for all who wait for it. */
+  #askAgain(): void {
+    if (this.#isAsked || !this.silent || this.detached || this.#home.closing.aborted) return
+    this.#isAsked = true
+    void this.#home.lost(this).then(() => {
+      this.#isAsked = false
+      this.#askAgain()
+    })
   }
 
   /** Told when it changes, not with every call. */
@@ -259,6 +291,12 @@ export class Layer {
   #detachedError(): StorageError {
     return new StorageError('IO', `layer ${this.name}: it was detached`)
   }
+}
+
+/** Whether nothing can be stored there, and for long. */
+export function isFull(cause: unknown): boolean {
+  const code = codeOf(cause)
+  return code === 'QUOTA' || code === 'READ_ONLY'
 }
 
 export function codeOf(cause: unknown): StorageError['code'] | undefined {

@@ -86,7 +86,10 @@ export function tellCorrupt(core: Core, id: string, layer: Layer): void {
   const held = core.seen.of(id)?.states.get(layer)?.known ?? EMPTY
   const told = layer.corrupt.get(id)
   if (told !== undefined && equals(told, held)) return
+  layer.corrupt.delete(id)
   layer.corrupt.set(id, held)
+  const [longest] = layer.corrupt.keys()
+  if (layer.corrupt.size > core.limits.rememberedMax) layer.corrupt.delete(longest as string)
   core.events.emit({ kind: 'corrupt', id, layer: layer.name })
 }
 

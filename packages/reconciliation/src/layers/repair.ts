@@ -8,6 +8,7 @@
 import { count, covers, type KnownState, missing } from '@tidemark/known-state'
 import {
   type Append,
+  type AppendResult,
   type Awaitable,
   type CallOptions,
   type Marks,
@@ -21,7 +22,7 @@ import { readers, writers } from './core.ts'
 import { MARKS } from './dirty.ts'
 import { clearDirty } from './flags.ts'
 import { type Frozen, inStep, passing, without } from './join.ts'
-import { codeOf, type Layer } from './layer.ts'
+import { codeOf, isFull, type Layer } from './layer.ts'
 import { storeMarks } from './mark-copies.ts'
 import { lacksMarks } from './marks.ts'
 import {
@@ -37,14 +38,19 @@ import {
   toldOf,
 } from './race.ts'
 
-/** Asks all layers again and brings those that lack something to the join. @throws StorageError what may pass with time. */
-export function repair(core: Core, id: string): Promise<void> {
+/**
+ * Asks all layers again and brings those that lack something to the join. Answers which layers it waits for: those that are silent, cannot store, or are
+ * damaged. What is stuck is left to the next sweep. @throws StorageError what may pass with time.
+ */
+export function repair(core: Core, id: string): Promise<readonly Layer[]> {
   return core.seen.hold([id], () => repairAll(core, id))
 }
 
-/** Whether a repair may find something to do. */
-export function needsRepair(core: Core, id: string): boolean {
+/** Whether a repair may find something to do, `besides` what waits for these layers. */
+export function needsRepair(core: Core, id: string, besides: readonly Layer[] = []): boolean {
   if (id === MARKS) return lacksMarks(core)
+  if (besides.length > 0)
+    return core.seen.of(id) !== undefined && awaitedFor(core, id).some((layer) => !besides.includes(layer))
   return (
     core.seen.unsure.has(id) ||
     silentLayers(core, id).length > 0 ||
@@ -52,16 +58,41 @@ export function needsRepair(core: Core, id: string): boolean {
   )
 }
 
-async function repairAll(core: Core, id: string): Promise<void> {
-  const silences = await ask(core, [id], true)
+/** Layers that are silent, or lack something. */
+function awaitedFor(core: Core, id: string): readonly Layer[] {
+  const behind = writers(core).filter((layer) => isBehind(core, id, layer))
+  return [...new Set([...silentLayers(core, id), ...behind])]
+}
+
+async function repairAll(core: Core, id: string): Promise<readonly Layer[]> {
+  await ask(core, [id], true)
   completed(core, id)
-  const outcomes = await Promise.allSettled(writers(core).map((layer) => repairLayer(core, id, layer)))
+  const heldBack = writers(core).filter((layer) => isHeldBack(core, id, layer))
+  const tried = writers(core).filter((layer) => !heldBack.includes(layer))
+  const outcomes = await Promise.allSettled(tried.map((layer) => repairLayer(core, id, layer)))
+  const damaged: Layer[] = []
+  const failed: unknown[] = []
+  for (const [index, outcome] of outcomes.entries()) {
+    const layer = tried[index] as Layer
+    if (outcome.status === 'fulfilled') clearHold(core, id, layer)
+    else if (codeOf(outcome.reason) === 'CORRUPT') damaged.push(layer)
+    else failed.push(outcome.reason)
+  }
+  if (failed.length > 0) throw failed.find((cause) => !isFull(cause)) ?? failed[0]
   const silent = silentLayers(core, id)
-  const failed = outcomes.find((outcome) => outcome.status === 'rejected')
-  if (failed !== undefined) throw failed.reason
   const covered = readers(core).filter((layer) => !silent.includes(layer))
   core.events.emit({ kind: 'settled', id, covers: names(covered), missing: names(silent) })
-  if (silences[0] !== undefined) throw silences[0].cause
+  return [...silent, ...heldBack, ...damaged]
+}
+
+/** What it could not store is there, or is not to be stored any more: others show whether it can. */
+function clearHold(core: Core, id: string, layer: Layer): void {
+  if (layer.unstored === id && !silentLayers(core, id).includes(layer)) layer.noteStored()
+}
+
+/** What a layer could not store last is tried for all that it lacks. */
+function isHeldBack(core: Core, id: string, layer: Layer): boolean {
+  return layer.unstored !== undefined && layer.unstored !== id && isBehind(core, id, layer)
 }
 
 /** Brings one layer to the join of what was last seen; one run at a time per document and layer. */
@@ -106,6 +137,8 @@ interface Run {
   /** Bytes copied since others had a turn. */
   unbroken: number
 }
+
+type Stored = Exclude<AppendResult, { failed: unknown }>
 
 const GAPS_MAX = 3
 const UNBROKEN_BYTES = 1024 * 1024
@@ -245,14 +278,7 @@ async function store(run: Run, source: Layer, page: Page, held: StoredState | un
   await breathe(run, bytes)
   await source.throttle(bytes)
   await target.throttle(bytes)
-  const [result] = await target
-    .call('append', (storage, options) => storage.append([content], options), true)
-    .catch((cause) => {
-      core.seen.doubt(id, target)
-      throw cause
-    })
-  if (result === undefined || 'failed' in result)
-    throw new StorageError(result?.failed ?? 'IO', `layer ${target.name}: it could not store a repair`, result?.cause)
+  const result = await appendTo(run, content)
   core.seen.wrote(id, target, result.state)
   if (result.headerRefused === 'fork') core.forks.freeze(id, undefined, [source.name, target.name])
   let refused = result.headerRefused !== undefined
@@ -266,6 +292,22 @@ async function store(run: Run, source: Layer, page: Page, held: StoredState | un
   const grew = !covers(held?.known ?? NOTHING, result.state?.known ?? NOTHING)
   if (!grew && !(isNew && held?.kind === 'json')) run.gaps += 1
   return grew || (!refused && run.gaps < GAPS_MAX)
+}
+
+/** What fails here is what the others that wait for this layer are judged by, unless it is this document alone that is damaged. */
+async function appendTo({ core, id, target }: Run, content: Append): Promise<Stored> {
+  const append = (storage: Storage, options: CallOptions) => storage.append([content], options)
+  const [result] = await target.call('append', append, true).catch((cause) => {
+    core.seen.doubt(id, target)
+    if (codeOf(cause) !== 'CORRUPT') target.noteStored(id)
+    throw cause
+  })
+  if (result !== undefined && !('failed' in result)) {
+    target.noteStored()
+    return result
+  }
+  if (result?.failed !== 'CORRUPT') target.noteStored(id)
+  throw new StorageError(result?.failed ?? 'IO', `layer ${target.name}: it could not store a repair`, result?.cause)
 }
 
 /** Storages that answer in the same tick would let nobody else do anything until a large document is copied. */

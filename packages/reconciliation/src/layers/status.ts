@@ -71,6 +71,8 @@ export interface LayerHealth {
    * Whether it has all marks. `unsettled`: a write of marks that was given up there has not ended, so it is given none until it has. `none`: it keeps none.
    */
   readonly marks: 'all' | 'behind' | 'unsettled' | 'none'
+  /** Documents that were found damaged there, as far as they are remembered; not those that it answers again. */
+  readonly damaged: number
 }
 
 export function healthOf(core: Core): readonly LayerHealth[] {
@@ -82,6 +84,7 @@ export function healthOf(core: Core): readonly LayerHealth[] {
     dirty: core.dirty.ids(layer).filter((id) => id !== MARKS).length,
     dirtyMaps: core.dirtyMaps.ids(layer).length,
     marks: marksIn(core, layer),
+    damaged: layer.corrupt.size,
   }))
 }
 

@@ -92,7 +92,7 @@ class LayeredStorage implements Layers {
       events,
       closing: closing.signal,
       returned: (layer, absent) => this.#returned(layer, absent),
-      lost: (layer) => void askUntilBack(this.#core, layer).catch(() => {}),
+      lost: (layer) => askUntilBack(this.#core, layer).catch(() => {}),
     }
     const dirty = createDirty('dirty')
     const made = given.map((one) => this.#make('storage' in one ? one : { storage: one }, []))
@@ -100,8 +100,9 @@ class LayeredStorage implements Layers {
       clock,
       limits,
       signal: closing.signal,
-      repair: (id) => (id === MARKS ? repairMarks(this.#core) : repair(this.#core, id)),
-      needed: (id) => needsRepair(this.#core, id),
+      repair: (id) => (id === MARKS ? repairMarks(this.#core).then(() => []) : repair(this.#core, id)),
+      needed: (id, besides) => needsRepair(this.#core, id, besides),
+      missed: (id) => writers(this.#core).some((layer) => dirty.has(layer, id)),
       stateOf: (id) => stateOf(this.#core, id)?.known,
     })
     this.#core = {
@@ -306,6 +307,7 @@ class LayeredStorage implements Layers {
     layer.detach()
     core.layers = core.layers.filter((one) => one !== layer)
     if (core.home === layer) core.home = homeOf(core)
+    core.background.resume(layer)
     forgetLayer(core, layer).catch(() => {})
     for (const id of [...core.seen.unsure.keys()]) completed(core, id)
   }
@@ -372,10 +374,11 @@ class LayeredStorage implements Layers {
 
   #returned(layer: Layer, absent: boolean): void {
     const core = this.#core
-    for (const id of core.seen.unsure.keys()) core.background.want(id, 'write')
+    const isAll = core.background.resume(layer)
+    for (const id of core.seen.unsure.keys()) core.background.consider(id, 'write')
     sweepDirty(core)
     if (!layer.takenIn && this.#phase === 'open') takeIn(core, layer, true).catch(() => {})
-    else if (absent) sweepReturned(core, layer).catch(() => {})
+    else if (absent || !isAll) sweepReturned(core, layer).catch(() => {})
   }
 
   #ready(options: CallOptions | undefined): void {

@@ -16,6 +16,7 @@ import { namesOf } from './map-names.ts'
 import { mendMap } from './maps.ts'
 import { nextSweepMs, noteProgress, type Progress, readProgress } from './progress.ts'
 import { ask, completed, isInStep, silentLayers, stateOf } from './race.ts'
+import { needsRepair } from './repair.ts'
 import { takeUp } from './taking-up.ts'
 
 /** Between two slices of the full sweep. */
@@ -50,9 +51,14 @@ export function sweepDirty(core: Core): void {
   for (const layer of core.layers) if (layer.takenIn && layer.available) takeUp(core, layer).catch(() => {})
   core.background.consider(MARKS, 'sweep')
   for (const layer of core.layers)
-    if (layer.available) for (const id of core.dirty.ids(layer)) core.background.want(id, 'sweep')
+    if (layer.available) for (const id of owedTo(core, layer)) core.background.consider(id, 'sweep')
   const behind = core.layers.flatMap((layer) => (layer.available ? core.dirtyMaps.ids(layer) : []))
   mendMaps(core, new Set(behind)).catch(() => {})
+}
+
+/** What a layer missed; of one that cannot store, what shows whether it can again. */
+function owedTo(core: Core, layer: Layer): readonly string[] {
+  return layer.unstored === undefined ? core.dirty.ids(layer) : [layer.unstored]
 }
 
 /** Brings layers together that keep small maps, one after the other. */
@@ -108,7 +114,7 @@ async function slice(core: Core, layers: readonly Layer[], after: string | undef
 
 async function sweepIds(core: Core, ids: readonly string[]): Promise<void> {
   await ask(core, ids, true)
-  for (const id of ids) core.background.consider(id, 'sweep')
+  for (const id of ids) if (needsRepair(core, id)) core.background.want(id, 'sweep')
 }
 
 /**
@@ -119,11 +125,13 @@ export async function sweepReturned(core: Core, layer: Layer): Promise<boolean> 
   let isWhole = true
   const others = () => readers(core).filter((other) => other !== layer)
   for (let after: string | undefined; ; ) {
+    // What was put off until it is back has its turn first: there is room for a slice only.
+    await core.background.settled()
     const { ids, isWhole: isListed } = await slice(core, readers(core), after)
     const isDone = await core.seen.hold(ids, async () => {
       await ask(core, ids, true)
       for (const id of ids) {
-        core.background.consider(id, 'sweep')
+        if (needsRepair(core, id)) core.background.want(id, 'sweep')
         if (silentLayers(core, id).length === 0) tellAdded(core, id, others())
       }
       await core.background.settled()
@@ -156,16 +164,16 @@ function sameCounts(a: KnownState, b: KnownState): boolean {
   )
 }
 
-/** Asks a layer that is left alone, or could not be opened, until it answers. */
+/** Asks a layer that is silent until it answers. */
 export async function askUntilBack(core: Core, layer: Layer): Promise<void> {
-  for (let tries = 0; !core.closing.signal.aborted && !layer.detached; tries++) {
+  for (let tries = 0; ; tries++) {
     // Two waits after each other would be longer than any of them is meant to be.
     const leftMs = layer.breaker.leftMs(core.clock.now())
     const waitMs = leftMs > 0 ? leftMs : backoffMs(core.limits, tries, core.clock.random())
     await core.clock.wait(waitMs, core.closing.signal)
+    if (!layer.silent || layer.detached) return
     try {
       await layer.call('look', (storage) => storage.knownStates([PROBE_ID]))
-      return
     } catch {
       // Its own events say what it fails with.
     }

@@ -83,7 +83,9 @@ async function fill(core: Core, layer: Layer, patienceMs: number): Promise<void>
   const { sweepMs, fullSweepMs } = core.limits
   for (let pauseMs = sweepMs; !(await sweepReturned(core, layer)); pauseMs = Math.min(pauseMs * 2, fullSweepMs)) {
     if (core.closing.signal.aborted || layer.detached) return
-    await core.clock.wait(pauseMs, core.closing.signal)
+    // What others may have that are silent is found when they are back, not before.
+    if (core.layers.some((one) => one.troubled)) await core.background.resumed()
+    else await core.clock.wait(pauseMs, core.closing.signal)
   }
   await mendMaps(core, await namesOf(core))
   layer.refilling = false

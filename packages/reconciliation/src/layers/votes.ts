@@ -121,7 +121,7 @@ function intentsOf(core: Core, ids: readonly string[], taken: ReadonlyMap<Layer,
 export async function noteMissed(core: Core, layer: Layer, ids: Iterable<string>): Promise<void> {
   const missed = [...ids].filter((id) => !isInStep(core, id, layer))
   await setDirty(core, layer, missed)
-  for (const id of missed) core.background.want(id, 'write')
+  for (const id of missed) core.background.consider(id, 'write')
 }
 
 /** Which contents a layer gets: those of documents in which it is in step, if it can be called at all. */
@@ -160,8 +160,10 @@ async function store(core: Core, contents: readonly Append[], gift: Gift): Promi
       else core.seen.wrote(id, layer, result.state)
     }
     if (missed.size > 0) await miss(core, layer, missed)
+    else if (batch.length > 0) layer.noteStored()
     return { layer, results, isMarked }
   } catch (cause) {
+    if (codeOf(cause) !== 'CORRUPT') layer.noteStored(batch.at(-1)?.id ?? layer.unstored)
     await miss(core, layer, new Set(batch.map(({ id }) => id)))
     return { layer, results: new Map(), isMarked, cause }
   } finally {
@@ -173,7 +175,7 @@ async function store(core: Core, contents: readonly Append[], gift: Gift): Promi
 export async function miss(core: Core, layer: Layer, ids: ReadonlySet<string>): Promise<void> {
   for (const id of ids) core.seen.doubt(id, layer)
   await setDirty(core, layer, ids)
-  for (const id of ids) core.background.want(id, 'write')
+  for (const id of ids) core.background.consider(id, 'write')
 }
 
 /** Whoever did not store marks may lack them: its version says. */
