@@ -2,9 +2,11 @@
  * Erasures outlive the process that began them: a mark says so before the tombstone is stored, until the document is erased.
  *
  * Without it a process that dies between the two leaves the document whole for ever: nobody sends a tombstone twice. What an earlier process
- * left is looked for with the first connection, not at the start. Not here: erasing (`erasures.ts`), what a tombstone is.
+ * left is looked for with the first connection, not at the start. L2: a tombstone whose append failed may be stored all the same, also where nobody answers
+ * just then: it is looked for until that is known. Not here: erasing (`erasures.ts`), what a tombstone is.
  */
 import {
+  type AppendResult,
   type Awaitable,
   andThen,
   type Clock,
@@ -13,6 +15,7 @@ import {
   type Marks,
   type Storage,
   type StoredState,
+  settle,
 } from '@tidemark/storage'
 import type { Event } from './events.ts'
 
@@ -22,9 +25,11 @@ export interface Erasing {
   readonly keep: readonly string[]
 }
 
+type Store = () => Awaitable<readonly AppendResult[]>
+
 export interface Erasures {
-  /** Marks what `store` erases, then stores it. */
-  mark<T>(erases: readonly Erasing[], store: () => Awaitable<T>): Awaitable<T>
+  /** Marks what `store` erases, then stores it; what failed is looked for afterwards. */
+  mark(erases: readonly Erasing[], store: Store): ReturnType<Store>
   /** It is erased. */
   done(id: string): void
   /** Tells, once, what an earlier process left; tries until the storage says it. */
@@ -52,7 +57,7 @@ export function createErasures({ storage, clock, closed, isUsed, tell }: Erasure
   const marked = new Map<string, Set<string>>()
   let looked = !isUsed
 
-  function mark<T>(erases: readonly Erasing[], store: () => Awaitable<T>): Awaitable<T> {
+  function mark(erases: readonly Erasing[], store: Store): ReturnType<Store> {
     if (erases.length === 0) return store()
     const marks = new Map<string, Uint8Array>()
     for (const { id, keep } of erases) {
@@ -60,7 +65,30 @@ export function createErasures({ storage, clock, closed, isUsed, tell }: Erasure
       marked.set(id, all)
       marks.set(keyOf(id), utf8.encode(JSON.stringify({ id, keep: [...all] })))
     }
-    return andThen(storage.append([], { marks }), store)
+    return andThen(storage.append([], { marks }), () => storeAndFind(erases, store))
+  }
+
+  function storeAndFind(erases: readonly Erasing[], store: Store): ReturnType<Store> {
+    const failed = () => {
+      for (const { id } of erases) {
+        const keep = marked.get(id) ?? new Set()
+        // Somebody may have written it again since, or it is done.
+        const isCurrent = () => marked.get(id) === keep
+        untilKnown(() => find({ id, keep: [...keep] }, isCurrent)).catch(() => {})
+      }
+    }
+    try {
+      const stored = store()
+      settle(
+        () => stored,
+        (results) => results.some((result) => 'failed' in result) && failed(),
+        failed,
+      )
+      return stored
+    } catch (cause) {
+      failed()
+      throw cause
+    }
   }
 
   async function remove(key: string): Promise<void> {
@@ -77,37 +105,38 @@ export function createErasures({ storage, clock, closed, isUsed, tell }: Erasure
     let isWhole = true
     for (let after: string | undefined; ; ) {
       const page = await storage.marks({ prefix: PREFIX, limit: PAGE, ...(after !== undefined && { after }) })
-      for (const [key, value] of page) isWhole = (await find(key, JSON.parse(text.decode(value)))) && isWhole
+      for (const [, value] of page) isWhole = (await findOne(JSON.parse(text.decode(value)))) && isWhole
       if (page.length < PAGE) return isWhole
       after = page.at(-1)?.[0]
     }
   }
 
-  async function find(key: string, { id, keep }: Erasing): Promise<boolean> {
-    if (marked.has(id)) return true
+  const findOne = (left: Erasing) => find(left, () => !marked.has(left.id))
+
+  async function find({ id, keep }: Erasing, isCurrent: () => boolean): Promise<boolean> {
+    if (!isCurrent()) return true
     const [state] = await storage.knownStates([id])
     // Who is silent may have the tombstone, or lack the erasure.
     if (state?.partial) return false
-    await settle(key, id, keep, state)
+    if (isCurrent()) await conclude(id, keep, state)
     return true
   }
 
-  async function settle(
-    key: string,
-    id: string,
-    keep: readonly string[],
-    state: StoredState | undefined,
-  ): Promise<void> {
+  async function conclude(id: string, keep: readonly string[], state: StoredState | undefined): Promise<void> {
     const stored = keep.filter((session) => state?.known.sessions.has(session))
     // The tombstone was not stored, or all is done.
-    if (state === undefined || state.erased !== undefined || stored.length === 0) return remove(key)
+    if (state === undefined || state.erased !== undefined || stored.length === 0) {
+      marked.delete(id)
+      return remove(keyOf(id))
+    }
     marked.set(id, new Set(stored))
     tell({ type: 'unerased', id, keep: stored })
   }
 
-  async function tryToFind(): Promise<void> {
+  /** Tries until the storage says it. */
+  async function untilKnown(work: () => Promise<boolean>): Promise<void> {
     for (let waitMs = AGAIN_MS; !closed.aborted; waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS)) {
-      if (await findAll().catch(() => false)) return
+      if (await work().catch(() => false)) return
       await clock.wait(waitMs, closed)
     }
   }
@@ -120,7 +149,7 @@ export function createErasures({ storage, clock, closed, isUsed, tell }: Erasure
     findLeft() {
       if (looked) return
       looked = true
-      tryToFind().catch(() => {})
+      untilKnown(findAll).catch(() => {})
     },
   }
 }

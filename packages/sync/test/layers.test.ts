@@ -205,6 +205,33 @@ test('a tombstone that too few layers stored erases the document when it is in a
   expect(states.map(([held]) => [...(held?.known.sessions ?? [])])).toEqual([[['x$', 1]], [['x$', 1]]])
 })
 
+test('a tombstone that only a layer stored which is silent afterwards erases the document when that one is back', async () => {
+  const isTombstone = (session: string) => session.endsWith('$')
+  const { world, server, a, b } = await node(
+    { a: append('note', 'a:0-3'), b: append('note', 'a:0-3') },
+    {},
+    isTombstone,
+  )
+  const peer = world.peer('peer', server)
+  a.plan = ({ method, args }) => (method === 'append' && isOf(args) ? { fails: 'IO' } : undefined)
+  let isStored = false
+  b.plan = ({ method, args }) => {
+    if (method === 'append' && isOf(args)) isStored = true
+    return isStored && method === 'knownStates' ? { fails: 'IO' } : undefined
+  }
+  peer.say(content('note', 'x$:0-1', false))
+  await world.clock.advance(30_000)
+  peer.link.closed()
+  a.plan = undefined
+  b.plan = undefined
+  await world.clock.advance(600_000)
+  const states = await Promise.all([a, b].map((one) => one.knownStates(['note'])))
+  expect(states.map(([held]) => [...(held?.known.sessions ?? [])])).toEqual([[['x$', 1]], [['x$', 1]]])
+  expect(await b.marks({ prefix: '\u{10ffff}tidemark erasing', limit: 9 })).toEqual([])
+})
+
+const isOf = (args: readonly unknown[]) => (args[0] as readonly unknown[]).length > 0
+
 declare const process: { readonly env: Readonly<Record<string, string | undefined>> }
 
 const WORLDS = Number(process.env.TIDEMARK_WORLDS ?? 100)
