@@ -88,7 +88,10 @@ export interface StoredState {
 export interface Changed {
   readonly id: string
   readonly before: KnownState | undefined
-  /** It is about to be stored where marks are kept: these are set before it is, or with it. To be called at once. */
+  /**
+   * It is about to be stored where marks are kept: these are set before it is, or with it. To be called at once. If they are not known
+   * within the time of a write, nothing is stored, and `changed` is told again later.
+   */
   storeWith?(marks: Awaitable<Marks>): void
 }
 

@@ -32,50 +32,67 @@ export interface Dirty {
   add(layer: Layer, ids: Iterable<string>): Marks
   /** The marks that `add` gave for these are stored. */
   committed(layer: Layer, ids: Iterable<string>): void
-  /** The flag is no longer true; the marks that say so, or `undefined` if there was none. */
-  remove(layer: Layer, id: string): Marks | undefined
+  /** Grows with every flag. */
+  ticks(): number
+  /** The flag is no longer true; the marks that say so, or `undefined` if there was none, or if it was set again after `asOf`. */
+  remove(layer: Layer, id: string, asOf?: number): Marks | undefined
   /** Everything in a layer was gone through. */
   swept(layer: Layer): void
   /** Takes up what the marks of `from` say of `layer`. */
   load(layer: Layer, from: Layer): Promise<void>
 }
 
+interface Flag {
+  readonly isDurable: boolean
+  readonly setAt: number
+}
+
 /** `about`: what is flagged. */
 export function createDirty(about: 'dirty' | 'map'): Dirty {
-  /** Whether each is durable. */
-  const flags = new Map<string, Map<string, boolean>>()
+  const flags = new Map<string, Map<string, Flag>>()
   const overflown = new Set<string>()
+  let ticks = 0
   const of = (layer: Layer) => {
-    const known = flags.get(layer.name) ?? new Map<string, boolean>()
+    const known = flags.get(layer.name) ?? new Map<string, Flag>()
     flags.set(layer.name, known)
     return known
   }
 
   function flag(layer: Layer, id: string, isDurable: boolean): void {
     const ids = of(layer)
-    if (ids.has(id) || ids.size < FLAGS_MAX) ids.set(id, isDurable)
+    if (ids.has(id) || ids.size < FLAGS_MAX) ids.set(id, { isDurable, setAt: ticks })
     else overflown.add(layer.name)
   }
 
   return {
+    ticks: () => ticks,
     has: (layer, id) => overflown.has(layer.name) || (flags.get(layer.name)?.has(id) ?? false),
-    isUnsaid: (layer, id) => flags.get(layer.name)?.get(id) === false,
+    isUnsaid: (layer, id) => flags.get(layer.name)?.get(id)?.isDurable === false,
     ids: (layer) => [...(flags.get(layer.name)?.keys() ?? [])],
     any: () => overflown.size > 0 || [...flags.values()].some((ids) => ids.size > 0),
     add(layer, ids) {
       const marks = new Map<string, Uint8Array>()
+      ticks += 1
       for (const id of ids) {
-        if (flags.get(layer.name)?.get(id)) continue
-        flag(layer, id, false)
-        marks.set(keyOf(about, layer, id), utf8.encode(id))
+        const isDurable = flags.get(layer.name)?.get(id)?.isDurable === true
+        flag(layer, id, isDurable)
+        if (!isDurable) marks.set(keyOf(about, layer, id), utf8.encode(id))
       }
       return marks
     },
     committed(layer, ids) {
-      for (const id of ids) if (flags.get(layer.name)?.has(id)) flag(layer, id, true)
+      const known = of(layer)
+      for (const id of ids) {
+        const flagged = known.get(id)
+        if (flagged !== undefined) known.set(id, { ...flagged, isDurable: true })
+      }
     },
-    remove: (layer, id) =>
-      flags.get(layer.name)?.delete(id) ? new Map([[keyOf(about, layer, id), undefined]]) : undefined,
+    remove(layer, id, asOf = ticks) {
+      const flagged = flags.get(layer.name)?.get(id)
+      if (flagged === undefined || flagged.setAt > asOf) return undefined
+      flags.get(layer.name)?.delete(id)
+      return new Map([[keyOf(about, layer, id), undefined]])
+    },
     swept: (layer) => overflown.delete(layer.name),
     async load(layer, from) {
       const prefix = prefixOf(about, layer)

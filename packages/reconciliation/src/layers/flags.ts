@@ -19,8 +19,15 @@ export async function setDirty(
   if (await commit(core, layer, dirty.add(layer, flagged))) dirty.committed(layer, flagged)
 }
 
-export async function clearDirty(core: Core, layer: Layer, id: string, dirty: Dirty = core.dirty): Promise<void> {
-  await commit(core, layer, dirty.remove(layer, id))
+/** Unless it was flagged once more after `asOf`. */
+export async function clearDirty(
+  core: Core,
+  layer: Layer,
+  id: string,
+  dirty: Dirty = core.dirty,
+  asOf: number = dirty.ticks(),
+): Promise<void> {
+  await commit(core, layer, dirty.remove(layer, id, asOf))
 }
 
 /** Whether one of them stored it. */

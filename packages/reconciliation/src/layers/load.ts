@@ -12,8 +12,9 @@ import { endOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
 import { passing } from './join.ts'
 import type { Layer } from './layer.ts'
+import { uncompared } from './overlaps.ts'
 import { answerOf, askLayer, completed, isTimeout, silentLayers, stateOf, tellGrowth } from './race.ts'
-import { readPage } from './read.ts'
+import { type Reader, readPage } from './read.ts'
 
 export interface LoadOptions {
   /**
@@ -55,6 +56,8 @@ interface Loading {
   /** Sessions that are known to be forks, and those of which something was handed over before. */
   readonly frozen: Set<string>
   readonly ended: Set<string>
+  /** Where what was handed over of a session is from. */
+  readonly sources: Map<string, Layer>
   readonly handedOver: () => void
   /** Whoever takes the pages failed: that is no layer's fault. */
   thrown: { readonly cause: unknown } | undefined
@@ -71,7 +74,8 @@ export async function load(core: Core, id: string, options: LoadOptions = {}): P
   const forks = core.forks.of(id)
   const frozen = new Set(forks === 'document' ? [] : forks)
   const ended = new Set<string>()
-  const empty = { cursor: after, handing: first, usable: false, frozen, ended, thrown: undefined }
+  const sources = new Map<string, Layer>()
+  const empty = { cursor: after, handing: first, usable: false, frozen, ended, sources, thrown: undefined }
   const loading: Loading = { core, id, options, ...lists, ...empty, handedOver }
   loading.handing = Promise.resolve()
   const merged = core.seen.hold([id], () => merge(loading))
@@ -100,7 +104,13 @@ async function merge(loading: Loading): Promise<void> {
   await loading.handing
   // What could not be read from one layer may be there in another that answered later.
   if (loading.usable || stateOf(core, id) !== undefined)
-    await handOver(loading).catch((cause) => noteUnread(loading, cause))
+    await handOver(loading).then(
+      () => noteUnread(loading),
+      (cause) => {
+        if (!loading.cursor.header) throw cause
+        noteUnread(loading)
+      },
+    )
   tellGrowth(core, id)
   completed(core, id)
   const { answered, absent, failed, timedOut } = loading
@@ -139,10 +149,11 @@ async function take(loading: Loading, layer: Layer, have?: readonly (KnownState 
   )
 }
 
-/** What was handed over stands, also if some layer could not be read: it failed. */
-function noteUnread(loading: Loading, cause: unknown): void {
-  const { core, id, answered, failed } = loading
-  if (!loading.cursor.header) throw cause
+/** What was handed over stands, also if some layer could not be read, or not be gone on with: it failed. */
+function noteUnread(loading: Loading): void {
+  const { core, id, answered, failed, options } = loading
+  if (options.onPage === undefined || isWhole(loading) || loading.thrown !== undefined || options.signal?.aborted)
+    return
   for (const layer of readers(core)) {
     const known = core.seen.of(id)?.states.get(layer)?.known
     const at = answered.indexOf(layer.name)
@@ -166,17 +177,43 @@ function cursorOf(loading: Loading): KnownState {
   return passing(loading.cursor, ended, stateOf(core, id)?.known ?? EMPTY)
 }
 
+function isWhole(loading: Loading): boolean {
+  return covers(cursorOf(loading), stateOf(loading.core, loading.id)?.known ?? EMPTY)
+}
+
+/** L13: sessions of `json` documents that another layer was read for, which is gone, or could not be compared. */
+function* passedOver({ core, id, sources }: Loading, layer: Layer): Iterable<string> {
+  const joined = stateOf(core, id)
+  if (joined?.kind !== 'json') return
+  const apart = uncompared(core, id, joined)
+  const isKnown = (source: Layer, session: string) => {
+    if (source.isCache) return [...apart.values()].every((sessions) => !sessions.has(session))
+    const holds = readers(core).includes(source) && core.seen.of(id)?.states.get(source)?.known.sessions.has(session)
+    return holds && !apart.get(source)?.has(session)
+  }
+  for (const [session, source] of sources) if (source !== layer && !isKnown(source, session)) yield session
+}
+
 /** Hands over what is held by now and was not handed over yet. */
 async function handOver(loading: Loading): Promise<void> {
   const { core, id, options } = loading
   if (options.onPage === undefined || loading.thrown !== undefined) return
-  while (!covers(cursorOf(loading), stateOf(core, id)?.known ?? EMPTY)) {
-    const page = await readPage(core, id, cursorOf(loading), core.limits.pageBytes)
+  let from: Layer | undefined
+  const reader: Reader = {
+    passesOver: (layer) => passedOver(loading, layer),
+    took: (source) => {
+      from = source
+    },
+  }
+  while (!isWhole(loading)) {
+    const page = await readPage(core, id, cursorOf(loading), core.limits.pageBytes, reader)
     if (page === undefined || options.signal?.aborted || (page.runs.length === 0 && page.header === undefined)) return
     cursorOf(loading)
     // It was read when it was found to be a fork.
     if (page.runs.some(({ session }) => loading.ended.has(session))) continue
     loading.cursor = union(loading.cursor, { ...endOf(page), header: true })
+    if (from !== undefined && page.kind === 'json')
+      for (const { session } of page.runs) loading.sources.set(session, from)
     try {
       options.onPage(page)
     } catch (cause) {

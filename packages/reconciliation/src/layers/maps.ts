@@ -24,6 +24,12 @@ interface Copy {
 /** What one layer answers: a copy, or why there is none. */
 type Answer = Copy | { readonly layer: Layer; readonly cause: unknown }
 
+/** All layers, asked at once; `asOf`: what was flagged later they may not have known. */
+interface Asking {
+  readonly asOf: number
+  readonly answers: readonly Promise<Answer>[]
+}
+
 export async function readMap(core: Core, name: string): Promise<Entries> {
   const asking = ask(core, name)
   const joined = join(
@@ -73,14 +79,16 @@ function mapLayers(core: Core): readonly Layer[] {
   return core.layers.filter((layer) => layer.maps && !layer.isCache && layer.opened?.capabilities.maps !== false)
 }
 
-function ask(core: Core, name: string): readonly Promise<Answer>[] {
-  return mapLayers(core).map(async (layer) => {
+function ask(core: Core, name: string): Asking {
+  const asOf = core.dirtyMaps.ticks()
+  const answers = mapLayers(core).map(async (layer): Promise<Answer> => {
     try {
       return { layer, entries: await layer.call('look', (storage) => storage.readMap(name)) }
     } catch (cause) {
       return { layer, cause }
     }
   })
+  return { asOf, answers }
 }
 
 /** @throws StorageError if none answered: failed is not empty (L2). */
@@ -94,17 +102,17 @@ function copiesAmong(answers: readonly Answer[]): readonly Copy[] {
 /** What all say, in order of preference; when what came is enough the others are waited for no longer than they take to be merely slow. */
 async function arrived(
   core: Core,
-  asking: readonly Promise<Answer>[],
+  asking: Asking,
   isEnough: (copies: readonly Copy[]) => boolean,
 ): Promise<readonly Answer[]> {
   const answers = new Map<number, Answer>()
-  const noting = asking.map(async (one, index) => void answers.set(index, await one))
+  const noting = asking.answers.map(async (one, index) => void answers.set(index, await one))
   await until(noting, () => isEnough([...answers.values()].filter((answer) => 'entries' in answer)))
   const over = new AbortController()
   const patience = core.clock.wait(core.limits.mapPatienceMs, over.signal).catch(() => {})
   await Promise.race([Promise.all(noting), patience])
   over.abort()
-  return asking.flatMap((_, index) => answers.get(index) ?? [])
+  return asking.answers.flatMap((_, index) => answers.get(index) ?? [])
 }
 
 /** Resolves when enough is done, or all. */
@@ -116,13 +124,8 @@ function until(working: readonly Promise<void>[], isEnough: () => boolean): Prom
 }
 
 /** When all have answered: each gets what it lacks. `known`: what was answered, or written. */
-async function bringTogether(
-  core: Core,
-  name: string,
-  asking: readonly Promise<Answer>[],
-  known?: Entries,
-): Promise<void> {
-  const answers = await Promise.all(asking)
+async function bringTogether(core: Core, name: string, asking: Asking, known?: Entries): Promise<void> {
+  const answers = await Promise.all(asking.answers)
   const copies = answers.filter((answer) => 'entries' in answer)
   const joined = join(copies, (key) => core.events.emit({ kind: 'conflict', map: name, key }))
   if (known !== undefined && merge(new Map(known), joined).merged.length > 0)
@@ -132,7 +135,7 @@ async function bringTogether(
     const { layer } = answer
     const failed = 'cause' in answer || (await write(core, name, answer, joined)) !== undefined
     if (failed && layer.write !== 'none') await setDirty(core, layer, [name], core.dirtyMaps)
-    else await clearDirty(core, layer, name, core.dirtyMaps)
+    else await clearDirty(core, layer, name, core.dirtyMaps, asking.asOf)
   })
   await Promise.all(bringing)
 }

@@ -15,7 +15,22 @@ import { codeOf, type Layer } from './layer.ts'
 import { compareOverlaps, uncompared } from './overlaps.ts'
 import { ask, sightOf, silentLayers, stateOf, tellCorrupt, unknown } from './race.ts'
 
-export async function readPage(core: Core, id: string, after: KnownState, bytesMax: number): Promise<Page | undefined> {
+/** Of whoever reads on and knows where from. */
+export interface Reader {
+  /** Sessions that are not to be gone on with from this layer. */
+  passesOver(layer: Layer): Iterable<string>
+  took(source: Layer): void
+}
+
+const NOBODY: Reader = { passesOver: () => [], took: () => {} }
+
+export async function readPage(
+  core: Core,
+  id: string,
+  after: KnownState,
+  bytesMax: number,
+  reader: Reader = NOBODY,
+): Promise<Page | undefined> {
   const silences = isSeen(core, id, after) ? [] : await ask(core, [id])
   const failed = new Map<Layer, unknown>()
   for (let tries = 0; tries <= core.layers.length * 2; tries++) {
@@ -24,7 +39,8 @@ export async function readPage(core: Core, id: string, after: KnownState, bytesM
       if (silentLayers(core, id).length > 0) throw unknown(id, silences)
       return undefined
     }
-    const source = sourceOf(core, id, after, joined, failed)
+    const passed = passedIn(core, id, joined, reader)
+    const source = sourceOf(core, id, after, joined, failed, passed)
     if (source === undefined) {
       const [cause] = failed.values()
       if (cause !== undefined && !covers(after, joined.known)) throw cause
@@ -32,9 +48,11 @@ export async function readPage(core: Core, id: string, after: KnownState, bytesM
       if (silentLayers(core, id).length > 0) throw unknown(id, silences)
       return asPage(joined, id, after, undefined)
     }
-    const page = await readFrom(core, source, id, after, bytesMax, failed)
+    const page = await readFrom(core, source, id, cursorFor(core, id, after, source, passed(source)), bytesMax, failed)
     if (page === undefined || !continues(core, id, page, source)) continue
-    if (!source.isCache) fillCaches(core, [page])
+    // L13: what was not compared may not be put together there either.
+    if (!source.isCache && uncompared(core, id, joined).size === 0) fillCaches(core, [page])
+    reader.took(source)
     return asPage(joined, id, after, page)
   }
   throw new StorageError('IO', `${JSON.stringify(id)}: no layer has what it said it holds`)
@@ -54,6 +72,11 @@ function isSeen(core: Core, id: string, after: KnownState): boolean {
   return sightOf(core, id) !== undefined || (seen !== undefined && lacks(after, seen.known))
 }
 
+function passedIn(core: Core, id: string, joined: StoredState, reader: Reader): (layer: Layer) => ReadonlySet<string> {
+  const apart = uncompared(core, id, joined)
+  return (layer) => new Set([...(apart.get(layer) ?? []), ...reader.passesOver(layer)])
+}
+
 /** The first that has something beyond `after` that is not another's to serve. */
 function sourceOf(
   core: Core,
@@ -61,15 +84,15 @@ function sourceOf(
   after: KnownState,
   joined: StoredState,
   failed: ReadonlyMap<Layer, unknown>,
+  passed: (layer: Layer) => ReadonlySet<string>,
 ): Layer | undefined {
   const cached = core.layers.find((layer) => layer.isCache && !failed.has(layer) && cacheHolds(layer, id, joined))
   if (cached !== undefined && lacks(after, joined.known)) return cached
-  const passed = uncompared(core, id, joined)
   return readers(core).find((layer) => {
     const state = core.seen.of(id)?.states.get(layer)
     if (state === undefined || failed.has(layer) || state.kind !== joined.kind) return false
     if (joined.erased !== undefined && state.erased === undefined) return false
-    return lacks(cursorFor(core, id, after, layer, passed.get(layer)), state.known)
+    return lacks(cursorFor(core, id, after, layer, passed(layer)), state.known)
   })
 }
 
@@ -79,13 +102,7 @@ function lacks(after: KnownState, state: KnownState): boolean {
 }
 
 /** Frozen sessions are read from the first layer that has them, and passed over in the others, as are those that could not be compared. */
-function cursorFor(
-  core: Core,
-  id: string,
-  after: KnownState,
-  layer: Layer,
-  passed: ReadonlySet<string> = new Set(),
-): KnownState {
+function cursorFor(core: Core, id: string, after: KnownState, layer: Layer, passed: ReadonlySet<string>): KnownState {
   const forks = core.forks.of(id)
   if (forks === 'document' || layer.isCache || (forks === undefined && passed.size === 0)) return after
   const frozen = forks ?? new Set<string>()
@@ -99,13 +116,10 @@ async function readFrom(
   core: Core,
   source: Layer,
   id: string,
-  after: KnownState,
+  cursor: KnownState,
   bytesMax: number,
   failed: Map<Layer, unknown>,
 ): Promise<Page | undefined> {
-  const joined = stateOf(core, id)
-  const passed = joined === undefined ? undefined : uncompared(core, id, joined).get(source)
-  const cursor = cursorFor(core, id, after, source, passed)
   try {
     const page = await source.call('page', (storage, options) => storage.read(id, cursor, { bytesMax, ...options }))
     if (page !== undefined && (page.runs.length > 0 || page.header !== undefined)) return page

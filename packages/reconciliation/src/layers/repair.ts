@@ -162,7 +162,7 @@ async function copyAll(run: Run): Promise<void> {
   const isWithheld = answerOf(core, id)?.durable !== undefined
   tell(run, 'start')
   if (target === core.home) {
-    const marks = await Promise.all(marksOfHome(run))
+    const marks = await inTime(run, Promise.all(marksOfHome(run)))
     if (marks.some((one) => one.size > 0)) await storeMarks(core, new Map(marks.flatMap((one) => [...one])))
   }
   while (isBehind(core, id, target)) {
@@ -184,6 +184,19 @@ function marksOfHome({ core, id, target }: Run): readonly Awaitable<Marks>[] {
   const marks: Awaitable<Marks>[] = []
   core.changed(id, toldOf(core, id), (one) => marks.push(one))
   return target.keepsMarks ? marks : []
+}
+
+/** Whoever watches may never say it: this document fails to be repaired, and others are. */
+async function inTime<T>({ core, id }: Run, work: Promise<T>): Promise<T> {
+  const over = new AbortController()
+  const late = core.clock.wait(core.limits.appendTimeoutMs, over.signal).then(() => {
+    throw new StorageError('IO', `${JSON.stringify(id)}: whoever watches did not say in time which marks belong to it`)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    over.abort()
+  }
 }
 
 const NOTHING: KnownState = { header: false, sessions: new Map() }

@@ -226,6 +226,27 @@ test('a slow layer delays no secrets of the others, and what it adds is told whe
   ])
 })
 
+test('what layers missed of a small map stays flagged, and is counted, when a read ends that began before', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk(), disk()] as const
+  for (const { data } of disks) data.mergeMap('map', new Map([['all', secret(1, 1)]]))
+  const { all, b, c } = await over(disks, { clock, policy: 'any-durable' })
+  c.plan = ({ method }) => (method === 'readMap' ? { after: clock.wait(1_500) } : undefined)
+  b.plan = ({ method }) => (method === 'mergeMap' ? { fails: 'IO' } : undefined)
+  await passing(clock, all.readMap('map'))
+  c.plan = b.plan
+  await passing(clock, all.mergeMap('map', new Map([['key', secret(1, 7)]])))
+  await clock.advance(2_000)
+  expect(all.health().map(({ dirtyMaps }) => dirtyMaps)).toEqual([0, 1, 1])
+  b.plan = undefined
+  c.plan = undefined
+  await clock.advance(600_000)
+  expect([disks.map(secrets), all.health().map(({ dirtyMaps }) => dirtyMaps)]).toEqual([
+    disks.map(() => ['all 1', 'key 7']),
+    [0, 0, 0],
+  ])
+})
+
 test('a layer that was taken out for a while has all marks, maps and documents again, first or not, also after a restart', async () => {
   for (const [away, runs] of [
     ['A', true],

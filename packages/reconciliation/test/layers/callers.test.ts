@@ -36,6 +36,24 @@ test('a listener that throws stops neither the others nor a repair, and is heard
   expect([held({ disk: b }), heard.includes('repair'), thrown.length > 0]).toEqual(['a:5', true, true])
 })
 
+test('a listener that never says which marks belong to a document keeps that one from the home layer, and no other', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  const ids = ['1', '2', '3', '4', '5', '6', 'note']
+  for (const id of ids) b.data.append([content(id, 'a:0-5')])
+  const { all } = await over([a, b], { clock })
+  let isHanging = true
+  all.watch(({ id, storeWith }) => {
+    if (id !== 'note' && isHanging) storeWith?.(new Promise(() => {}))
+  })
+  void all.knownStates(ids)
+  await clock.advance(60_000)
+  expect([held({ disk: a }), held({ disk: a }, '1')]).toEqual(['a:5', 'absent'])
+  isHanging = false
+  await clock.advance(3_600_000)
+  expect(ids.map((id) => held({ disk: a }, id))).toEqual(ids.map(() => 'a:5'))
+})
+
 test('what the taker of pages throws is its own: no layer has failed', async () => {
   const clock = manualClock()
   const [a, b] = [disk(), disk()]

@@ -2,10 +2,10 @@
  * Forks of `json` sessions, which no digest tells: nothing is put together from two layers that was not compared (L13).
  */
 import { EMPTY, type KnownState } from '@tidemark/known-state'
-import type { Page } from '@tidemark/storage'
+import { memoryStorage, type Page } from '@tidemark/storage'
 import { expect, test } from 'vitest'
-import type { Layers } from '../../src/layers.ts'
-import { content, disk, dump, held, manualClock, of, over, passing, slow } from './world.ts'
+import { type Layers, layers } from '../../src/layers.ts'
+import { content, disk, dump, held, manualClock, of, over, passing, settled, slow, store } from './world.ts'
 
 const json = (sessions: string, salt = '') => content('note', sessions, { kind: 'json', salt })
 const entries = (pages: readonly Page[]) =>
@@ -72,6 +72,59 @@ test('a layer whose part cannot be compared is passed over', async () => {
   first.plan = ({ method }) => (method === 'read' ? { fails: 'IO' } : undefined)
   const handed = entries(await readAll(all))
   expect([isMixed(handed), handed.length]).toEqual([false, 8])
+})
+
+for (const [salt, fails] of [
+  [' other', 'reads'],
+  [' other', 'is taken out'],
+  ['', 'reads'],
+] as const)
+  test(`a load goes on with no session that it began in a layer which ${fails === 'reads' ? 'cannot be read any more' : fails}, and says so${salt === '' ? ', also where both are the same' : ''}`, async () => {
+    const clock = manualClock()
+    const [a, b] = [disk(), disk()]
+    a.data.append([json('r:0-2 s:0-5')])
+    b.data.append([json('s:0-8 t:0-2', salt)])
+    const { all, a: first, b: second } = await over([a, b], { clock, limits: { repairsMax: 0 } })
+    slow(second, clock, 300, ['read', 'append'])
+    const pages: Page[] = []
+    const loading = all.load('note', { onPage: (page) => pages.push(page) })
+    await settled()
+    expect(entries(pages)).toHaveLength(7)
+    if (fails === 'reads') first.plan = ({ method }) => (method === 'read' ? { fails: 'IO' } : undefined)
+    else all.detach('A')
+    const loaded = await passing(clock, loading)
+    const ofSessions = pages.flatMap(({ runs }) => runs.map(({ session, after }) => `${session} ${after}`))
+    expect(ofSessions).toEqual(['r 0', 's 0', 't 0'])
+    expect([loaded.answered.includes('B'), loaded.failed]).toEqual([false, ['B']])
+    first.plan = undefined
+    second.plan = undefined
+    const again: Page[] = []
+    if (fails === 'reads') await passing(clock, all.load('note', { onPage: (page) => again.push(page) }))
+    expect(again.flatMap(({ runs }) => runs).filter(({ session }) => session === 's').length).toBe(
+      fails !== 'reads' ? 0 : salt === '' ? 2 : 1,
+    )
+  })
+
+test('a cache is given no mixture', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  a.data.append([json('s:0-5')])
+  b.data.append([json('s:0-8', ' other')])
+  const stores = [store(a), store(b)] as const
+  const cache = memoryStorage()
+  const all = layers([{ storage: cache }, ...stores.map((storage) => ({ storage }))], {
+    clock,
+    limits: { repairsMax: 0, lookTimeoutMs: 100 },
+  })
+  await all.open()
+  stores[1].plan = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
+  await passing(clock, all.knownStates(['note']))
+  const page = await all.read('note', EMPTY, { bytesMax: 1_000 })
+  stores[0].plan = ({ method }) => (method === 'read' ? { fails: 'IO' } : undefined)
+  stores[1].plan = undefined
+  await passing(clock, all.knownStates(['note']))
+  await all.read('note', page?.end ?? EMPTY, { bytesMax: 1_000 })
+  expect(isMixed(dump(cache).split(/(?<=") /))).toBe(false)
 })
 
 test('a repair compares every session, also those that come in later pages', async () => {
