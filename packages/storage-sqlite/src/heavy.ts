@@ -17,6 +17,8 @@ export interface Named {
 export interface Heavy {
   readonly sequence: number
   readonly state: StoredState
+  /** All its sessions in any order, until they are ordered: looking up their names again takes as long as the state. */
+  readonly named?: readonly Named[]
   /** All its sessions in bytewise order of their ids, once a page was read. */
   readonly ordered: readonly Named[] | undefined
 }

@@ -1,8 +1,8 @@
 /**
  * Session ids as small numbers: the same session writes many documents, so its id is stored once and referred to.
  *
- * What is remembered is bounded (L10). Misses are looked up together, one query for all of them. References are never reused, so
- * what is remembered stays true.
+ * What is remembered is bounded (L10), and one look-up that would push out all the rest is not remembered. Misses are looked up
+ * together, one query for all of them. References are never reused, so what is remembered stays true.
  * Not here: giving a new session its reference, which is part of a commit (work.ts).
  */
 import { Remembered, textOf } from '@tidemark/storage/adapter'
@@ -19,9 +19,11 @@ export class SessionNames {
   readonly #queries: NameQueries
   readonly #names: Remembered<number, string>
   readonly #keys: Remembered<string, number>
+  readonly #sessionsMax: number
 
   constructor(queries: NameQueries, sessionsMax: number) {
     this.#queries = queries
+    this.#sessionsMax = sessionsMax
     this.#names = new Remembered(sessionsMax >> 1)
     this.#keys = new Remembered(sessionsMax >> 1)
   }
@@ -41,10 +43,11 @@ export class SessionNames {
       else found.set(key, name)
     }
     if (unknown.length === 0) return found
+    const isRemembered = unknown.length < this.#sessionsMax
     for (const [key, bytes] of this.#queries.namesOf.all(JSON.stringify(unknown))) {
       const name = textOf(bytes as Uint8Array)
       found.set(key as number, name)
-      this.remember(name, key as number)
+      if (isRemembered) this.remember(name, key as number)
     }
     return found
   }

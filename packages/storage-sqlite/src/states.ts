@@ -36,17 +36,31 @@ export function orderedState(
   row: DocumentRow,
   sequence: number,
 ): { readonly state: StoredState; readonly ordered: readonly Named[] } {
-  if (row.chunks.length > 0) {
-    const heavy = heavyOf(store, id, row, sequence)
-    if (heavy.ordered !== undefined) return { state: heavy.state, ordered: heavy.ordered }
+  if (row.chunks.length === 0) {
+    const { state, named } = readState(store, id, row, row.entries)
+    return { state, ordered: inOrder(named) }
   }
-  const entries = row.chunks.length > 0 ? allEntries(store, row) : row.entries
+  const { state, named, ordered } = heavyOf(store, id, row, sequence)
+  if (ordered !== undefined) return { state, ordered }
+  const heavy = { sequence, state, ordered: inOrder(named ?? readState(store, id, row, allEntries(store, row)).named) }
+  store.heavy.set(id, heavy)
+  return heavy
+}
+
+function inOrder(named: readonly Named[]): readonly Named[] {
+  return named.length > 1 ? named.toSorted((a, b) => compareIds(a.name, b.name)) : named
+}
+
+/** The state of a document with these sessions, whose names are looked up. */
+function readState(
+  store: Store,
+  id: string,
+  row: DocumentRow,
+  entries: readonly Entry[],
+): { readonly state: StoredState; readonly named: readonly Named[] } {
   const names = store.names.names(entries.map((entry) => entry.session))
   const state = namedState(store, id, row, entries, names)
-  const ordered = entries.map(({ session }) => ({ name: names.get(session) as string, session }))
-  if (ordered.length > 1) ordered.sort((a, b) => compareIds(a.name, b.name))
-  if (row.chunks.length > 0) store.heavy.set(id, { sequence, state, ordered })
-  return { state, ordered }
+  return { state, named: entries.map(({ session }) => ({ name: names.get(session) as string, session })) }
 }
 
 /** The state of a document whose entries are in chunks. */
@@ -54,9 +68,7 @@ function heavyOf(store: Store, id: string, row: DocumentRow, sequence: number): 
   const known = store.heavy.get(id, sequence)
   if (known !== undefined) return known
   return naming(id, () => {
-    const entries = allEntries(store, row)
-    const names = store.names.names(entries.map((entry) => entry.session))
-    const heavy = { sequence, state: namedState(store, id, row, entries, names), ordered: undefined }
+    const heavy = { sequence, ...readState(store, id, row, allEntries(store, row)), ordered: undefined }
     // Within a commit this sequence may be that of a change which is rolled back.
     if (!store.isWriting) store.heavy.set(id, heavy)
     return heavy

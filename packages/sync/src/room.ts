@@ -3,6 +3,7 @@
  *
  * L10: pages are, and so are known states of many sessions: a LOAD of four bytes may be answered with megabytes. What asks about a
  * document of many sessions waits for room like a page does, so that neither a turn nor the memory is filled with answers.
+ * What still waits when its connection closes is dropped, content too: none of it was acknowledged, so whoever sent it has it (L3).
  * Not here: when there is room (the shell says `drained`), whose turn it is (`run-inflow.ts`).
  */
 import { type Connection, type Core, emit, type Holding, type Request } from './core.ts'

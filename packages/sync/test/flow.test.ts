@@ -128,6 +128,30 @@ describe('turns', () => {
     await server.runner.close()
   })
 
+  test('content that waits for room when its connection closes is dropped unacknowledged, and stored when it comes again', async () => {
+    const runs = Array.from({ length: 200 }, (_, index) => ({
+      session: `s${index}`,
+      after: 0,
+      transactions: [new TextEncoder().encode('1')],
+    }))
+    const { world, hand, server } = await serverByHand({ holds: [{ ...append('big', 'a:0-1'), runs }] })
+    const stored = async () => (await server.spy.real.knownStates(['big']))[0]?.known.sessions.get('new')
+    const sender = world.peer('sender', server)
+    sender.full = true
+    sender.load('big')
+    const brought = content('big', 'new:0-1', false)
+    sender.say(brought)
+    sender.link.closed()
+    for (let turn = 0; turn < 20; turn++) hand.turn()
+    expect(sender.heard).toHaveLength(1)
+    expect(await stored()).toBe(undefined)
+    expect(server.runner.sizes()).toMatchObject({ parked: 0, queued: 0 })
+    world.peer('again', server).say(brought)
+    for (let turn = 0; turn < 20; turn++) hand.turn()
+    expect(await stored()).toBe(1)
+    await server.runner.close()
+  })
+
   test('what a connection brought before its peer closed it is handled, what came before we closed it is not', async () => {
     const { world, hand, server } = await serverByHand()
     const [sender, liar] = [world.peer('sender', server), world.peer('liar', server)]
