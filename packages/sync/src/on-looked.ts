@@ -11,7 +11,7 @@ import { type Core, type Holding, report } from './core.ts'
 import type { Outcome } from './events.ts'
 import { keeping, look, relax } from './holdings.ts'
 import { replay } from './lanes.ts'
-import { dropChanged, settleChanged } from './on-changed.ts'
+import { dropChanged, settleChanged, settleMarkers } from './on-changed.ts'
 import { settleUnknown } from './settlement.ts'
 import { codeOf } from './storage-codes.ts'
 
@@ -22,6 +22,7 @@ export function onLooked(core: Core, id: string, number: number, outcome: Outcom
   // An answer to a look-up that nobody waits for any more.
   if (holding === undefined || holding.looking !== number) return
   if ('failed' in outcome) return lookFailed(core, holding, outcome.failed)
+  settleMarkers(core, holding)
   const before = holding.stored
   holding.looking = 0
   holding.failures = 0

@@ -1,0 +1,68 @@
+/**
+ * A storage says that a document changed, and before it was looked up again peers got into step, or it says so once more.
+ */
+import { memoryStorage } from '@tidemark/storage'
+import { expect, test } from 'vitest'
+import { append, content, createWorld, settled, spied, state } from './world.ts'
+
+/** A server whose storage says `changed` when told to; appends and look-ups wait until they are let go. */
+async function node() {
+  const world = createWorld()
+  let changed = () => {}
+  const watched = Object.assign(memoryStorage(), {
+    watch(listener: (change: { id: string; before: undefined }) => void) {
+      changed = () => listener({ id: 'note', before: undefined })
+      return () => {}
+    },
+  })
+  const spy = spied(watched)
+  const server = await world.node('server', { storage: spy.storage, holds: [append('note', 'a:0-2')] })
+  const waiting: { readonly appends: (() => void)[]; readonly looks: (() => void)[] } = { appends: [], looks: [] }
+  const writer = world.peer('writer', server)
+  const reader = world.peer('reader', server)
+  for (const peer of [writer, reader]) peer.load('note', state('a:2'))
+  await settled()
+  spy.replace = {
+    append: (batch) => new Promise((resolve) => waiting.appends.push(() => resolve(spy.real.append(batch)))),
+    knownStates: (ids) => new Promise((resolve) => waiting.looks.push(() => resolve(spy.real.knownStates(ids)))),
+  }
+  async function letGo(what: 'appends' | 'looks') {
+    for (const go of waiting[what].splice(0)) go()
+    await settled()
+  }
+  async function say() {
+    changed()
+    await settled()
+  }
+  const said = () => world.trace.filter((line) => line.startsWith('server >')).slice(2)
+  return { writer, spy, say, letGo, said }
+}
+
+test('who got into step while a change was looked up is sent nothing again when the storage says so once more (storm, seed 20012 of two disks)', async () => {
+  const { writer, say, letGo, said } = await node()
+  writer.say(content('note', 'a:2-5', false))
+  await settled()
+  await letGo('looks')
+  await say()
+  await letGo('appends')
+  await say()
+  await letGo('looks')
+  await letGo('looks')
+  expect(said()).toEqual(['server > writer  KNOWN note header a:5', 'server > reader  CONTENT note a:2-5'])
+})
+
+test('who got into step while a change was looked up is sent what that was (disks, seed 10454 of three disks)', async () => {
+  const { writer, spy, say, letGo, said } = await node()
+  writer.say(content('note', 'a:2-3', false))
+  await settled()
+  await letGo('looks')
+  await say()
+  await letGo('appends')
+  await spy.real.append([append('note', 'b:0-1', false)])
+  await letGo('looks')
+  await letGo('looks')
+  expect(said().filter((line) => line.includes('b:0-1'))).toEqual([
+    'server > writer  CONTENT note b:0-1',
+    'server > reader  CONTENT note b:0-1',
+  ])
+})
