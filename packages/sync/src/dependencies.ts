@@ -85,9 +85,15 @@ export function onPush(core: Core, request: Request): void {
   const holding = guard(core, request)
   if (holding === undefined) return
   const known = connection.views.get(id)
+  // It asks for it itself, behind this: what it holds is heard first.
+  if (known === undefined && asksItself(holding, connection)) return enter(core, connection, id, request.work)
   const view = known ?? (isAbsent(holding) ? undefined : subscribe(core, connection, id, createView(EMPTY, EMPTY)))
   if (view === undefined || view === IN_STEP) dependencyDone(core, connection, id)
   else markReady(core, connection, holding, view)
+}
+
+function asksItself(holding: Holding, connection: Connection): boolean {
+  return holding.lanes.get(connection)?.requests.some(({ work }) => work.action === 'load') === true
 }
 
 /** A dependency was sent, or will not be: what waited for it goes on. */

@@ -5,7 +5,7 @@ import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { append, content, createWorld, settled, spied, state } from './world.ts'
 
-/** A server whose storage says `changed` when told to; appends and look-ups wait until they are let go. */
+/** A server whose storage says `changed` when told to; appends, and look-ups of the note, wait until they are let go. */
 async function node() {
   const world = createWorld()
   let changed = () => {}
@@ -16,7 +16,11 @@ async function node() {
     },
   })
   const spy = spied(watched)
-  const server = await world.node('server', { storage: spy.storage, holds: [append('note', 'a:0-2')] })
+  const server = await world.node('server', {
+    storage: spy.storage,
+    holds: [append('note', 'a:0-2'), append('list', 'b:0-1')],
+    hooks: { dependenciesOf: (header) => (new TextDecoder().decode(header).includes('list') ? ['note'] : []) },
+  })
   const waiting: { readonly appends: (() => void)[]; readonly looks: (() => void)[] } = { appends: [], looks: [] }
   const writer = world.peer('writer', server)
   const reader = world.peer('reader', server)
@@ -24,7 +28,10 @@ async function node() {
   await settled()
   spy.replace = {
     append: (batch) => new Promise((resolve) => waiting.appends.push(() => resolve(spy.real.append(batch)))),
-    knownStates: (ids) => new Promise((resolve) => waiting.looks.push(() => resolve(spy.real.knownStates(ids)))),
+    knownStates: (ids) =>
+      ids.includes('note')
+        ? new Promise((resolve) => waiting.looks.push(() => resolve(spy.real.knownStates(ids))))
+        : spy.real.knownStates(ids),
   }
   async function letGo(what: 'appends' | 'looks') {
     for (const go of waiting[what].splice(0)) go()
@@ -35,7 +42,7 @@ async function node() {
     await settled()
   }
   const said = () => world.trace.filter((line) => line.startsWith('server >')).slice(2)
-  return { writer, spy, say, letGo, said }
+  return { world, server, writer, spy, say, letGo, said }
 }
 
 test('who got into step while a change was looked up is sent nothing again when the storage says so once more (storm, seed 20012 of two disks)', async () => {
@@ -64,5 +71,25 @@ test('who got into step while a change was looked up is sent what that was (disk
   expect(said().filter((line) => line.includes('b:0-1'))).toEqual([
     'server > writer  CONTENT note b:0-1',
     'server > reader  CONTENT note b:0-1',
+  ])
+})
+
+test('a peer that asks for what it is to be sent with something else is sent no more of it than it lacks (storm, seed 20077 of two disks)', async () => {
+  const { world, server, writer, say, letGo } = await node()
+  writer.say(content('note', 'a:2-3', false))
+  await settled()
+  await letGo('looks')
+  await say()
+  const late = world.peer('late', server)
+  late.load('list')
+  await settled()
+  late.load('note', state('a:3'))
+  await settled()
+  await letGo('looks')
+  await letGo('appends')
+  await letGo('looks')
+  expect(world.trace.filter((line) => line.startsWith('server > late'))).toEqual([
+    'server > late  KNOWN note header a:3',
+    'server > late  CONTENT list header b:0-1',
   ])
 })
