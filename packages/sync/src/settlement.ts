@@ -97,7 +97,15 @@ function settleDocument(
   dropRefused(core, holding, before, refused)
   // What is being looked up is older than what was just stored.
   if (!holding.looked) lookAgain(core, holding)
-  return settled(core, holding, before, taken, whole)
+  return settled(core, holding, before, { pendings, taken, whole })
+}
+
+interface Settled {
+  readonly pendings: readonly Pending[]
+  /** Those that are stored, if only in part. */
+  readonly taken: readonly Pending[]
+  /** Nothing of them was refused. */
+  readonly whole: boolean
 }
 
 /** Acknowledges; answers what comes after all acknowledgements. */
@@ -105,8 +113,7 @@ function settled(
   core: Core,
   holding: Holding,
   before: StoredState | undefined,
-  taken: readonly Pending[],
-  whole: boolean,
+  { pendings, taken, whole }: Settled,
 ): () => void {
   acknowledge(core, holding, taken)
   settleGaps(core, holding)
@@ -118,7 +125,8 @@ function settled(
   else if (grew) forget(core, holding)
   return () => {
     if (grew) forward(core, holding, before, taken)
-    for (const connection of new Set(taken.map(({ request }) => request.connection))) {
+    // Also what was not stored said what its sender holds.
+    for (const connection of new Set(pendings.map(({ request }) => request.connection))) {
       if (!grew) sendRest(core, connection, holding)
       if (connection.traits.upstream) reportConfirmed(core, connection, holding.id)
     }
@@ -273,7 +281,7 @@ export function settleUnknown(core: Core, holding: Holding, before: StoredState 
     for (const { session } of pending.content.runs) refused.add(session)
   }
   dropRefused(core, holding, before, refused)
-  settled(core, holding, before, taken, false)()
+  settled(core, holding, before, { pendings: unknown, taken, whole: false })()
   // A tombstone that too few layers stored yet is there all the same, and comes to the others.
   erase(core, holding, unknown)
   enqueueWaiting(core, holding)

@@ -1,6 +1,7 @@
 /**
  * What the simulator found, each as the smallest exchange of messages that shows it; the seed that found it is named.
  */
+import { EMPTY } from '@tidemark/known-state'
 import { memoryStorage, StorageError } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { append, bytes, content, createWorld, settled, spied, state } from './world.ts'
@@ -497,4 +498,21 @@ test('what answered a LOAD and could not be judged leaves it unanswered: it is s
     'client > server  LOAD note header a:2',
     'server > client  LOAD note header a:1',
   ])
+})
+
+test('who answered with what could not be stored is sent what it lacks all the same (disks, seed 22008129)', async () => {
+  const world = createWorld()
+  const client = await world.node('client', { holds: [append('note', 'a:0-1 c:0-2')], upstreamExpected: true })
+  const unread = async () => {
+    throw new StorageError('IO', 'out')
+  }
+  client.spy.replace = { knownStates: unread }
+  const server = world.peer('server', client, { upstream: true })
+  server.link.ask(['note'])
+  for (let seconds = 0; seconds < 20 && server.heard.length === 0; seconds++) await world.clock.advance(1_000)
+  expect(server.heard).toMatchObject([{ action: 'load', known: EMPTY }])
+  client.spy.replace = { append: async (batch) => batch.map(() => ({ failed: 'QUOTA' as const })) }
+  server.say(content('note', 'a:0-1'))
+  await world.clock.advance(60_000)
+  expect(server.heard.filter(({ action }) => action === 'content')).toEqual([content('note', 'c:0-2', false)])
 })
