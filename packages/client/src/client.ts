@@ -17,6 +17,7 @@ import { createHandle, type Handle, type HandleContext } from './handle.ts'
 import { createHandles, type Handles } from './handles.ts'
 import { createHub, type Hub, type HubEvents } from './hub.ts'
 import { type ClientOptions, DEFAULT_CLIENT_LIMITS } from './options.ts'
+import { ShownClient } from './shown.ts'
 import { shutDown } from './shut-down.ts'
 import type { ClientUploadStatus, UploadOptions, UploadStatus } from './uploads.ts'
 import { createWatchers, type Watchers } from './watchers.ts'
@@ -166,7 +167,8 @@ export function clientOn(hub: Hub, { handles, watchers, uploaded }: Documents, o
 
   function open(id: string, after: KnownState, kind: PayloadKind, isNew: boolean): Handle {
     if (closing !== undefined) throw closed()
-    if (hub.lost !== undefined) throw hub.lost
+    const lost = hub.lost()
+    if (lost !== undefined) throw lost
     const handle = createHandle(context, id, { after, kind, isNew })
     handles.add(handle)
     return handle
@@ -179,7 +181,7 @@ export function clientOn(hub: Hub, { handles, watchers, uploaded }: Documents, o
     aborts.set(handle, () => signal.removeEventListener('abort', abort))
   }
 
-  const client: Client = {
+  const client: Client = Object.assign<ShownClient, Omit<Client, keyof ShownClient>>(new ShownClient(hub), {
     open(id, { after = EMPTY, kind = ownKind, signal } = {}) {
       signal?.throwIfAborted()
       const handle = open(id, after, kind, false)
@@ -196,12 +198,6 @@ export function clientOn(hub: Hub, { handles, watchers, uploaded }: Documents, o
         throw error
       }
     },
-    get connection() {
-      return hub.connection
-    },
-    get disconnected() {
-      return hub.disconnected
-    },
     reconnectNow: () => hub.reconnectNow(),
     disconnect: () => hub.disconnect(),
     status,
@@ -215,15 +211,12 @@ export function clientOn(hub: Hub, { handles, watchers, uploaded }: Documents, o
     // Later, so that what a listener throws does not reach into the engine.
     listen: (listener) => hub.listen((report) => queueMicrotask(() => listener(report))),
     sizes: () => hub.sizes(),
-    get opened() {
-      return hub.opened
-    },
     close() {
       closing ??= shutDown({ hub, clock, handles, msMax: closeMsMax })
       return closing
     },
     [asyncDispose]: () => client.close(),
-  }
+  })
   return client
 }
 

@@ -17,6 +17,7 @@ import type { AppendOptions, Creation, Doc } from './doc.ts'
 import { ClientError, type ClientErrorCode, type ClientErrorFacts, type Failure } from './errors.ts'
 import { type Hub, LOCAL_TRAITS } from './hub.ts'
 import { createInbox, type Received } from './inbox.ts'
+import { ShownHandle } from './shown.ts'
 import { createStanding } from './standing.ts'
 import type { UploadStatus } from './uploads.ts'
 import { createWatchers } from './watchers.ts'
@@ -162,8 +163,9 @@ export function createHandle(context: HandleContext, id: string, options: Handle
   }
 
   function may({ header, session }: Write): 'now' | 'wait' | ClientError {
-    const { state, failure } = standing
-    if (state === 'failed') return refusal('UNAVAILABLE', 'whether it exists could not be found out', { failure })
+    const state = standing.state()
+    if (state === 'failed')
+      return refusal('UNAVAILABLE', 'whether it exists could not be found out', { failure: standing.failure() })
     if (state === 'asking') return header !== undefined && isNew ? 'now' : 'wait'
     if (header !== undefined) return state === 'absent' ? 'now' : refusal('EXISTS', 'it exists already')
     if (state === 'absent') return refusal('ABSENT', 'it does not exist: create it first')
@@ -213,7 +215,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
   }
 
   function retry(): void {
-    if (standing.state !== 'failed' || closing !== undefined) return
+    if (standing.state() !== 'failed' || closing !== undefined) return
     standing.become('asking')
     ask(given)
   }
@@ -234,23 +236,9 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     context.closed(handle)
   }
 
-  const handle: Handle = {
+  const shown = new ShownHandle({ standing, known: () => known, status: () => ({ ...context.status(id), refused }) })
+  const handle: Handle = Object.assign<ShownHandle, Omit<Handle, keyof ShownHandle>>(shown, {
     id,
-    get state() {
-      return standing.state
-    },
-    get absentBy() {
-      return standing.absentBy
-    },
-    get failure() {
-      return standing.failure
-    },
-    get known() {
-      return known
-    },
-    get status() {
-      return { ...context.status(id), refused }
-    },
     settled: (signal) => standing.settled(signal),
     retry,
     watch: (watcher) => watchers.add(watcher),
@@ -258,7 +246,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
     subscribe: (listener) => subscribe(inbox.read(), listener),
     async create(creation: Creation) {
       const what = creationWrite(creation)
-      if (standing.state !== 'present') kind = creation.kind ?? kind
+      if (standing.state() !== 'present') kind = creation.kind ?? kind
       await write(what, creation.signal)
     },
     session(signal) {
@@ -292,7 +280,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
       watchers.notify()
     },
     upstreamFailed(why) {
-      if (standing.state === 'asking') return fail(why)
+      if (standing.state() === 'asking') return fail(why)
       refused = why
       watchers.notify()
     },
@@ -302,7 +290,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
       writes.abandon(error)
       end(error)
     },
-  }
+  })
   if (!isNew) ask(given)
   return handle
 }

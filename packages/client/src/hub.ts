@@ -52,15 +52,15 @@ export interface Hub {
   status(id: string): UploadStatus
   statusOfAll(): ClientUploadStatus
   whenUploaded(id: string | undefined, options?: UploadOptions): Promise<void>
-  readonly connection: ConnectionState
-  readonly disconnected: Disconnect | undefined
+  connection(): ConnectionState
+  disconnected(): Disconnect | undefined
   reconnectNow(): void
   disconnect(): void
   listen(listener: (report: Report) => void): () => void
   sizes(): EngineSizes
-  readonly opened: Opened
+  opened(): Opened
   /** Why nothing can be done any more: the storage was closed for good. */
-  readonly lost: ClientError | undefined
+  lost(): ClientError | undefined
   /** Rejects whoever waits, and waits for nothing: the first step of closing. */
   abandonWaiters(error: ClientError): void
   /** Resolves when everything accepted is settled. */
@@ -263,7 +263,7 @@ function hubOn(parts: Parts): InnerHub {
     // Nobody can be asked here, and the upstream of an earlier run may know more.
     if (connection === undefined) return hadUpstream ? 'no' : 'yes'
     if (runner.status(id).inStep) return 'yes'
-    return connection.state === 'online' ? 'waiting' : 'no'
+    return connection.state() === 'online' ? 'waiting' : 'no'
   }
 
   function greeted(hello: HelloMessage): void {
@@ -286,12 +286,12 @@ function hubOn(parts: Parts): InnerHub {
   }
 
   function connectionChanged(): void {
-    if (connection?.state === 'offline') {
+    if (connection?.state() === 'offline') {
       attached = undefined
       comparison.interrupt()
-    } else if (connection?.state === 'online') {
+    } else if (connection?.state() === 'online') {
       // Without a `hello` the first word of the peer is all the introduction there is.
-      if (!comparison.isConnected && attached !== undefined) comparison.begin(undefined, attached)
+      if (!comparison.isConnected() && attached !== undefined) comparison.begin(undefined, attached)
       events.online()
     }
     changed()
@@ -325,20 +325,14 @@ function hubOn(parts: Parts): InnerHub {
       }
     },
     suspect: loss.suspect,
-    get connection() {
-      return connection?.state ?? 'offline'
-    },
-    get disconnected() {
-      return connection?.ended
-    },
+    connection: () => connection?.state() ?? 'offline',
+    disconnected: () => connection?.ended(),
     reconnectNow: () => connection?.connectNow(),
     disconnect: () => connection?.disconnect(),
     listen: (listener) => runner.listen(listener),
     sizes: () => runner.sizes(),
-    opened: runner.opened,
-    get lost() {
-      return lost
-    },
+    opened: () => runner.opened,
+    lost: () => lost,
     abandonWaiters: (error) => uploads.close(error),
     flushed: async () => {
       if (lost === undefined) await runner.flushed()

@@ -8,9 +8,9 @@ import type { Failure } from './errors.ts'
 import { createWaiters } from './waiters.ts'
 
 export interface Standing {
-  readonly state: DocState
-  readonly absentBy: readonly string[]
-  readonly failure: Failure | undefined
+  state(): DocState
+  absentBy(): readonly string[]
+  failure(): Failure | undefined
   become(state: 'asking' | 'present'): void
   becomeAbsent(by: readonly string[]): void
   fail(failure: Failure): void
@@ -37,15 +37,9 @@ export function createStanding(changed: () => void): Standing {
   }
 
   return {
-    get state() {
-      return state
-    },
-    get absentBy() {
-      return absentBy
-    },
-    get failure() {
-      return failure
-    },
+    state: () => state,
+    absentBy: () => absentBy,
+    failure: () => failure,
     become(next) {
       if (state !== next) set(next)
     },

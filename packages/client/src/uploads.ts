@@ -73,9 +73,9 @@ export function createUploads(context: UploadsContext): Uploads {
   }
 
   function statusOfAll(): ClientUploadStatus {
-    const pending = outbox.size
+    const pending = outbox.size()
     if (!hasUpstream) return { uploaded: undefined, pending }
-    return { uploaded: pending === 0 && comparison.confirmsAll, pending }
+    return { uploaded: pending === 0 && comparison.confirmsAll(), pending }
   }
 
   function isUploaded(id: string | undefined): boolean {
@@ -84,8 +84,8 @@ export function createUploads(context: UploadsContext): Uploads {
 
   /** @throws ClientError `LEVEL` if the server that is connected promises less. */
   function isDone(id: string | undefined, level: AckLevel | undefined): boolean {
-    const promised = level === undefined || comparison.level === 'durable' || comparison.level === level
-    if (!promised && comparison.isConnected) throw tooLittle(comparison.level, level, id)
+    const promised = level === undefined || comparison.level() === 'durable' || comparison.level() === level
+    if (!promised && comparison.isConnected()) throw tooLittle(comparison.level(), level, id)
     return promised && isUploaded(id)
   }
 
@@ -104,7 +104,7 @@ export function createUploads(context: UploadsContext): Uploads {
       try {
         await waiters.add(signal)
       } finally {
-        if (waiters.size === 0 && waiting.get(id) === waiters) waiting.delete(id)
+        if (waiters.size() === 0 && waiting.get(id) === waiters) waiting.delete(id)
       }
     }
   }

@@ -4,7 +4,7 @@
  * Not here: what is waited for.
  */
 export interface Waiters<T> {
-  readonly size: number
+  size(): number
   /** Rejects with the reason of `signal` once that aborts. */
   add(signal?: AbortSignal): Promise<T>
   resolve(value: T): void
@@ -26,9 +26,7 @@ export function createWaiters<T>(): Waiters<T> {
   }
 
   return {
-    get size() {
-      return waiting.size
-    },
+    size: () => waiting.size,
     add(signal) {
       return new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason)

@@ -32,26 +32,18 @@ const SESSION_BYTES = 600
 const ANNOUNCED_SHARE = 1 / 4
 
 export function createPeerLimits(): PeerLimits {
-  let { frameBytesMax } = DEFAULT_LIMITS
-  let { sessionsMax, announcedMax } = EVERY_RECEIVER
-  return {
-    get frameBytesMax() {
-      return frameBytesMax
-    },
-    get sessionsMax() {
-      return sessionsMax
-    },
-    get announcedMax() {
-      return announcedMax
-    },
+  const peer: { -readonly [Name in keyof PeerLimits]: PeerLimits[Name] } = {
+    frameBytesMax: DEFAULT_LIMITS.frameBytesMax,
+    ...EVERY_RECEIVER,
     hear(message) {
       if (message.action !== 'hello' || message.version !== 1) return
-      frameBytesMax = message.limits.frameBytesMax
-      const bytes = Math.min(message.limits.messageBytesMax, frameBytesMax)
-      sessionsMax = sessionsIn(bytes)
-      announcedMax = sessionsIn(bytes * ANNOUNCED_SHARE)
+      peer.frameBytesMax = message.limits.frameBytesMax
+      const bytes = Math.min(message.limits.messageBytesMax, peer.frameBytesMax)
+      peer.sessionsMax = sessionsIn(bytes)
+      peer.announcedMax = sessionsIn(bytes * ANNOUNCED_SHARE)
     },
   }
+  return peer
 }
 
 function sessionsIn(bytes: number): number {

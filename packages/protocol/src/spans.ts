@@ -97,7 +97,7 @@ export interface Joiner {
   /** Something could not be understood: it may have been a part. */
   drop(): void
   /** What the state takes in memory of which more is to come; estimated. */
-  readonly openBytes: number
+  openBytes(): number
 }
 
 /** A session of a state in memory, with its name; estimated. */
@@ -136,9 +136,7 @@ export function createJoiner(limits: Limits): Joiner {
     drop() {
       open = undefined
     },
-    get openBytes() {
-      return (open?.message.known.sessions.size ?? 0) * SESSION_BYTES
-    },
+    openBytes: () => (open?.message.known.sessions.size ?? 0) * SESSION_BYTES,
   }
 }
 

@@ -38,7 +38,7 @@ export class Decoder {
 
   /** Of a state of which more is to come, in memory. */
   get openBytes(): number {
-    return this.joiner.openBytes
+    return this.joiner.openBytes()
   }
 
   decode(frame: Frame, portions: boolean): Iterable<Decoded | undefined> {

@@ -45,7 +45,7 @@ function createCodec(limits: Partial<Limits> = {}): Codec {
       const lines = messages.flatMap((message) => linesFor(message, peer))
       return packLines(lines, Math.min(frameBytes, peer.frameBytesMax))
     },
-    keptBytes: () => joiner.openBytes,
+    keptBytes: () => joiner.openBytes(),
   }
 }
 

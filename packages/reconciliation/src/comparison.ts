@@ -15,11 +15,11 @@ export interface Comparison {
   /** Whether a document outside the outbox is confirmed, as far as the upstream was heard of; `undefined` if that is not known. */
   confirms(id: string): boolean | undefined
   /** The same of everything stored outside the outbox. */
-  readonly confirmsAll: boolean | undefined
+  confirmsAll(): boolean | undefined
   /** What its acknowledgements mean; `undefined` if it does not say. */
-  readonly level: AckLevel | undefined
+  level(): AckLevel | undefined
   /** Whether the upstream has introduced itself on the present connection. */
-  readonly isConnected: boolean
+  isConnected(): boolean
   /** The upstream introduced itself, or was heard of at all where dialects have no `hello`. */
   begin(hello: HelloMessage | undefined, link: ComparisonLink): void
   /** The connection is gone. */
@@ -155,15 +155,9 @@ function createComparison(context: ComparisonContext, stored: UpstreamRecord | u
   return {
     confirms: (id) =>
       record === undefined ? undefined : record.after === undefined || compareIds(id, record.after) <= 0,
-    get confirmsAll() {
-      return record === undefined ? undefined : record.after === undefined
-    },
-    get level() {
-      return level
-    },
-    get isConnected() {
-      return over !== undefined
-    },
+    confirmsAll: () => (record === undefined ? undefined : record.after === undefined),
+    level: () => level,
+    isConnected: () => over !== undefined,
     begin(hello, link) {
       over?.abort()
       over = new AbortController()

@@ -23,28 +23,33 @@ export interface LookUps {
 
 export type LookedUp = Pick<Storage, 'knownStates' | 'headers'>
 
-const ofStorage = new WeakMap<LookedUp, LookUps>()
-
-/** The look-ups of a storage: the same for everybody who asks it. */
-export function lookUpsOf(storage: LookedUp): LookUps {
-  const known = ofStorage.get(storage)
-  if (known !== undefined) return known
-  const lookUps: LookUps = {
-    states: shared((ids) => storage.knownStates(ids)),
-    headers: shared((ids) => storage.headers(ids)),
-  }
-  ofStorage.set(storage, lookUps)
-  return lookUps
-}
-
 interface UnderWay<T> {
   readonly outcome: Promise<Outcome<T>>
   askers: number
 }
 
-function shared<T>(bulk: (ids: readonly string[]) => Awaitable<readonly T[]>): LookUp<T> {
-  const underWay = new Map<string, UnderWay<T>>()
+interface AllUnderWay {
+  readonly states: Map<string, UnderWay<StoredState | undefined>>
+  readonly headers: Map<string, UnderWay<Uint8Array | undefined>>
+}
 
+/** Nothing in here leads back to the storage: it would outlive its last user until the garbage of everything is collected. */
+const ofStorage = new WeakMap<LookedUp, AllUnderWay>()
+
+/** The look-ups of a storage: what is under way is the same for everybody who asks it. */
+export function lookUpsOf(storage: LookedUp): LookUps {
+  const underWay: AllUnderWay = ofStorage.get(storage) ?? { states: new Map(), headers: new Map() }
+  ofStorage.set(storage, underWay)
+  return {
+    states: shared(underWay.states, (ids) => storage.knownStates(ids)),
+    headers: shared(underWay.headers, (ids) => storage.headers(ids)),
+  }
+}
+
+function shared<T>(
+  underWay: Map<string, UnderWay<T>>,
+  bulk: (ids: readonly string[]) => Awaitable<readonly T[]>,
+): LookUp<T> {
   function forget(id: string, entry: UnderWay<T>): void {
     if (underWay.get(id) === entry) underWay.delete(id)
   }

@@ -11,7 +11,7 @@ import { andThen, randomToken } from '@tidemark/storage'
 import { fromBytes, readMarks, toBytes } from './marks.ts'
 
 export interface Outbox {
-  readonly size: number
+  size(): number
   has(id: string): boolean
   ids(): readonly string[]
   /** Performs an append of the engine; `owed` are those of its documents that enter the outbox with it. */
@@ -109,9 +109,7 @@ function createOutbox(storage: Storage, clock: Clock, left: (id: string) => void
   }
 
   return {
-    get size() {
-      return entries.size
-    },
+    size: () => entries.size,
     has: (id) => entries.has(id),
     ids: () => [...entries.keys()],
     append(batch, owed) {

@@ -5,7 +5,7 @@
  * names. Whoever closes a cycle does not wait for it. Not here: finding out what a document names, what leaving means.
  */
 export interface Places {
-  readonly size: number
+  size(): number
   has(id: string): boolean
   /** From now on whoever names this document waits for it. */
   take(id: string): void
@@ -50,9 +50,7 @@ export function createPlaces(): Places {
   }
 
   return {
-    get size() {
-      return waiting.size
-    },
+    size: () => waiting.size,
     has: (id) => waiting.has(id),
     take: (id) => void waiting.set(id, undefined),
     name(id, dependencies) {

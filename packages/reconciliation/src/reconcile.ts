@@ -70,8 +70,8 @@ export async function* reconcile(options: ReconcileOptions): AsyncGenerator<Load
       }
       signal?.throwIfAborted()
       if (failure !== undefined) throw failure.cause
-      if (ended && turns.waiting === 0) return
-      if (!ended && !reading && turns.waiting < pageSize) void readPage()
+      if (ended && turns.waiting() === 0) return
+      if (!ended && !reading && turns.waiting() < pageSize) void readPage()
       await bell.rung()
     }
   } finally {

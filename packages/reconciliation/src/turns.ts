@@ -19,7 +19,7 @@ export interface Turn {
 
 export interface Turns {
   /** Documents that have not left. */
-  readonly waiting: number
+  waiting(): number
   takePage(page: readonly string[]): void
   /** Whose turn it is; `undefined` if it is nobody's yet. */
   next(): Turn | undefined
@@ -89,9 +89,7 @@ export function createTurns(options: ReconcileOptions, over: AbortSignal, change
   }
 
   return {
-    get waiting() {
-      return places.size
-    },
+    waiting: () => places.size(),
     takePage(page) {
       position = page.at(-1) ?? position
       take(page.filter((id) => !dependencies.has(id)))

@@ -27,7 +27,7 @@ export interface Who {
 }
 
 export interface Connections extends Iterable<Costly> {
-  readonly size: number
+  size(): number
   accept(channel: Channel, who: Who): void
   /** Stops reading from all of them, for good. */
   pauseAll(): void
@@ -63,7 +63,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
     const { principal } = who
     const { unsentBytesMax } = limits
     const attached = attach(runner, supervised.channel, { principal, account, limits, unsentBytesMax })
-    if (supervised.ended) return
+    if (supervised.ended()) return
     open.set(supervised, {
       sizes: () => attached.sizes(),
       unsentBytes: () => channel.unsent(),
@@ -76,9 +76,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
   }
 
   return {
-    get size() {
-      return open.size
-    },
+    size: () => open.size,
     [Symbol.iterator]: () => open.values(),
     accept,
     pauseAll() {

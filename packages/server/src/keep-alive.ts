@@ -10,7 +10,7 @@ import type { Clock } from '@tidemark/storage'
 
 export interface Pinged {
   /** When something was last sent to it. */
-  readonly sentAtMs: number
+  sentAtMs(): number
   send(frame: Frame): void
 }
 
@@ -33,7 +33,7 @@ export function createKeepAlive(clock: Clock, pingAt: (timeMs: number) => Frame)
       const nowMs = clock.now()
       let ping: Frame | undefined
       for (const connection of connections) {
-        if (nowMs - connection.sentAtMs < PING_AFTER_MS) continue
+        if (nowMs - connection.sentAtMs() < PING_AFTER_MS) continue
         ping ??= pingAt(nowMs)
         connection.send(ping)
       }

@@ -11,7 +11,7 @@ import type { Attached } from '@tidemark/sync/run'
 
 export interface Pressure {
   /** The latest count is so near to the budget that nobody new is let in. */
-  readonly high: boolean
+  high(): boolean
   /** Counts from now on, until `stop`. */
   start(): void
   stop(): void
@@ -70,9 +70,7 @@ export function createPressure({ bytesMax, clock, connections, tables }: Pressur
   }
 
   return {
-    get high() {
-      return high
-    },
+    high: () => high,
     start() {
       // It ends only by being aborted.
       if (Number.isFinite(bytesMax)) watch().catch(() => {})

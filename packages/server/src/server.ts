@@ -122,7 +122,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 
   /** Whether the store is slow to answer; if so it is asked whether it is there at all. */
   function isSlow(): boolean {
-    const slow = calls.oldestMs >= SLOW_MS
+    const slow = calls.oldestMs() >= SLOW_MS
     if (slow) watch.suspect()
     return slow
   }
@@ -130,16 +130,16 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   function obstacle(): string | undefined {
     isSlow()
     if (closing !== undefined) return 'the server is closing'
-    if (watch.failed) return 'the store does not answer'
-    if (pressure.high) return 'the server has too much to do'
-    return connections.size >= limits.connectionsMax ? 'too many connections' : undefined
+    if (watch.failed()) return 'the store does not answer'
+    if (pressure.high()) return 'the server has too much to do'
+    return connections.size() >= limits.connectionsMax ? 'too many connections' : undefined
   }
 
   function condition(): Pick<Health, 'status' | 'reason'> {
-    if (watch.failed) return { status: 'failed', reason: 'the store does not answer' }
+    if (watch.failed()) return { status: 'failed', reason: 'the store does not answer' }
     if (closing !== undefined) return { status: 'draining' }
-    if (writes.failing !== undefined)
-      return { status: 'degraded', reason: `what clients write cannot be stored: ${writes.failing}` }
+    if (writes.failing() !== undefined)
+      return { status: 'degraded', reason: `what clients write cannot be stored: ${writes.failing()}` }
     if (isSlow()) return { status: 'degraded', reason: `the store has not answered for ${SLOW_MS} ms` }
     const why = obstacle()
     return why === undefined ? { status: 'ok' } : { status: 'full', reason: why }
@@ -190,11 +190,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
         ...condition(),
         peer,
         storage: { generation, level, writable, ...(layered && { layers: layered.health() }) },
-        connections: connections.size,
+        connections: connections.size(),
         documents,
         subscriptions,
         queued,
-        ...(upstream && { upstream: { state: upstream.state, owed: upstream.owed } }),
+        ...(upstream && { upstream: { state: upstream.state(), owed: upstream.owed() } }),
         uptimeMs: clock.now() - startedMs,
       }
     },

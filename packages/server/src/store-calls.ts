@@ -9,7 +9,7 @@ import type { Effect, Event } from '@tidemark/sync'
 
 export interface StoreCalls {
   /** For how many milliseconds the oldest of them has been waiting; 0 if there is none. */
-  readonly oldestMs: number
+  oldestMs(): number
   observe(step: Event | Effect): void
 }
 
@@ -20,7 +20,7 @@ export function createStoreCalls(clock: Clock): StoreCalls {
   let appendingSinceMs: number | undefined
 
   return {
-    get oldestMs() {
+    oldestMs() {
       const nowMs = clock.now()
       const [askedMs = nowMs] = asked.values()
       const [erasingMs = nowMs] = erasing.values()

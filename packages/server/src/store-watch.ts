@@ -10,7 +10,7 @@ import type { Awaitable, Clock, Storage } from '@tidemark/storage'
 import { layersOf } from './layered.ts'
 
 export interface StoreWatch {
-  readonly failed: boolean
+  failed(): boolean
   /** The engine met a failure. */
   suspect(): void
   stop(): void
@@ -77,9 +77,7 @@ export function createStoreWatch({ storage, clock, failedAsAWhole, answersAgain 
   }
 
   return {
-    get failed() {
-      return failed
-    },
+    failed: () => failed,
     suspect() {
       if (probing || stopping.signal.aborted) return
       probing = true

@@ -16,8 +16,8 @@ import type { Rates } from './rates.ts'
 export interface Supervised {
   /** The channel as the engine sees it. */
   readonly channel: Channel
-  readonly ended: boolean
-  readonly sentAtMs: number
+  ended(): boolean
+  sentAtMs(): number
   /** Sends a keep-alive. */
   send(frame: Frame): void
   /** Whether anything was heard of it since this was asked last. */
@@ -90,12 +90,8 @@ export function supervise(
   }
 
   return {
-    get ended() {
-      return closed.signal.aborted
-    },
-    get sentAtMs() {
-      return sentAtMs
-    },
+    ended: () => closed.signal.aborted,
+    sentAtMs: () => sentAtMs,
     send(frame) {
       counters.pinged()
       send(frame)

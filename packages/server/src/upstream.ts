@@ -36,9 +36,9 @@ export interface UpstreamOptions {
 }
 
 export interface Upstream {
-  readonly state: ConnectionState
+  state(): ConnectionState
   /** Documents that hold what the core has not confirmed. */
-  readonly owed: number
+  owed(): number
   /** What the runner is to be told at its creation. */
   readonly runOptions: Pick<RunOptions, 'append' | 'upstreamExpected'>
   /** Begins to connect, and goes on until it is closed. */
@@ -93,12 +93,8 @@ async function loadUpstream(
     changed() {},
   })
   return {
-    get state() {
-      return late.session?.connection.state ?? 'offline'
-    },
-    get owed() {
-      return outbox.size
-    },
+    state: () => late.session?.connection.state() ?? 'offline',
+    owed: () => outbox.size(),
     runOptions: { append: outbox.append, upstreamExpected: true },
     start(runner) {
       late.session = connectTo({ ...options, ...context, runner, outbox, comparison })
@@ -199,15 +195,16 @@ function connectTo({ connect, limits, clock, log, runner, outbox, comparison }: 
   }
 
   function changed(): void {
-    const { state, ended } = connection
+    const state = connection.state()
+    const ended = connection.ended()
     if (state === 'offline') {
       attached = undefined
       comparison.interrupt()
       log('warn', 'no connection to the upstream; trying again', { code: ended?.code, reason: ended?.reason })
     } else if (state === 'online') {
       // Without a `hello` the first word of the peer is all the introduction there is.
-      if (!comparison.isConnected && attached !== undefined) comparison.begin(undefined, attached)
-      log('info', 'connected to the upstream', { owed: outbox.size })
+      if (!comparison.isConnected() && attached !== undefined) comparison.begin(undefined, attached)
+      log('info', 'connected to the upstream', { owed: outbox.size() })
     }
   }
 

@@ -10,7 +10,7 @@ import type { Effect, Event } from '@tidemark/sync'
 
 export interface WriteWatch {
   /** The code with which writes fail at present. */
-  readonly failing: StorageErrorCode | 'unknown' | undefined
+  failing(): StorageErrorCode | 'unknown' | undefined
   observe(step: Event | Effect): void
 }
 
@@ -31,7 +31,7 @@ export function createWriteWatch(clock: Clock): WriteWatch {
   }
 
   return {
-    get failing() {
+    failing() {
       if (failure !== undefined && clock.now() - failure.atMs > FORGOTTEN_AFTER_MS) failure = undefined
       return failure?.code
     },

@@ -4,6 +4,7 @@
 import { type Client, createClient } from '@tidemark/client'
 import type { PayloadKind } from '@tidemark/protocol'
 import type { Connect, Hooks } from '@tidemark/sync/run'
+import type { Changing } from './changing.ts'
 import type { Disk } from './disk.ts'
 import type { Fate, Observe } from './happenings.ts'
 import { type Process, persist } from './process.ts'
@@ -52,8 +53,6 @@ export interface ClientNodeOptions {
 /** Peers of the Jazz dialect that stay silent are given up; those of this world may have nothing to say for long. */
 export function createClientNode(options: ClientNodeOptions): ClientNode {
   const { name, disk, kind, hooks, observe, application, failed, needs, boot, connect, handles } = options
-  let process = boot()
-  let client: Client | undefined
   let fate: Fate = 'wiped'
   let number = 0
 
@@ -71,23 +70,20 @@ export function createClientNode(options: ClientNodeOptions): ClientNode {
     })
   }
 
-  return {
+  const node: Changing<ClientNode> = {
     name,
     disk,
     needs,
-    get process() {
-      return process
-    },
-    get client() {
-      return client
-    },
+    process: boot(),
+    client: undefined,
     async start() {
-      if (!process.alive) process = boot()
+      if (!node.process.alive) node.process = boot()
       number += 1
-      const mine = process
+      const mine = node.process
       const started = await persist(mine, () => open(mine))
       if (!mine.alive) return
-      client = recorded(started, name, observe, handles)
+      const client = recorded(started, name, observe, handles)
+      node.client = client
       client.listen((report) => {
         if (mine.alive) observe({ type: 'reported', node: name, report })
       })
@@ -103,9 +99,10 @@ export function createClientNode(options: ClientNodeOptions): ClientNode {
     crash(given) {
       observe({ type: 'crashed', node: name, fate: given })
       fate = given
-      client = undefined
-      process.kill()
+      node.client = undefined
+      node.process.kill()
       disk.suffer(given)
     },
   }
+  return node
 }

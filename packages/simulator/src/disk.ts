@@ -22,6 +22,7 @@ import {
   type StoredState,
 } from '@tidemark/storage'
 import type { Chance } from './chance.ts'
+import type { Changing } from './changing.ts'
 import type { DiskFaults } from './faults.ts'
 import type { Fate, Observe } from './happenings.ts'
 import type { Process } from './process.ts'
@@ -115,6 +116,7 @@ export function createDisk(options: DiskOptions): Disk {
   /** A new storage with what the journal says. */
   function rebuild(): void {
     bare = make(`${name}-${openings}`)
+    disk.bare = bare
     states = new Map()
     const written = journal
     journal = []
@@ -124,11 +126,9 @@ export function createDisk(options: DiskOptions): Disk {
       done = andThen(done, () => (one.type === 'append' ? write(one.batch, one.options) : other(one)))
   }
 
-  const disk: Disk = {
+  const disk: Changing<Disk> = {
     outage: undefined,
-    get bare() {
-      return bare
-    },
+    bare,
     known: (id) => states.get(id)?.known,
     told: (id) => told.get(id),
     state: (id) => states.get(id),

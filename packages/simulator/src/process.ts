@@ -5,6 +5,7 @@
  */
 import type { Clock } from '@tidemark/storage'
 import type { Chance } from './chance.ts'
+import type { Changing } from './changing.ts'
 import type { Schedule } from './schedule.ts'
 
 export interface Process {
@@ -28,12 +29,9 @@ const TURN_MS = 0.2
 /** `wrongMs` is how far its clock is off, now. */
 export function createProcess(schedule: Schedule, chance: Chance, wrongMs: () => number): Process {
   const mourners: (() => void)[] = []
-  let alive = true
 
-  const process: Process = {
-    get alive() {
-      return alive
-    },
+  const process: Changing<Process> = {
+    alive: true,
     clock: {
       now: () => EPOCH_MS + schedule.now + wrongMs(),
       random: () => chance.next(),
@@ -53,12 +51,12 @@ export function createProcess(schedule: Schedule, chance: Chance, wrongMs: () =>
     },
     after: (ms, callback) =>
       schedule.after(ms, () => {
-        if (alive) callback()
+        if (process.alive) callback()
       }),
     soon: (callback) => void process.after(chance.next() * TURN_MS, callback),
     kill() {
-      if (!alive) return
-      alive = false
+      if (!process.alive) return
+      process.alive = false
       for (const mourn of mourners) mourn()
     },
     died: (callback) => void mourners.push(callback),

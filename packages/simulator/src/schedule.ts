@@ -4,13 +4,14 @@
  * After every callback all promises that can settle have settled, so that the order of everything is the order of this heap.
  * Not here: how long anything takes (`network.ts`, `disk.ts`).
  */
+import type { Changing } from './changing.ts'
 export interface Schedule {
   /** Milliseconds since the world began. */
   readonly now: number
   /** Callbacks so far. */
   readonly steps: number
   /** When the next of them is due; `undefined` if nothing is to happen any more. */
-  readonly nextAt: number | undefined
+  nextAt(): number | undefined
   /** Calls back `ms` from now; answers how to call that off. */
   after(ms: number, callback: () => void): () => void
   /** Lets time pass. @throws what a callback throws; Error if nothing comes to rest. */
@@ -30,41 +31,34 @@ declare function setImmediate(callback: () => void): unknown
 
 export function createSchedule(stepsMax: number = STEPS_MAX): Schedule {
   const heap: Entry[] = []
-  let now = 0
   let order = 0
-  let steps = 0
 
-  return {
-    get now() {
-      return now
-    },
-    get steps() {
-      return steps
-    },
-    get nextAt() {
-      return heap[0]?.at
-    },
+  const schedule: Changing<Schedule> = {
+    now: 0,
+    steps: 0,
+    nextAt: () => heap[0]?.at,
     after(ms, callback) {
-      const entry: Entry = { at: now + Math.max(0, ms), order: order++, callback }
+      const entry: Entry = { at: schedule.now + Math.max(0, ms), order: order++, callback }
       push(heap, entry)
       return () => {
         entry.callback = undefined
       }
     },
     async pass(ms) {
-      const end = now + ms
+      const end = schedule.now + ms
       await rest()
       for (let first = heap[0]; first !== undefined && first.at <= end; first = heap[0]) {
         pop(heap)
         if (first.callback === undefined) continue
-        if (++steps > stepsMax) throw new Error(`this world does not come to rest: ${stepsMax} steps`)
-        now = first.at
+        if (++schedule.steps > stepsMax) throw new Error(`this world does not come to rest: ${stepsMax} steps`)
+        schedule.now = first.at
         first.callback()
         await rest()
       }
-      now = end
+      schedule.now = end
     },
   }
+  return schedule
 }
 
 /** A turn of the event loop: afterwards no promise is left that could settle by itself. */

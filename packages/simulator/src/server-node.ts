@@ -3,6 +3,7 @@
  */
 import { createServer, type Server, type ServerHooks, type ServerLimits } from '@tidemark/server'
 import type { EngineLimits } from '@tidemark/sync'
+import type { Changing } from './changing.ts'
 import type { Disk } from './disk.ts'
 import { createGauges } from './gauges.ts'
 import type { Fate, Observe } from './happenings.ts'
@@ -53,8 +54,6 @@ export function createServerNode({
   observe,
   boot,
 }: ServerNodeOptions): ServerNode {
-  let process = boot()
-  let server: Server | undefined
   let gauges = createGauges()
   let fate: Fate = 'wiped'
 
@@ -74,33 +73,30 @@ export function createServerNode({
     })
   }
 
-  return {
+  const node: Changing<ServerNode> = {
     name,
     disk,
     disks,
     permits,
     needs,
-    get process() {
-      return process
-    },
-    get server() {
-      return server
-    },
+    process: boot(),
+    server: undefined,
     async start() {
-      if (!process.alive) process = boot()
-      const mine = process
+      if (!node.process.alive) node.process = boot()
+      const mine = node.process
       const started = await persist(mine, () => open(mine))
       if (!mine.alive) return
-      server = started
-      server.onReport((report) => observe({ type: 'reported', node: name, report }))
+      node.server = started
+      started.onReport((report) => observe({ type: 'reported', node: name, report }))
     },
     crash(given) {
       observe({ type: 'crashed', node: name, fate: given })
       fate = given
-      server = undefined
-      process.kill()
+      node.server = undefined
+      node.process.kill()
       disk.suffer(given)
     },
     sizes: () => gauges.read(),
   }
+  return node
 }

@@ -7,6 +7,7 @@
 import type { Dialect, Frame } from '@tidemark/protocol'
 import type { Channel, Receiver } from '@tidemark/sync/run'
 import type { Chance } from './chance.ts'
+import type { Changing } from './changing.ts'
 import type { NetworkFaults } from './faults.ts'
 import type { Process } from './process.ts'
 import type { Schedule } from './schedule.ts'
@@ -40,7 +41,6 @@ const ROOM_BYTES = 1_024
 
 export function createWire({ schedule, chance, faults, ends, quietUntil }: WireOptions): Wire {
   const bytesPerMs = chance.happens(faults.slow) ? faults.slowBytesPerMs : Number.POSITIVE_INFINITY
-  let isCut = false
   const halves = ends.map((end) => createHalf(end)) as [Half, Half]
 
   function createHalf(end: WireEnd): Half {
@@ -125,7 +125,7 @@ export function createWire({ schedule, chance, faults, ends, quietUntil }: WireO
 
     /** What waited out a partition that ended early arrives before what was sent afterwards. */
     function advance(): void {
-      if (isCut) return
+      if (wire.isCut) return
       const waitMs = quietUntil() - schedule.now
       if (waitMs > 0) return void schedule.after(waitMs, advance)
       for (let next = underWay[0]; next !== undefined && next.at <= schedule.now; next = underWay[0]) {
@@ -138,19 +138,18 @@ export function createWire({ schedule, chance, faults, ends, quietUntil }: WireO
 
   const other = (half: Half): Half => (half === halves[0] ? halves[1] : halves[0])
 
-  return {
+  const wire: Changing<Wire> = {
     channels: [halves[0].channel, halves[1].channel],
-    get isCut() {
-      return isCut
-    },
+    isCut: false,
     cut(toldAfterMs) {
-      isCut = true
+      wire.isCut = true
       for (const [index, half] of halves.entries()) {
         const ms = toldAfterMs[index] as number
         schedule.after(ms, () => half.finish(1006, 'the connection was lost'))
       }
     },
   }
+  return wire
 }
 
 interface Half {

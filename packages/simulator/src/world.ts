@@ -19,7 +19,7 @@ import type { Happening } from './happenings.ts'
 import { layeredDisk } from './layered-disk.ts'
 import { createNetwork, type Network } from './network.ts'
 import { createProcess, type Process } from './process.ts'
-import { createSchedule } from './schedule.ts'
+import { createSchedule, type Schedule } from './schedule.ts'
 import { createServerNode, type ServerNode } from './server-node.ts'
 import { describeHappening } from './trace.ts'
 
@@ -101,7 +101,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
   const { without = new Set<number>() } = options
   const chance = createChance(seed)
   const schedule = createSchedule()
-  const happenings: { readonly at: number; readonly happening: Happening }[] = []
+  const happenings: Happened[] = []
   const servers: ServerNode[] = []
   const clients: ClientNode[] = []
   const wrongMs = new Map<string, number>()
@@ -179,21 +179,15 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
       node.process.died(() => starting.delete(node))
     }
     await world.pass(starting.size === 0 ? 0 : 1)
-    while (starting.size > 0) await world.pass(Math.max(1, Math.ceil((schedule.nextAt ?? 0) - schedule.now)))
+    while (starting.size > 0) await world.pass(Math.max(1, Math.ceil((schedule.nextAt() ?? 0) - schedule.now)))
   }
 
-  const world: World = {
+  const world: World = Object.assign<Shown, Omit<World, keyof Shown>>(new Shown(schedule, happenings), {
     seed,
     faults: profile,
-    get now() {
-      return schedule.now
-    },
     servers,
     clients,
     network,
-    get trace() {
-      return happenings.map(({ at, happening }) => `${at.toFixed(1).padStart(9)}  ${describeHappening(happening)}`)
-    },
     steps,
     chance: (name) => chance.branch('scenario', name),
     async server(name, given = {}) {
@@ -281,9 +275,30 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
       await world.pass(ENDS_MS)
       for (const checker of all) await checker.ended?.()
     },
-  }
+  })
   const all: readonly Checker[] = (options.checkers ?? checkers).map((make) => make(world))
   return world
+}
+
+interface Happened {
+  readonly at: number
+  readonly happening: Happening
+}
+
+/** What a world shows as it is at the moment: `changing.ts` says why an object has no getters of its own. */
+class Shown {
+  readonly #schedule: Schedule
+  readonly #happenings: readonly Happened[]
+  constructor(schedule: Schedule, happenings: readonly Happened[]) {
+    this.#schedule = schedule
+    this.#happenings = happenings
+  }
+  get now(): number {
+    return this.#schedule.now
+  }
+  get trace(): readonly string[] {
+    return this.#happenings.map(({ at, happening }) => `${at.toFixed(1).padStart(9)}  ${describeHappening(happening)}`)
+  }
 }
 
 function needsOf({ dependenciesOf }: Pick<Hooks, 'dependenciesOf'>, header: Uint8Array): readonly string[] {

@@ -53,8 +53,8 @@ export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
 }
 
 export interface Connection {
-  readonly state: ConnectionState
-  readonly ended: Disconnect | undefined
+  state(): ConnectionState
+  ended(): Disconnect | undefined
   /** The peer introduced itself. */
   greeted(): void
   /** The peer wants to be left alone for a while after this connection. */
@@ -219,12 +219,8 @@ export function createConnection({ connect, clock, limits, hints, attach, change
   // Later, so that whoever asked for the connection has it when it begins to change.
   queueMicrotask(() => void keepUp())
   return {
-    get state() {
-      return state
-    },
-    get ended() {
-      return ended
-    },
+    state: () => state,
+    ended: () => ended,
     greeted: () => become('online'),
     retryAfter: leaveAlone,
     connectNow,

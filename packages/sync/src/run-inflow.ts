@@ -26,9 +26,9 @@ export interface Inflow {
   /** Drops what is not handled yet. */
   drop(): void
   /** Something is not handled yet. */
-  readonly waits: boolean
+  waits(): boolean
   /** Of frames of which something is not handled yet. */
-  readonly bytes: number
+  bytes(): number
 }
 
 export interface InflowOptions {
@@ -55,7 +55,7 @@ export function createInflow(options: InflowOptions): Inflow {
   let ending = false
   let over = false
 
-  const mayGo = () => options.immediate || !turn.spent
+  const mayGo = () => options.immediate || !turn.spent()
 
   function work(): void {
     handleFrames()
@@ -108,13 +108,13 @@ export function createInflow(options: InflowOptions): Inflow {
       if (over) return
       frames.push({ messages: decoded[Symbol.iterator](), bytes })
       waitingBytes += bytes
-      if (turn.waits) setPaused(true)
+      if (turn.waits()) setPaused(true)
       else if (frames.length === 1) work()
     },
     sent: (bytes) => turn.spend(bytes),
     drained() {
       room = true
-      if (!turn.waits && !over) work()
+      if (!turn.waits() && !over) work()
     },
     end() {
       ending = true
@@ -125,11 +125,7 @@ export function createInflow(options: InflowOptions): Inflow {
       if (holds.delete(why) && holds.size === 0 && frames.length > 0 && !over) turn.ask()
     },
     drop,
-    get waits() {
-      return frames.length > 0 || room
-    },
-    get bytes() {
-      return waitingBytes
-    },
+    waits: () => frames.length > 0 || room,
+    bytes: () => waitingBytes,
   }
 }

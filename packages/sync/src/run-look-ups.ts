@@ -8,7 +8,7 @@ import type { Check, Effect, Event } from './events.ts'
 import type { StoredDependencies } from './run-checks.ts'
 
 export interface LookUps {
-  readonly waiting: boolean
+  waiting(): boolean
   add(look: Look): void
   /** The stored header says what a document depends on. */
   addHeader(ticket: number, check: StoredDependencies): void
@@ -59,9 +59,7 @@ export function createLookUps({ storage, tell, together, answer }: LookUpsOption
   }
 
   return {
-    get waiting() {
-      return looks.length > 0 || headers.length > 0
-    },
+    waiting: () => looks.length > 0 || headers.length > 0,
     add: (look) => void looks.push(look),
     addHeader: (ticket, check) => void headers.push({ id: check.id, ticket, check }),
     ask() {

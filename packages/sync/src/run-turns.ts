@@ -20,8 +20,8 @@ export interface Turns {
 
 export interface Turn {
   /** Nothing is left of this portion. */
-  readonly spent: boolean
-  readonly waits: boolean
+  spent(): boolean
+  waits(): boolean
   spend(bytes: number): void
   /** `go` will be called when it is our turn. */
   ask(): void
@@ -54,12 +54,8 @@ export function createTurns(soon: (callback: () => void) => void): Turns {
     create(go) {
       const portion = { spentBytes: 0 }
       return {
-        get spent() {
-          return portion.spentBytes >= PORTION_BYTES
-        },
-        get waits() {
-          return waiting.has(portion)
-        },
+        spent: () => portion.spentBytes >= PORTION_BYTES,
+        waits: () => waiting.has(portion),
         spend(bytes) {
           portion.spentBytes += bytes
           begun.add(portion)

@@ -156,9 +156,9 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
   function turn(): void {
     turning = true
     try {
-      while (inbox.length > 0 || lookUps.waiting || outboxes.size > 0) {
+      while (inbox.length > 0 || lookUps.waiting() || outboxes.size > 0) {
         handleInbox()
-        if (lookUps.waiting) lookUps.ask()
+        if (lookUps.waiting()) lookUps.ask()
         else if (inbox.length === 0) sendOutboxes()
       }
     } finally {
@@ -301,7 +301,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
 
   function leavingBytes(): number {
     let bytes = 0
-    for (const id of leaving.keys()) bytes += inflows.get(id)?.bytes ?? 0
+    for (const id of leaving.keys()) bytes += inflows.get(id)?.bytes() ?? 0
     return bytes
   }
 
@@ -371,7 +371,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
         abandon: () => inflow.drop(),
         sizes() {
           const sizes = engine.sizesOf(id)
-          return inflow.waits ? { ...sizes, idle: false, pendingBytes: sizes.pendingBytes + inflow.bytes } : sizes
+          return inflow.waits() ? { ...sizes, idle: false, pendingBytes: sizes.pendingBytes + inflow.bytes() } : sizes
         },
       }
     },

@@ -144,12 +144,8 @@ export function createGuestHub(
     status: (id) => statuses.get(id) ?? { uploaded: undefined },
     statusOfAll: () => showing.uploads,
     whenUploaded,
-    get connection() {
-      return showing.connection
-    },
-    get disconnected() {
-      return showing.disconnected
-    },
+    connection: () => showing.connection,
+    disconnected: () => showing.disconnected,
     reconnectNow: () => say({ type: 'command', command: 'reconnectNow' }),
     disconnect: () => say({ type: 'command', command: 'disconnect' }),
     listen(listener) {
@@ -160,11 +156,9 @@ export function createGuestHub(
       }
     },
     sizes: () => showing.sizes,
-    get opened() {
-      return showing.opened
-    },
+    opened: () => showing.opened,
     // The leader's storage is its own matter: another tab leads then.
-    lost: undefined,
+    lost: () => undefined,
     abandonWaiters: rejectWaits,
     flushed: () => Promise.resolve(),
     async close() {

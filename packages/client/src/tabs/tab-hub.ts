@@ -190,9 +190,9 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
   function showing(): Showing {
     const { opened, connection, disconnected } = base as Hub
     return {
-      opened,
-      connection,
-      disconnected,
+      opened: opened(),
+      connection: connection(),
+      disconnected: disconnected(),
       uploads: (base as Hub).statusOfAll(),
       sizes: (base as Hub).sizes(),
       staysOffline,
@@ -272,12 +272,8 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
     status: (id) => base?.status(id) ?? { uploaded: undefined },
     statusOfAll: () => base?.statusOfAll() ?? { uploaded: undefined, pending: 0 },
     whenUploaded,
-    get connection() {
-      return base?.connection ?? 'offline'
-    },
-    get disconnected() {
-      return base?.disconnected
-    },
+    connection: () => base?.connection() ?? 'offline',
+    disconnected: () => base?.disconnected(),
     reconnectNow: () => command('reconnectNow'),
     disconnect: () => command('disconnect'),
     listen(listener) {
@@ -288,11 +284,9 @@ export async function createTabHub(options: TabHubOptions, events: TabHubEvents)
       }
     },
     // Another tab leads then, or this one again.
-    lost: undefined,
+    lost: () => undefined,
     sizes: () => (last as Hub).sizes(),
-    get opened() {
-      return (last as Hub).opened
-    },
+    opened: () => (last as Hub).opened(),
     abandonWaiters(error: ClientError) {
       standing.reject(error)
       base?.abandonWaiters(error)
