@@ -3,10 +3,19 @@
  *
  * What makes no sense is answered with one sentence: what an option takes, what it was given, what to write. Not here: playing (`run.ts`).
  */
-import { parseArgs } from 'node:util'
+import type { WritePolicy } from '@tidemark/reconciliation/layers'
+import { optionsOf, quoted, UsageError, whole } from './options.ts'
+
+export { UsageError } from './options.ts'
+
+/** How the server of the worlds is made; nothing is said of one on a single disk. */
+export interface Layered {
+  readonly disks: number
+  readonly policy: WritePolicy
+}
 
 /** One world, with its trace. */
-export interface OneWorld {
+export interface OneWorld extends Partial<Layered> {
   readonly seed: number
   readonly profile: string
   /** Steps that are left out. */
@@ -19,7 +28,7 @@ export interface Seeds {
   readonly until: number
 }
 
-export interface ManyWorlds extends Seeds {
+export interface ManyWorlds extends Seeds, Partial<Layered> {
   readonly profiles: readonly string[]
   /** How many processes play them; default: as many as there are cores. */
   readonly workers: number | undefined
@@ -27,20 +36,24 @@ export interface ManyWorlds extends Seeds {
   readonly record: string | undefined
 }
 
-/** What it was asked for makes no sense; the message is for whoever asked. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
-
 const OPTIONS = {
-  seed: { takes: 'a whole number', example: '42' },
-  seeds: { takes: 'a number or a range that goes up, of 10,000,000 seeds at most', example: '1-1000' },
+  seed: { takes: 'a whole number below 4,294,967,296', example: '42' },
+  seeds: {
+    takes: 'a number or a range that goes up, of 10,000,000 seeds at most, below 4,294,967,296',
+    example: '1-1000',
+  },
   profile: { takes: 'the name of a profile', example: 'storm' },
   without: { takes: 'the numbers of steps, as numbers and ranges that go up', example: '3,5-7' },
   workers: { takes: 'a number of processes from 1 to 256', example: '2' },
   record: { takes: 'the name of a file', example: 'runs.md' },
+  disks: { takes: 'how many disks the server has, from 2 to 5', example: '2' },
+  policy: { takes: 'all-required, any-durable, or how many disks have to have stored a write', example: 'any-durable' },
 }
 type Option = keyof typeof OPTIONS
+
+/** Chance takes seeds of 32 bits. */
+const SEED_END = 2 ** 32
+const DISKS_MAX = 5
 
 const SEEDS_MAX = 10_000_000
 /** More than any world has. */
@@ -49,15 +62,17 @@ const WORKERS_MAX = 256
 
 /** @throws UsageError */
 export function argumentsOf(given: readonly string[], profiles: readonly string[]): OneWorld | ManyWorlds {
-  const values = valuesOf(given)
+  const { values, wrong } = optionsOf(OPTIONS, given)
   const seed = values.get('seed')
+  const layered = layeredOf(values, wrong)
   const names = profilesOf(values.get('profile'), profiles)
   if (seed === undefined) {
     if (values.has('without'))
       throw new UsageError(
         '--without leaves steps out of one world, but no --seed was given: add, for example, --seed 42',
       )
-    return { ...seedsOf(values.get('seeds') ?? '1-1000'), profiles: names ?? profiles, ...aboutMany(values) }
+    const seeds = seedsOf(values.get('seeds') ?? '1-1000', wrong)
+    return { ...seeds, profiles: names ?? profiles, ...aboutMany(values, wrong), ...layered }
   }
   for (const option of ['seeds', 'workers', 'record'] as const)
     if (values.has(option))
@@ -69,34 +84,43 @@ export function argumentsOf(given: readonly string[], profiles: readonly string[
     throw new UsageError(
       `--seed plays one world with one profile, but --profile was given ${quoted(values.get('profile'))}: name one of them`,
     )
-  return { seed: whole(seed) ?? wrong('seed', seed), profile, without: stepsOf(values.get('without')) }
+  const number = whole(seed) ?? wrong('seed', seed)
+  if (number >= SEED_END) wrong('seed', seed)
+  return { seed: number, profile, without: stepsOf(values.get('without'), wrong), ...layered }
 }
 
 /** What plays this world again. */
-export function replayOf({ seed, profile, without }: Omit<OneWorld, 'without'> & Partial<OneWorld>): string {
-  const line = `pnpm sim --seed ${seed} --profile ${profile}`
-  return without === undefined || without.size === 0 ? line : `${line} --without ${rangesOf(without)}`
+export function replayOf({
+  seed,
+  profile,
+  without,
+  disks,
+  policy,
+}: Omit<OneWorld, 'without'> & Partial<OneWorld>): string {
+  const line = [`pnpm sim --seed ${seed} --profile ${profile}`]
+  if (disks !== undefined) line.push(`--disks ${disks}`)
+  if (policy !== undefined) line.push(`--policy ${typeof policy === 'object' ? policy.quorum : policy}`)
+  if (without !== undefined && without.size > 0) line.push(`--without ${rangesOf(without)}`)
+  return line.join(' ')
 }
 
-function valuesOf(given: readonly string[]): ReadonlyMap<Option, string> {
-  const options = Object.fromEntries(Object.keys(OPTIONS).map((name) => [name, { type: 'string' as const }]))
-  // Not strict, because its errors are more than a sentence and name what is not ours.
-  const { tokens } = parseArgs({ args: [...given], options, strict: false, tokens: true })
-  const values = new Map<Option, string>()
-  for (const token of tokens) {
-    if (token.kind !== 'option') {
-      const text = token.kind === 'positional' ? token.value : '--'
-      throw new UsageError(`only options are expected, but ${quoted(text)} was given: write ${usage()}`)
-    }
-    if (!isOption(token.name))
-      throw new UsageError(`there is no option ${quoted(token.rawName)}: the options are ${usage()}`)
-    if (values.has(token.name)) throw new UsageError(`--${token.name} is expected once, but was given twice: keep one`)
-    // A value that looks like an option is one, and the value is what is missing.
-    if (token.value === undefined || token.value === '' || (!token.inlineValue && token.value.startsWith('--')))
-      wrong(token.name, undefined)
-    else values.set(token.name, token.value)
+type Values = ReadonlyMap<Option, string>
+type Wrong = (option: Option, given: string | undefined) => never
+
+function layeredOf(values: Values, wrong: Wrong): Layered | undefined {
+  const [count, policy] = [values.get('disks'), values.get('policy')]
+  if (count === undefined) {
+    if (policy === undefined) return undefined
+    throw new UsageError(
+      '--policy is for a server on several disks, but no --disks was given: add, for example, --disks 2',
+    )
   }
-  return values
+  const disks = whole(count) ?? wrong('disks', count)
+  if (disks < 2 || disks > DISKS_MAX) wrong('disks', count)
+  if (policy === undefined || policy === 'all-required' || policy === 'any-durable')
+    return { disks, policy: policy ?? 'all-required' }
+  const quorum = whole(policy) ?? wrong('policy', policy)
+  return quorum < 1 || quorum > disks ? wrong('policy', policy) : { disks, policy: { quorum } }
 }
 
 function profilesOf(text: string | undefined, profiles: readonly string[]): readonly string[] | undefined {
@@ -107,19 +131,19 @@ function profilesOf(text: string | undefined, profiles: readonly string[]): read
   return names
 }
 
-function seedsOf(text: string): Seeds {
+function seedsOf(text: string, wrong: Wrong): Seeds {
   const [from, until] = rangeOf(text) ?? wrong('seeds', text)
-  return until - from < SEEDS_MAX ? { from, until } : wrong('seeds', text)
+  return until - from < SEEDS_MAX && until < SEED_END ? { from, until } : wrong('seeds', text)
 }
 
-function aboutMany(values: ReadonlyMap<Option, string>): Pick<ManyWorlds, 'workers' | 'record'> {
+function aboutMany(values: Values, wrong: Wrong): Pick<ManyWorlds, 'workers' | 'record'> {
   const text = values.get('workers')
   const workers = text === undefined ? undefined : (whole(text) ?? wrong('workers', text))
   if (workers !== undefined && (workers < 1 || workers > WORKERS_MAX)) wrong('workers', text)
   return { workers, record: values.get('record') }
 }
 
-function stepsOf(text: string | undefined): ReadonlySet<number> {
+function stepsOf(text: string | undefined, wrong: Wrong): ReadonlySet<number> {
   const all = new Set<number>()
   for (const part of text?.split(',') ?? []) {
     const [from, until] = rangeOf(part) ?? wrong('without', text)
@@ -146,22 +170,3 @@ function rangeOf(text: string): readonly [number, number] | undefined {
   const [from, until] = [whole(first), whole(last)]
   return from === undefined || until === undefined || until < from || more.length > 0 ? undefined : [from, until]
 }
-
-function whole(text: string): number | undefined {
-  const number = /^\d+$/.test(text) ? Number(text) : Number.NaN
-  return Number.isSafeInteger(number) ? number : undefined
-}
-
-function wrong(option: Option, given: string | undefined): never {
-  const { takes, example } = OPTIONS[option]
-  throw new UsageError(
-    `--${option} takes ${takes}, but was given ${quoted(given)}: write, for example, --${option} ${example}`,
-  )
-}
-
-const quoted = (text: string | undefined): string => (text === undefined ? 'nothing' : `"${text}"`)
-const isOption = (name: string): name is Option => Object.hasOwn(OPTIONS, name)
-const usage = (): string =>
-  Object.keys(OPTIONS)
-    .map((name) => `--${name}`)
-    .join(', ')

@@ -5,8 +5,7 @@
  */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { Played } from './play.ts'
-import type { Portion } from './worker.ts'
+import type { Played, Portion } from './play.ts'
 
 /**
  * A world makes much that is garbage when it ends, and many errors whose stack nobody reads: with room for the one and without the other it takes

@@ -3,10 +3,13 @@
  *
  *     node --import ./sources.ts --import ./interleave/opened.ts interleavings.ts
  *         [--operations 3] [--states-max 200000] [--only 0] [--unreduced]
+ *
+ * It exits with 2 and a sentence if it cannot make sense of what it was asked for (`interleave/arguments.ts`).
  */
-import { parseArgs } from 'node:util'
+import { wantedOf } from './interleave/arguments.ts'
 import { explore } from './interleave/explore.ts'
 import { type ClientName, createInterleavedWorld, type Operation } from './interleave/world.ts'
+import { UsageError } from './options.ts'
 
 /** All ways to write or be cut off so often, in order. */
 function sequences(client: ClientName, count: number): readonly (readonly Operation[])[] {
@@ -25,18 +28,15 @@ function programs(count: number): readonly (readonly Operation[])[] {
   )
 }
 
-const { values } = parseArgs({
-  options: {
-    operations: { type: 'string' },
-    'states-max': { type: 'string' },
-    only: { type: 'string' },
-    unreduced: { type: 'boolean' },
-  },
-})
-const statesMax = Number(values['states-max'] ?? 200_000)
-
-for (const [index, operations] of programs(Number(values.operations ?? 3)).entries())
-  if (values.only === undefined || Number(values.only) === index) {
-    const create = () => createInterleavedWorld(operations, { reduced: values.unreduced !== true })
-    console.log(JSON.stringify({ operations, ...explore(create, statesMax) }))
-  }
+try {
+  const { operations, statesMax, only, reduced } = wantedOf(process.argv.slice(2), (count) => programs(count).length)
+  for (const [index, program] of programs(operations).entries())
+    if (only === undefined || only === index) {
+      const create = () => createInterleavedWorld(program, { reduced })
+      console.log(JSON.stringify({ operations: program, ...explore(create, statesMax) }))
+    }
+} catch (cause) {
+  if (!(cause instanceof UsageError)) throw cause
+  console.error(`interleavings.ts: ${cause.message}`)
+  process.exitCode = 2
+}

@@ -1,12 +1,17 @@
 /**
  * Plays seeds of the scenario that the engine is tested with: one after the other, whatever they throw.
  */
+
 import { type Faults, households, type Outcome, profiles, type Scenario, simulate } from '@tidemark/simulator'
+import type { Layered } from './arguments.ts'
 
 /** Three clients, two documents with dependencies and what they depend on, forty operations; what is spoken, carried and judged differs. */
-export const scenario: Scenario = households({ clients: 3, operations: 40, varied: true })
+export function scenarioOn({ disks, policy }: Partial<Layered>): Scenario {
+  const server = disks === undefined || policy === undefined ? {} : { disks, policy }
+  return households({ clients: 3, operations: 40, server, varied: true })
+}
 
-export interface Played {
+export interface Played extends Partial<Layered> {
   readonly seed: number
   readonly profile: string
   readonly checker: string
@@ -26,18 +31,32 @@ process.on('unhandledRejection', (cause) => {
   rejected ??= cause
 })
 
-export async function playOne(seed: number, profile: string, without?: ReadonlySet<number>): Promise<Outcome> {
+/** One of them, and how its server is made. */
+export interface Wanted extends Partial<Layered> {
+  readonly seed: number
+  readonly profile: string
+  readonly without?: ReadonlySet<number>
+}
+
+export async function playOne({ seed, profile, without, ...layered }: Wanted): Promise<Outcome> {
   rejected = undefined
-  const outcome = await simulate(scenario, seed, profileOf(profile), without === undefined ? {} : { without })
+  const options = without === undefined ? {} : { without }
+  const outcome = await simulate(scenarioOn(layered), seed, profileOf(profile), options)
   if (outcome.failure !== undefined || rejected === undefined) return outcome
   return { ...outcome, failure: { checker: 'error', cause: rejected } }
 }
 
-export async function playSome(from: number, until: number, profile: string): Promise<Played[]> {
+export interface Portion extends Partial<Layered> {
+  readonly from: number
+  readonly until: number
+  readonly profile: string
+}
+
+export async function playSome({ from, until, ...each }: Portion): Promise<Played[]> {
   const failed: Played[] = []
   for (let seed = from; seed <= until; seed++) {
-    const { failure } = await playOne(seed, profile)
-    if (failure !== undefined) failed.push({ seed, profile, checker: failure.checker, text: String(failure.cause) })
+    const { failure } = await playOne({ seed, ...each })
+    if (failure !== undefined) failed.push({ seed, ...each, checker: failure.checker, text: String(failure.cause) })
   }
   return failed
 }

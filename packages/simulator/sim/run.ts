@@ -3,6 +3,7 @@
  *
  *     pnpm sim --seed 42 --profile storm [--without 3,5,7]     one world, with its trace
  *     pnpm sim --seeds 1-100000 --profile storm [--workers 2]  many; without a profile all of them, in turn
+ *     … [--disks 2] [--policy any-durable]                     of a server whose storage is layers of so many disks
  *     … [--record FILE]                                        appends the line about the run to a file
  *
  * Ctrl-C ends a run of many after the seeds under way, and says with which seeds to go on. Not here: what arguments mean
@@ -12,10 +13,9 @@ import { execFileSync } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { profiles, shrink } from '@tidemark/simulator'
-import { argumentsOf, type ManyWorlds, type OneWorld, replayOf, UsageError } from './arguments.ts'
+import { argumentsOf, type Layered, type ManyWorlds, type OneWorld, replayOf, UsageError } from './arguments.ts'
 import { onAllCores } from './cores.ts'
-import { type Played, playOne, profileOf, scenario } from './play.ts'
-import type { Portion } from './worker.ts'
+import { type Played, type Portion, playOne, profileOf, scenarioOn } from './play.ts'
 
 const PORTION = 20
 const PROGRESS_EVERY_MS = 5_000
@@ -39,8 +39,9 @@ function understood(): OneWorld | ManyWorlds | undefined {
   }
 }
 
-async function one({ seed, profile, without }: OneWorld): Promise<void> {
-  const { failure, world } = await playOne(seed, profile, without)
+async function one(wanted: OneWorld): Promise<void> {
+  const { seed, profile } = wanted
+  const { failure, world } = await playOne(wanted)
   console.log(world.trace.join('\n'))
   console.log(
     failure === undefined ? `seed ${seed}, ${profile}: all is well` : `seed ${seed}, ${profile}: ${failure.cause}`,
@@ -48,9 +49,9 @@ async function one({ seed, profile, without }: OneWorld): Promise<void> {
   process.exitCode = failure === undefined ? 0 : 1
 }
 
-async function many({ from, until, profiles: names, workers, record }: ManyWorlds): Promise<void> {
+async function many({ from, until, profiles: names, workers, record, ...layered }: ManyWorlds): Promise<void> {
   const all = (until - from + 1) * names.length
-  const left = portionsOf(from, until, names)
+  const left = portionsOf(from, until, names, layered)
   const began = performance.now()
   const failed: Played[] = []
   let played = 0
@@ -73,16 +74,17 @@ async function many({ from, until, profiles: names, workers, record }: ManyWorld
   console.log(line())
   const next = unplayed?.from ?? until + 1
   const seconds = (performance.now() - began) / 1_000
-  summarize({ seeds: `${from}-${next - 1}`, names, played, failed, seconds, record })
+  summarize({ seeds: `${from}-${next - 1}`, names, played, failed, seconds, record, layered })
   if (next <= until) console.log(`\ngo on with --seeds ${next}-${until}`)
   if (failed[0] !== undefined) await explain(failed[0])
 }
 
 /** In the order in which they are played: all profiles of a seed before the next seeds. */
-function portionsOf(from: number, until: number, names: readonly string[]): Portion[] {
+function portionsOf(from: number, until: number, names: readonly string[], layered: Partial<Layered>): Portion[] {
   const portions: Portion[] = []
   for (let start = from; start <= until; start += PORTION)
-    for (const profile of names) portions.push({ from: start, until: Math.min(until, start + PORTION - 1), profile })
+    for (const profile of names)
+      portions.push({ from: start, until: Math.min(until, start + PORTION - 1), profile, ...layered })
   return portions
 }
 
@@ -92,19 +94,20 @@ interface Summary {
   readonly played: number
   readonly failed: readonly Played[]
   readonly seconds: number
+  readonly layered: Partial<Layered>
   /** The file that keeps it. */
   readonly record: string | undefined
 }
 
 /** As `docs/recorded-runs.md` keeps it. */
-function summarize({ seeds, names, played, failed, seconds, record }: Summary): void {
+function summarize({ seeds, names, played, failed, seconds, record, layered }: Summary): void {
   const commit = execFileSync('git', ['describe', '--always', '--dirty', '--exclude=*'], { encoding: 'utf8' }).trim()
   const [day] = new Date().toISOString().split('T')
   const row = [
     day,
     commit,
     seeds,
-    names.join(' '),
+    [...names, ...aboutDisks(layered)].join(' '),
     played,
     failed.length,
     minutes(seconds),
@@ -117,17 +120,24 @@ function summarize({ seeds, names, played, failed, seconds, record }: Summary): 
   if (record !== undefined) appendFileSync(record, text)
 }
 
+/** As the command was given it. */
+function aboutDisks({ disks, policy }: Partial<Layered>): string[] {
+  if (disks === undefined || policy === undefined) return []
+  return [`--disks ${disks} --policy ${typeof policy === 'object' ? policy.quorum : policy}`]
+}
+
 function minutes(seconds: number): string {
   return seconds < 60 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(0)} min`
 }
 
-async function explain({ seed, profile }: Played): Promise<void> {
+async function explain(failed: Played): Promise<void> {
   process.exitCode = 1
-  const { without, outcome } = await shrink(scenario, await playOne(seed, profile), profileOf(profile))
+  const { seed, profile } = failed
+  const { without, outcome } = await shrink(scenarioOn(failed), await playOne(failed), profileOf(profile))
   console.log(`\nseed ${seed}, ${profile}, with ${outcome.world.steps.length - without.size} of its steps:\n`)
   console.log(outcome.world.trace.join('\n'))
   // Where it is not a law that failed, the place in the code says more than the words.
   const { checker, cause } = outcome.failure ?? {}
   console.log(`\n${checker === 'error' ? (cause as Error).stack : cause}`)
-  console.log(`\n${replayOf({ seed, profile, without })}`)
+  console.log(`\n${replayOf({ ...failed, without })}`)
 }

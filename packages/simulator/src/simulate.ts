@@ -20,6 +20,7 @@ export interface Failure {
   readonly cause: unknown
 }
 
+/** @throws TypeError for a seed that is none, and for a profile that lacks something; what the scenario throws is the outcome. */
 export async function simulate(
   scenario: Scenario,
   seed: number,

@@ -11,6 +11,7 @@ import type { Storage } from '@tidemark/storage'
 import type { EngineLimits } from '@tidemark/sync'
 import type { Hooks } from '@tidemark/sync/run'
 import { type Chance, createChance } from './chance.ts'
+import { checkFaults, checkName, checkSeed } from './check.ts'
 import { type Checker, checkers, type MakeChecker } from './checkers/index.ts'
 import { type Application, type ClientNode, createClientNode } from './client-node.ts'
 import { createDisk, type Disk } from './disk.ts'
@@ -77,7 +78,9 @@ export interface World {
   readonly steps: readonly string[]
   /** Luck of its own for a part of a scenario. */
   chance(name: string): Chance
+  /** @throws TypeError for a name that another node has. */
   server(name: string, options?: ServerOptions): Promise<ServerNode>
+  /** @throws TypeError for a name that another node has. */
   client(name: string, options: ClientOptions): Promise<ClientNode>
   /** Something that shrinking may leave out. */
   step(text: string, act: () => void): void
@@ -97,7 +100,10 @@ export interface World {
   judge(): Promise<void>
 }
 
+/** @throws TypeError for a seed that is none, and for a profile that lacks something. */
 export function createWorld(seed: number, profile: Faults, options: WorldOptions = {}): World {
+  checkSeed(seed)
+  checkFaults(profile)
   const { without = new Set<number>() } = options
   const chance = createChance(seed)
   const schedule = createSchedule()
@@ -191,6 +197,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     steps,
     chance: (name) => chance.branch('scenario', name),
     async server(name, given = {}) {
+      checkName(name, [...servers, ...clients])
       const { accepts, ...hooks } = { ...options.hooks, ...given.hooks } as ServerWorldHooks
       const { disks: count = 1, policy = 'all-required' } = given
       const disks = Array.from({ length: count }, (_, index) =>
@@ -215,6 +222,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
       return node
     },
     async client(name, given) {
+      checkName(name, [...servers, ...clients])
       const { server, application = () => {}, dialect = tidemarkJson, kind = 'bytes' } = given
       let processes = 0
       const node = createClientNode({

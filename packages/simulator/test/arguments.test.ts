@@ -27,8 +27,21 @@ test('many worlds have a range of seeds and some profiles, and all profiles if n
   })
 })
 
+test('a server on several disks has so many, and a policy that fits', () => {
+  expect(parse('--seed 1 --disks 2')).toMatchObject({ disks: 2, policy: 'all-required' })
+  expect(parse('--seeds 1-2 --disks 3 --policy any-durable')).toMatchObject({ disks: 3, policy: 'any-durable' })
+  expect(parse('--disks 3 --policy 2')).toMatchObject({ disks: 3, policy: { quorum: 2 } })
+})
+
 test.each([
-  ['--seed abc', /--seed takes a whole number, but was given "abc": write, for example, --seed 42/],
+  ['--disks 1', /--disks takes how many .*from 2 to 5, but was given "1": write, for example, --disks 2/],
+  ['--disks two', /"two"/],
+  ['--disks 2 --policy some', /--policy takes all-required, any-durable, or how many .*"some"/],
+  ['--disks 2 --policy 3', /"3"/],
+  ['--policy any-durable', /no --disks was given: add, for example, --disks 2/],
+  ['--seed 4294967296', /--seed takes a whole number below 4,294,967,296, but was given "4294967296"/],
+  ['--seeds 4294967290-4294967296', /below 4,294,967,296/],
+  ['--seed abc', /--seed takes a whole number below 4,294,967,296, but was given "abc": write, for example, --seed 42/],
   ['--seed 1.5', /"1.5"/],
   ['--seed -1', /"-1"/],
   ['--seed 99999999999999999999', /"99999999999999999999"/],
@@ -63,6 +76,10 @@ test.each([
 
 test('the line that plays a world again names what was left out, and nothing where nothing was', () => {
   const without = new Set([5, 3, 7, 6])
+  for (const layered of ['--disks 2 --policy any-durable', '--disks 3 --policy 2']) {
+    const replayed = replayOf({ ...parse(`--seed 42 ${layered}`), seed: 42, profile: 'storm' })
+    expect(replayed).toBe(`pnpm sim --seed 42 --profile storm ${layered}`)
+  }
   const line = replayOf({ seed: 42, profile: 'storm', without })
   expect(line).toBe('pnpm sim --seed 42 --profile storm --without 3,5-7')
   expect(parse(line.slice('pnpm sim '.length))).toEqual({ seed: 42, profile: 'storm', without })
