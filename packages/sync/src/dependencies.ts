@@ -14,7 +14,7 @@ import { allowed, question } from './checks.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, type View } from './core.ts'
 import type { Outcome } from './events.ts'
 import { guard, isAbsent, keeping } from './holdings.ts'
-import { enter } from './lanes.ts'
+import { asksItself, enter } from './lanes.ts'
 import { deliverLater, markReady, pump } from './senders.ts'
 import { createView, subscribe, subscribersOf } from './views.ts'
 import { askPeer } from './window.ts'
@@ -90,10 +90,6 @@ export function onPush(core: Core, request: Request): void {
   const view = known ?? (isAbsent(holding) ? undefined : subscribe(core, connection, id, createView(EMPTY, EMPTY)))
   if (view === undefined || view === IN_STEP) dependencyDone(core, connection, id)
   else markReady(core, connection, holding, view)
-}
-
-function asksItself(holding: Holding, connection: Connection): boolean {
-  return holding.lanes.get(connection)?.requests.some(({ work }) => work.action === 'load') === true
 }
 
 /** A dependency was sent, or will not be: what waited for it goes on. */

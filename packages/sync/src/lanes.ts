@@ -38,6 +38,14 @@ export function enter(core: Core, connection: Connection, id: string, work: Work
   wait(core, request)
 }
 
+/** Whether a LOAD waits in the lane of a connection: it will say what its peer holds. */
+export function asksItself(holding: Holding, connection: Connection): boolean {
+  const lane = holding.lanes.get(connection)
+  // The first is being handled if it waits for nothing.
+  const waiting = lane?.waiting === undefined ? lane?.requests.slice(1) : lane.requests
+  return waiting?.some(({ work }) => work.action === 'load') === true
+}
+
 /** Parks a request (the one being handled) until `replay` is called for what it waits for. */
 export function park(core: Core, holding: Holding, request: Request, waiting: NonNullable<Lane['waiting']>): void {
   const { connection } = request

@@ -28,6 +28,7 @@ import {
 import { dependenciesFirst, dependencyDone } from './dependencies.ts'
 import type { Outcome } from './events.ts'
 import { durable, guard, relax } from './holdings.ts'
+import { asksItself, enter } from './lanes.ts'
 import { probeClaim } from './probes.ts'
 import { enterLater, refuseLoad } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
@@ -141,6 +142,11 @@ function deliver(
   page: ContentMessage,
   end?: KnownState,
 ): void {
+  // A LOAD of its own that waits says better what it lacks.
+  if (!view.streaming && asksItself(holding, connection)) {
+    stop(holding, view)
+    return enter(core, connection, holding.id, { action: 'resend' })
+  }
   if (page.header !== undefined && !dependenciesFirst(core, connection, holding, view, page)) return
   const cursor = end ?? union(view.assumed as KnownState, endOf(page))
   const target = wanted(holding, view)
@@ -234,7 +240,8 @@ export function onResend(core: Core, request: Request): void {
   if (holding === undefined) return
   connection.unheard.delete(id)
   const view = connection.views.get(id)
-  if (view !== undefined && view !== IN_STEP && !view.sending) markReady(core, connection, holding, view)
+  if (view === undefined || view === IN_STEP) dependencyDone(core, connection, id)
+  else if (!view.sending) markReady(core, connection, holding, view)
   if (connection.traits.upstream) reportConfirmed(core, connection, id)
 }
 

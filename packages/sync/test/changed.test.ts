@@ -5,7 +5,7 @@ import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { append, content, createWorld, settled, spied, state } from './world.ts'
 
-/** A server whose storage says `changed` when told to; appends, and look-ups of the note, wait until they are let go. */
+/** A server whose storage says `changed` when told to; appends, and look-ups and pages of the note, wait until they are let go. */
 async function node() {
   const world = createWorld()
   let changed = () => {}
@@ -21,7 +21,7 @@ async function node() {
     holds: [append('note', 'a:0-2'), append('list', 'b:0-1')],
     hooks: { dependenciesOf: (header) => (new TextDecoder().decode(header).includes('list') ? ['note'] : []) },
   })
-  const waiting: { readonly appends: (() => void)[]; readonly looks: (() => void)[] } = { appends: [], looks: [] }
+  const waiting: Record<'appends' | 'looks' | 'reads', (() => void)[]> = { appends: [], looks: [], reads: [] }
   const writer = world.peer('writer', server)
   const reader = world.peer('reader', server)
   for (const peer of [writer, reader]) peer.load('note', state('a:2'))
@@ -32,8 +32,12 @@ async function node() {
       ids.includes('note')
         ? new Promise((resolve) => waiting.looks.push(() => resolve(spy.real.knownStates(ids))))
         : spy.real.knownStates(ids),
+    read: (id, after, options) =>
+      id === 'note'
+        ? new Promise((resolve) => waiting.reads.push(() => resolve(spy.real.read(id, after, options))))
+        : spy.real.read(id, after, options),
   }
-  async function letGo(what: 'appends' | 'looks') {
+  async function letGo(what: 'appends' | 'looks' | 'reads') {
     for (const go of waiting[what].splice(0)) go()
     await settled()
   }
@@ -68,6 +72,7 @@ test('who got into step while a change was looked up is sent what that was (disk
   await spy.real.append([append('note', 'b:0-1', false)])
   await letGo('looks')
   await letGo('looks')
+  await letGo('reads')
   expect(said().filter((line) => line.includes('b:0-1'))).toEqual([
     'server > writer  CONTENT note b:0-1',
     'server > reader  CONTENT note b:0-1',
@@ -88,6 +93,25 @@ test('a peer that asks for what it is to be sent with something else is sent no 
   await letGo('looks')
   await letGo('appends')
   await letGo('looks')
+  expect(world.trace.filter((line) => line.startsWith('server > late'))).toEqual([
+    'server > late  KNOWN note header a:3',
+    'server > late  CONTENT list header b:0-1',
+  ])
+})
+
+test('a page that was begun before its peer asked, and said more, waits for what it says (storm, seed 5022004 of two disks)', async () => {
+  const { world, server, writer, letGo } = await node()
+  writer.say(content('note', 'a:2-3', false))
+  await settled()
+  await letGo('looks')
+  const late = world.peer('late', server)
+  late.load('list')
+  await settled()
+  late.load('note', state('a:3'))
+  await settled()
+  await letGo('reads')
+  await letGo('appends')
+  await letGo('reads')
   expect(world.trace.filter((line) => line.startsWith('server > late'))).toEqual([
     'server > late  KNOWN note header a:3',
     'server > late  CONTENT list header b:0-1',
