@@ -142,8 +142,8 @@ function deliver(
   page: ContentMessage,
   end?: KnownState,
 ): void {
-  // A LOAD of its own that waits says better what it lacks.
-  if (!view.streaming && asksItself(holding, connection)) {
+  // A LOAD of its own that waits says better what it lacks; between us and the application nothing is on its way.
+  if (!view.streaming && !connection.traits.local && asksItself(holding, connection)) {
     stop(holding, view)
     return enter(core, connection, holding.id, { action: 'resend' })
   }
