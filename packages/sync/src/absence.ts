@@ -61,5 +61,5 @@ function expectsUpstream(core: Core): boolean {
 function saidAbsent(upstream: Connection, id: string): boolean {
   const belief = upstream.views.get(id)
   // In step with a document that is not stored here: it holds nothing of it either.
-  return belief === IN_STEP || (belief?.assumed !== undefined && !belief.assumed.header)
+  return belief === IN_STEP || (belief?.assumed !== undefined && !belief.assumed.header && !belief.onlyAsks)
 }

@@ -37,6 +37,7 @@ export function onLoad(core: Core, request: Request, message: LoadMessage): void
   const view = replaceBelief(core, connection, holding, claim)
   if (view?.rival) return refuseLoad(core, connection, id, OTHER_HEADER)
   if (view === undefined) return refuseLoad(core, connection, id, tooManyDocuments(core))
+  view.onlyAsks = connection.traits.upstream && claimsNothing(message.known)
   // Only a LOAD asks for permission to read; whatever else a peer says leaves that as it is.
   view.readable = true
   view.gaps = undefined
@@ -69,6 +70,7 @@ function answerInStep(core: Core, connection: Connection, holding: Holding, { kn
     holding.stored?.partial === true ||
     holding.stored?.durable !== undefined ||
     digests !== undefined ||
+    (connection.traits.upstream && claimsNothing(known)) ||
     isProbed(connection, holding) ||
     !equals(known, durable(holding))
   )

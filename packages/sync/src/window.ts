@@ -93,7 +93,8 @@ export function onAsk(core: Core, request: Request): void {
   if (waitsForAppends(core, holding, request)) return
   const belief = connection.views.get(id)
   // Its belief is as good as an answer: it came while the look-up ran.
-  if (belief !== undefined && (belief === IN_STEP || belief.assumed !== undefined)) return freed(core, connection, id)
+  const isAnswered = belief === IN_STEP || (belief?.assumed !== undefined && !belief.onlyAsks)
+  if (isAnswered) return freed(core, connection, id)
   if (!dependenciesAsked(core, request, holding)) return
   if (belief === undefined) subscribe(core, connection, id, createView(EMPTY, undefined, may))
   // Who may not read is not told either what is held.
