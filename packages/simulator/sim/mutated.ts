@@ -49,7 +49,12 @@ export async function firstCaught(
   const { households, profiles, simulate } = await simulatorWith(mutation)
   const faults = profiles.find(({ name }) => name === profile)
   if (faults === undefined) throw new RangeError(`no profile ${profile}`)
-  const scenario = households({ clients: 3, operations: 40, server: mutation.server ?? {} })
+  const scenario = households({
+    clients: 3,
+    operations: 40,
+    server: mutation.server ?? {},
+    varied: mutation.varied ?? false,
+  })
   for (let seed = from; seed <= until; seed++) {
     const { failure } = await simulate(scenario, seed, faults)
     if (failure !== undefined) return { seed, checker: failure.checker, text: String(failure.cause) }

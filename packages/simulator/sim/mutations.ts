@@ -15,6 +15,8 @@ export interface Mutation {
   readonly to: string
   /** How the server of its worlds is made, if not on one disk. */
   readonly server?: { readonly disks: number; readonly policy: 'any-durable' }
+  /** Its worlds differ in more than their luck, as those of `pnpm sim`. */
+  readonly varied?: boolean
   readonly caught: Caught
 }
 
@@ -176,6 +178,31 @@ export const mutations: readonly Mutation[] = [
     from: "  if (belief.exact) return covers(belief.confirmed, belief.assumed) ? 'in step' : 'behind'",
     to: "  if (belief !== undefined) return 'in step'",
     caught: { profile: 'calm', seed: 1, checker: 'uploads' },
+  },
+  {
+    name: 'never say of what was erased that it is uploaded',
+    law: 'L3',
+    file: 'sync/src/views.ts',
+    from: '  if (holding.stored?.erased !== undefined && view.assumed !== undefined) {',
+    to: '  if (holding.stored === undefined && view.assumed !== undefined) {',
+    varied: true,
+    caught: { profile: 'calm', seed: 1, checker: 'uploads' },
+  },
+  {
+    name: 'keep what is uploaded in the outbox',
+    law: 'L3',
+    file: 'client/src/hub.ts',
+    from: '      outbox.remove(id)\n',
+    to: "      if (id !== 'list') outbox.remove(id)\n",
+    caught: { profile: 'calm', seed: 1, checker: 'uploads' },
+  },
+  {
+    name: 'believe that another server has what the last one had',
+    law: 'L6',
+    file: 'reconciliation/src/comparison.ts',
+    from: '  return mark.id === now.id && mark.sequence <= now.sequence',
+    to: '  return true',
+    caught: { profile: 'losses', seed: 130, checker: 'uploads' },
   },
   {
     name: 'acknowledge what came instead of what is held',

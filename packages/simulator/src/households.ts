@@ -1,15 +1,15 @@
 /**
  * The scenario that the engine itself is tested with: a few clients of one server who write, read, come and go.
  *
- * A note and a list that depend on a group; who may read and write what is not the same for all. In the end everything heals, all
- * open all documents, and the laws are judged. Not here: troubles.
+ * A note and a list that depend on a group; who may read and write what is not the same for all. In the end everything heals, most
+ * documents are opened again, and the laws are judged. Not here: troubles.
  */
 import type { Doc } from '@tidemark/client'
 import { type Dialect, jazz, type PayloadKind, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
 import type { Append } from '@tidemark/storage'
 import type { Verified } from '@tidemark/sync'
 import type { Chance } from './chance.ts'
-import type { Run } from './client-node.ts'
+import type { ClientNode, Run } from './client-node.ts'
 import type { Scenario } from './simulate.ts'
 import { trouble } from './troubles.ts'
 import type { ServerOptions, World } from './world.ts'
@@ -59,6 +59,9 @@ const IDS = Object.keys(DOCUMENTS)
 const LASTS_MS = 30_000
 /** Together as long as the longest back-off, and some more. */
 const HEALS_MS = 200_000
+
+/** How often somebody does not open a document again. */
+const LEFT = 0.15
 
 const ERASER = 'eraser of '
 
@@ -136,10 +139,11 @@ export function households({ clients, operations, server: made = {}, varied = fa
     trouble(world, LASTS_MS, { reuses: kind === 'bytes' })
     await world.pass(LASTS_MS)
     await world.heal()
+    const left = leave(world.clients, world.chance('left'))
     const everybodyOpensAll = () => {
       for (const { name, client } of world.clients) {
         client?.reconnectNow()
-        for (const id of IDS) userOf(name)?.open(id)
+        for (const id of IDS) if (!left.get(name)?.has(id)) userOf(name)?.open(id)
       }
     }
     everybodyOpensAll()
@@ -150,6 +154,11 @@ export function households({ clients, operations, server: made = {}, varied = fa
     await world.pass(HEALS_MS)
     await world.judge()
   }
+}
+
+/** Client → what nobody there opens any more: it is uploaded all the same. */
+function leave(clients: readonly ClientNode[], chance: Chance): ReadonlyMap<string, ReadonlySet<string>> {
+  return new Map(clients.map(({ name }) => [name, new Set(IDS.filter(() => chance.happens(LEFT)))]))
 }
 
 function plan(world: World, chance: Chance, operations: number, userOf: (name: string) => User | undefined): void {
@@ -168,7 +177,8 @@ function plan(world: World, chance: Chance, operations: number, userOf: (name: s
     if (luck < 0.6) step(`writes ${count} to ${id}`, (user) => user.write(id, count))
     else if (luck < 0.7) step(`opens ${id}`, (user) => user.open(id))
     else if (luck < 0.78) step(`closes ${id}`, (user) => user.close(id))
-    else if (luck < 0.84) step(`waits for the upload of ${id}`, (user) => user.waitForUpload(id))
+    else if (luck < 0.82) step(`waits for the upload of ${id}`, (user) => user.waitForUpload(id))
+    else if (luck < 0.84) step('waits for the upload of everything', (user) => user.waitForUpload())
     else if (luck < 0.9) step('goes offline', (user) => user.run.client.disconnect())
     else if (luck < 0.96) step('goes online', (user) => user.run.client.reconnectNow())
     else step('asks for what nobody has', (user) => user.open(`nothing-${left}`))
@@ -181,7 +191,8 @@ interface User {
   close(id: string): void
   write(id: string, count: number): void
   erase(id: string): void
-  waitForUpload(id: string): void
+  /** Of everything, if it is not said of what. */
+  waitForUpload(id?: string): void
 }
 
 /** `next` makes a transaction that is like no other. */

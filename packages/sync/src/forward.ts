@@ -13,7 +13,7 @@ import { durable, forget, remember } from './holdings.ts'
 import { replay } from './lanes.ts'
 import { mergeRuns } from './merge-runs.ts'
 import { endOf, markReady, wanted } from './senders.ts'
-import { createView, subscribe, subscribersOf, viewOf } from './views.ts'
+import { createView, markExact, settleView, subscribe, subscribersOf, viewOf } from './views.ts'
 import { askPeer, outdate } from './window.ts'
 
 /** Lets every subscriber's sender run, and tells upstreams that know nothing of the document yet. The holding must be pinned. */
@@ -40,7 +40,10 @@ export function forward(
 export function sendRest(core: Core, connection: Connection, holding: Holding): void {
   const view = connection.views.get(holding.id)
   if (view === undefined || view === IN_STEP || view.assumed === undefined) return
-  if (!covers(view.assumed, wanted(holding, view))) markReady(core, connection, holding, view)
+  if (!covers(view.assumed, wanted(holding, view))) return markReady(core, connection, holding, view)
+  if (view.sending) return
+  markExact(view, holding)
+  settleView(connection, holding.id, view)
 }
 
 /** What was created here nobody else has: it is sent without asking. Otherwise we ask what is there. */

@@ -128,8 +128,10 @@ function settled(
     // Also what was not stored said what its sender holds.
     for (const connection of new Set(pendings.map(({ request }) => request.connection))) {
       if (!grew) sendRest(core, connection, holding)
-      if (connection.traits.upstream) reportConfirmed(core, connection, holding.id)
+      if (grew && connection.traits.upstream) reportConfirmed(core, connection, holding.id)
     }
+    // What brought nothing new, an erased document for instance, is owed no longer where it is confirmed already.
+    if (!grew) for (const upstream of core.upstreams) reportConfirmed(core, upstream, holding.id)
     erase(core, holding, taken)
   }
 }

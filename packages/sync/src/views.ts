@@ -219,6 +219,11 @@ export function settleView(connection: Connection, id: string, view: View): void
  * says nothing of that.
  */
 export function markExact(view: View, holding: Holding): void {
+  // An erased document covers every claim: what a peer has of it beyond that is owed to nobody.
+  if (holding.stored?.erased !== undefined && view.assumed !== undefined) {
+    view.confirmed = lower(view.confirmed, durable(holding))
+    view.assumed = lower(view.assumed, durable(holding))
+  }
   const isWhole = holding.stored?.partial !== true
   view.exact = isWhole && view.assumed !== undefined && equals(view.assumed, durable(holding))
 }

@@ -515,6 +515,30 @@ test('who answered with what could not be stored is sent what it lacks all the s
   server.say(content('note', 'a:0-1'))
   await world.clock.advance(60_000)
   expect(server.heard.filter(({ action }) => action === 'content')).toEqual([content('note', 'c:0-2', false)])
+
+test('what was erased is uploaded, also after somebody wrote to it once more (calm, seeds 7 and 43)', async () => {
+  const world = createWorld()
+  const hooks = { isTombstone: (session: string) => session.endsWith('$') }
+  const client = await world.node('client', { holds: [append('note', 'a:0-2')], hooks })
+  const server = world.peer('server', client, { upstream: true })
+  const user = world.peer('user', client, { local: true })
+  user.load('note')
+  await settled()
+  server.say({ action: 'known', id: 'note', known: state('a:2'), correction: false })
+  user.say(content('note', 'd$:0-1', false))
+  await settled()
+  server.say({ action: 'known', id: 'note', known: state('d$:1'), correction: false })
+  await settled()
+  expect(client.runner.status('note')).toMatchObject({ uploaded: true })
+  const confirmed = () => client.reports.filter(({ kind }) => kind === 'confirmed')
+  const before = confirmed().length
+  // Content that crossed the erasure on its way, and a write to what is erased: nothing of them is stored.
+  server.say(content('note', 'a:2-3', false))
+  await settled()
+  user.say(content('note', 'b:0-1', false))
+  await settled()
+  expect(client.runner.status('note')).toMatchObject({ uploaded: true })
+  expect(confirmed().slice(before)).toMatchObject([{ uploaded: true }, { uploaded: true }])
 })
 
 test('an upstream that asks for all because it cannot read its storage has not said that it holds nothing (layered disks, seed 5003003)', async () => {

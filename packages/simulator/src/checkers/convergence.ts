@@ -1,40 +1,31 @@
 /**
  * Convergence: once everything has healed, all who may have a document hold the same of it, to the byte.
  *
- * L7: also what a server lost and its clients still have. A session that two processes
- * wrote may be forked, and is for people to settle (`forks.ts`): that somebody reports a fork is no excuse. Not asked of whoever holds nothing of a document: nobody need open it.
+ * L7: also what a server lost and its clients still have. A forked session is for people to settle
+ * (`forks.ts`); that somebody reports one is no excuse. Whoever does not read a document need not have it, and has sent what it wrote.
  */
 import { Violation } from '../violation.ts'
 import type { MakeChecker } from './checker.ts'
 import { everywhere, idsOf } from './forks.ts'
+import { watchReaders } from './readers.ts'
 import { mayRead, mayWrite } from './rights.ts'
 import type { Contents } from './stored.ts'
+import { watchWriters } from './writers.ts'
 
 export const convergence: MakeChecker = (world) => {
-  /** Node → its present process. */
-  const processes = new Map<string, number>()
-  /** Document → session → the process that wrote it; `twice` if there were several: only then it may have two histories. */
-  const writers = new Map<string, Map<string, number | 'twice'>>()
-
-  function wrote(node: string, id: string, session: string): void {
-    const process = processes.get(node) ?? 0
-    const sessions = writers.get(id) ?? new Map<string, number | 'twice'>()
-    writers.set(id, sessions)
-    const before = sessions.get(session) ?? process
-    sessions.set(session, before === process ? process : 'twice')
-  }
-
+  const writers = watchWriters()
+  const readers = watchReaders()
   return {
     happened(happening) {
-      if (happening.type === 'started') processes.set(happening.node, (processes.get(happening.node) ?? 0) + 1)
-      if (happening.type === 'wrote') wrote(happening.node, happening.id, happening.session)
+      writers.happened(happening)
+      readers.happened(happening)
     },
     async judge() {
       for (const server of world.servers) {
         for (const id of idsOf(world)) {
           const all = await everywhere(world, id)
           // Which of the two a node holds, and whether it goes on with it, depends on what it was told first: nothing is compared.
-          const forked = new Set([...(writers.get(id) ?? [])].flatMap(([one, by]) => (by === 'twice' ? [one] : [])))
+          const forked = writers.mayDiffer(id)
           const there = all.get(server.name)
           for (const client of world.clients) {
             const here = all.get(client.name)
@@ -43,14 +34,16 @@ export const convergence: MakeChecker = (world) => {
             if (there === undefined && !mayWrite(server, client.name, id)) continue
             const erased = [server, client].map(({ disk }) => disk.state(id)?.erased !== undefined)
             if (erased.includes(true)) {
-              if (mayWrite(server, client.name, id) && erased.includes(false))
+              const isTold = erased[1] || readers.isOpen(client.name, id)
+              if (mayWrite(server, client.name, id) && isTold && erased.includes(false))
                 throw new Violation('convergence', `${id} is erased at ${erased[0] ? server.name : client.name} only`)
               continue
             }
             // What a client may not write stays with it; what it has from others the server may have lost.
-            const difference = mayWrite(server, client.name, id)
-              ? compare(there, here, forked)
-              : compare(there, upTo(here, there ?? new Map()), forked)
+            const down = mayWrite(server, client.name, id) ? here : upTo(here, there ?? new Map())
+            // Whoever reads it no more is sent nothing, and has sent what it wrote.
+            const up = readers.isOpen(client.name, id) ? there : there && upTo(there, here)
+            const difference = compare(up, down, forked)
             if (difference !== undefined)
               throw new Violation(
                 'convergence',
