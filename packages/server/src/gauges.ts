@@ -9,6 +9,7 @@ const GAUGES: readonly [name: string, size: keyof EngineSizes, description: stri
   ['documents.subscribed', 'documents', 'Documents that somebody is subscribed to'],
   ['subscriptions', 'subscriptions', 'Subscriptions; a document counts once per subscriber'],
   ['documents.held', 'holdings', 'Documents whose known state is in memory'],
+  ['documents.idle', 'idle', 'Of these, documents that only their recent pages keep there'],
   ['requests.parked', 'parked', 'Requests that wait for the storage, a hook or an upstream'],
   ['contents.queued', 'queued', 'Contents accepted and not yet durable'],
   ['pages.recent', 'recentBytes', 'Bytes of pages kept in memory for subscribers'],

@@ -205,6 +205,22 @@ export const mutations: readonly Mutation[] = [
     caught: { profile: 'losses', seed: 130, checker: 'uploads' },
   },
   {
+    name: 'say that it is absent without asking the upstream',
+    law: 'L1',
+    file: 'sync/src/absence.ts',
+    from: 'if (core.upstreams.size > 0 && others.every(',
+    to: 'if (core.upstreams.size >= 0 || others.every(',
+    caught: { profile: 'calm', seed: 1, checker: 'absence' },
+  },
+  {
+    name: 'forget no holding',
+    law: 'L10',
+    file: 'sync/src/holdings.ts',
+    from: '  else core.holdings.delete(holding.id)\n',
+    to: '',
+    caught: { profile: 'calm', seed: 1, checker: 'bounds' },
+  },
+  {
     name: 'acknowledge what came instead of what is held',
     law: 'L3',
     file: 'sync/src/settlement.ts',

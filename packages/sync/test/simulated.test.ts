@@ -515,6 +515,7 @@ test('who answered with what could not be stored is sent what it lacks all the s
   server.say(content('note', 'a:0-1'))
   await world.clock.advance(60_000)
   expect(server.heard.filter(({ action }) => action === 'content')).toEqual([content('note', 'c:0-2', false)])
+})
 
 test('what was erased is uploaded, also after somebody wrote to it once more (calm, seeds 7 and 43)', async () => {
   const world = createWorld()

@@ -18,6 +18,8 @@ export const bounds: MakeChecker = (world) => {
   function empty(names: readonly string[], when: string): void {
     for (const server of world.servers) {
       const sizes = server.sizes()
+      const held = (sizes['tidemark.documents.held'] ?? 0) - (sizes['tidemark.documents.idle'] ?? 0)
+      if (held !== 0) throw new Violation('bounds', `${server.name} keeps ${held} documents that nobody needs ${when}`)
       for (const name of names) {
         const size = sizes[`tidemark.${name}`] ?? 0
         if (size !== 0) throw new Violation('bounds', `${server.name} keeps ${size} ${name} ${when}`)
@@ -36,6 +38,11 @@ export const bounds: MakeChecker = (world) => {
         const sizes = client?.sizes()
         if (sizes !== undefined && (sizes.queued !== 0 || sizes.parked !== 0 || sizes.checks !== 0))
           throw new Violation('bounds', `${name} keeps ${sizes.queued} contents, ${sizes.parked} requests at rest`)
+        if (sizes !== undefined && sizes.holdings !== sizes.idle)
+          throw new Violation(
+            'bounds',
+            `${name} keeps ${sizes.holdings - sizes.idle} documents that nobody needs at rest`,
+          )
       }
     },
     async ended() {

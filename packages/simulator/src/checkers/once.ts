@@ -17,6 +17,8 @@ interface Stream {
   readonly words: KnownState[]
   /** Nothing was said yet about the document on this connection. */
   isFresh: boolean
+  /** One repetition that is good only for what comes with its header. */
+  taken?: KnownState | undefined
 }
 
 /** Where a session may go on: it stands at `at`, its peer may have it up to `until`. */
@@ -47,6 +49,10 @@ export const once: MakeChecker = () => {
         else if (message.action === 'content') {
           const stream = streamOf(connection, from, message.id)
           stream.isFresh = false
+          if (message.header !== undefined && stream.taken !== undefined) {
+            stream.words.push(stream.taken)
+            stream.taken = undefined
+          }
           for (const run of message.runs) send(stream, run, `${from} sends ${to} ${message.id}`)
         } else if (message.action === 'done') replace(streamOf(connection, from, message.id), EMPTY)
       } else if (happening.type === 'heard') {
@@ -76,6 +82,8 @@ function listenTo(stream: Stream, message: Message): void {
 function replace(stream: Stream, known: KnownState): void {
   add(stream, known, known)
   if (!stream.isFresh) stream.words.push({ ...known })
+  // What depends on the document may take it along before this word is acted upon: it is then sent from its beginning.
+  else if (known.header) stream.taken = { ...EMPTY }
 }
 
 /** Its peer has so much by now: whether that is known where it is sent from is not certain, so it may begin at the beginning. */

@@ -1,6 +1,9 @@
 /**
  * Secrecy: nothing goes to who may not read it, and nothing is kept of who may not write it.
+ *
+ * Who may write and not read is told what became of what it named itself, and of nothing else.
  */
+import type { Message } from '@tidemark/protocol'
 import { Violation } from '../violation.ts'
 import type { MakeChecker } from './checker.ts'
 import { mayRead, mayWrite } from './rights.ts'
@@ -9,17 +12,39 @@ import { contentsOf } from './stored.ts'
 export const secrecy: MakeChecker = (world) => {
   /** Text → who wrote it. */
   const writers = new Map<string, string>()
+  /** Connection and document → sessions that its client named. */
+  const named = new Map<string, Set<string>>()
+
+  const keyOf = (connection: number, id: string) => JSON.stringify([connection, id])
+
+  function heard(connection: number, message: Message): void {
+    const sessions = namesOf(message)
+    if (sessions.length === 0 || !('id' in message) || message.id === undefined) return
+    const key = keyOf(connection, message.id)
+    const all = named.get(key) ?? new Set<string>()
+    named.set(key, all)
+    for (const session of sessions) all.add(session)
+  }
+
   return {
     happened(happening) {
       if (happening.type === 'wrote') for (const text of happening.texts) writers.set(text, happening.node)
-      if (happening.type !== 'said') return
-      const { from, to, message } = happening
+      if (happening.type !== 'said' && happening.type !== 'heard') return
+      const { connection, from, to, message } = happening
       const server = world.servers.find(({ name }) => name === from)
-      if (server === undefined || (message.action !== 'content' && message.action !== 'known')) return
-      if (mayRead(server, to, message.id)) return
-      // Who may only write is told what became of that.
-      if (message.action === 'known' && (!message.known.header || mayWrite(server, to, message.id))) return
-      throw new Violation('secrecy', `${from} sends ${to} ${message.action} of ${message.id}, which it may not read`)
+      if (server === undefined) {
+        if (happening.type === 'heard') heard(connection, message)
+        return
+      }
+      if (happening.type === 'heard' || !('id' in message) || message.id === undefined) return
+      const { id } = message
+      if (namesOf(message).length === 0 && message.action !== 'content' && message.action !== 'known') return
+      if (mayRead(server, to, id)) return
+      const own = named.get(keyOf(connection, id))
+      const isOwn = namesOf(message).every((session) => own?.has(session))
+      if (message.action === 'known' && !message.known.header) return
+      if (message.action !== 'content' && mayWrite(server, to, id) && isOwn) return
+      throw new Violation('secrecy', `${from} sends ${to} ${message.action} of ${id}, which it may not read`)
     },
     async judge() {
       for (const server of world.servers)
@@ -31,4 +56,11 @@ export const secrecy: MakeChecker = (world) => {
           }
     },
   }
+}
+
+/** Sessions that a message says something of. */
+function namesOf(message: Message): readonly string[] {
+  if (message.action === 'load' || message.action === 'known') return [...message.known.sessions.keys()]
+  if (message.action !== 'content') return []
+  return [...message.runs.map(({ session }) => session), ...(message.expectUntil?.sessions.keys() ?? [])]
 }
