@@ -5,6 +5,8 @@
  * sim/search.ts` finds the seeds; `test/mutations.test.ts` plays those that are recorded. A law whose breaking is
  * not caught within 2,000 worlds has a checker that is not good enough.
  */
+import type { WritePolicy } from '@tidemark/reconciliation/layers'
+
 export interface Mutation {
   readonly name: string
   /** The law that it breaks. */
@@ -14,7 +16,7 @@ export interface Mutation {
   readonly from: string
   readonly to: string
   /** How the server of its worlds is made, if not on one disk. */
-  readonly server?: { readonly disks: number; readonly policy: 'any-durable' }
+  readonly server?: { readonly disks: number; readonly policy: WritePolicy }
   /** Its worlds differ in more than their luck, as those of `pnpm sim`. */
   readonly varied?: boolean
   readonly caught: Caught
@@ -247,5 +249,23 @@ export const mutations: readonly Mutation[] = [
     to: 'tried.slice(0, 1).map((layer) => repairLayer(core, id, layer))',
     server: { disks: 2, policy: 'any-durable' },
     caught: { profile: 'disks', seed: 3, checker: 'layers' },
+  },
+  {
+    name: 'a quorum that counts one vote too few',
+    law: 'L3',
+    file: 'reconciliation/src/layers/core.ts',
+    from: "  return core.policy === 'any-durable' ? 1 : core.policy.quorum\n",
+    to: "  return core.policy === 'any-durable' ? 1 : core.policy.quorum - 1\n",
+    server: { disks: 3, policy: { quorum: 2 } },
+    caught: { profile: 'disks', seed: 1, checker: 'durability' },
+  },
+  {
+    name: 'all required, and one vote too few',
+    law: 'L3',
+    file: 'reconciliation/src/layers/core.ts',
+    from: "  if (core.policy === 'all-required') return voting\n",
+    to: "  if (core.policy === 'all-required') return voting - 1\n",
+    server: { disks: 2, policy: 'all-required' },
+    caught: { profile: 'disks', seed: 1, checker: 'durability' },
   },
 ]

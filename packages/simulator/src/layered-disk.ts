@@ -52,6 +52,12 @@ export function layeredDisk(disks: readonly Disk[], policy: WritePolicy): Disk {
   }
 }
 
+/** How many of so many disks have to have stored what is acknowledged, as the documentation of layers says. */
+export function votesNeeded(policy: WritePolicy, disks: number): number {
+  if (typeof policy === 'object') return policy.quorum
+  return policy === 'any-durable' ? 1 : disks
+}
+
 function joined(states: readonly (KnownState | undefined)[]): KnownState | undefined {
   const there = states.filter((state) => state !== undefined)
   return there.length === 0 ? undefined : there.reduce(union, EMPTY)

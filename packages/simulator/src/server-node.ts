@@ -14,6 +14,8 @@ export interface ServerNode {
   readonly disk: Disk
   /** Those that `disk` is made of; itself, if it is not layered. */
   readonly disks: readonly Disk[]
+  /** How many of them have to have stored what it acknowledges. */
+  readonly votesNeeded: number
   /** What its `authorize` says, at once. */
   permits(client: string, action: 'read' | 'write', id: string): boolean
   /** What its `dependenciesOf` says, at once. */
@@ -32,6 +34,7 @@ export interface ServerNodeOptions {
   readonly name: string
   readonly disk: Disk
   readonly disks: readonly Disk[]
+  readonly votesNeeded: number
   readonly hooks: ServerHooks
   readonly limits: Partial<ServerLimits & EngineLimits>
   readonly proveContinuity: boolean
@@ -46,6 +49,7 @@ export function createServerNode({
   name,
   disk,
   disks,
+  votesNeeded,
   hooks,
   permits,
   needs,
@@ -77,6 +81,7 @@ export function createServerNode({
     name,
     disk,
     disks,
+    votesNeeded,
     permits,
     needs,
     process: boot(),

@@ -17,7 +17,7 @@ import { type Application, type ClientNode, createClientNode } from './client-no
 import { createDisk, type Disk } from './disk.ts'
 import { type Faults, healed } from './faults.ts'
 import type { Happening } from './happenings.ts'
-import { layeredDisk } from './layered-disk.ts'
+import { layeredDisk, votesNeeded } from './layered-disk.ts'
 import { createNetwork, type Network } from './network.ts'
 import { createProcess, type Process } from './process.ts'
 import { createSchedule, type Schedule } from './schedule.ts'
@@ -208,6 +208,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
         name,
         disk: count === 1 ? (disks[0] as Disk) : layeredDisk(disks, policy),
         disks,
+        votesNeeded: votesNeeded(policy, count),
         hooks: late(name, { authenticate: ({ url }) => url.slice(1), ...hooks }),
         needs: (header) => needsOf(hooks, header),
         permits: (client, action, id) =>

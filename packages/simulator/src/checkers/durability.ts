@@ -1,7 +1,8 @@
 /**
  * Durability: what anybody says it holds is on its disk, and so is what its application was told to be written.
  *
- * L3: store, then acknowledge, then send on. Also at the end: what a server acknowledged is there, unless its disk was lost.
+ * L3: store, then acknowledge, then send on. What a server on several disks acknowledges was stored by as many of them as its policy
+ * wants; what one of them lost since takes nothing back (decision 019).
  */
 import { covers, EMPTY, type KnownState, knownState, union } from '@tidemark/known-state'
 import type { Message } from '@tidemark/protocol'
@@ -9,10 +10,12 @@ import { describeState } from '../trace.ts'
 import { Violation } from '../violation.ts'
 import type { MakeChecker } from './checker.ts'
 import { contentsOf, diskOf } from './stored.ts'
+import { watchVotes } from './votes.ts'
 
 export const durability: MakeChecker = (world) => {
   /** What each application was told to be written, since its disk was lost the last time. */
   const written = new Map<string, Map<string, Set<string>>>()
+  const votes = watchVotes(world)
 
   function check(node: string, id: string, claim: KnownState, what: string): void {
     const disk = diskOf(world, node)
@@ -25,10 +28,13 @@ export const durability: MakeChecker = (world) => {
 
   return {
     happened(happening) {
+      votes.happened(happening)
       if (happening.type === 'said') {
         const { from, message } = happening
         const claim = claimOf(message)
         if (claim !== undefined) check(from, claim.id, claim.known, message.action)
+        // Content is sent of all that is held; what is only said to be held is an acknowledgement.
+        if (claim !== undefined && message.action !== 'content') votes.check(from, claim.id, claim.known)
       } else if (happening.type === 'resolved') {
         const { node, id, texts } = happening
         const documents = written.get(node) ?? new Map<string, Set<string>>()
