@@ -268,4 +268,13 @@ export const mutations: readonly Mutation[] = [
     server: { disks: 2, policy: 'all-required' },
     caught: { profile: 'disks', seed: 1, checker: 'durability' },
   },
+  {
+    name: 'tell who may only write of what others wrote',
+    law: 'L14',
+    file: 'sync/src/claims.ts',
+    from: '  if (view === undefined || view === IN_STEP || view.readable) return known\n',
+    to: '  if (view !== null) return known\n',
+    varied: true,
+    caught: { profile: 'calm', seed: 1, checker: 'secrecy' },
+  },
 ]

@@ -10,6 +10,7 @@ import type { Append } from '@tidemark/storage'
 import type { Verified } from '@tidemark/sync'
 import type { Chance } from './chance.ts'
 import type { ClientNode, Run } from './client-node.ts'
+import type { ServerNode } from './server-node.ts'
 import type { Scenario } from './simulate.ts'
 import { trouble } from './troubles.ts'
 import type { ServerOptions, World } from './world.ts'
@@ -33,11 +34,13 @@ export interface Variety {
   /** The server verifies content, and what `c2` writes to the note is not genuine. */
   readonly verifies: boolean
   readonly erases: boolean
+  /** A meter, which may not read the list, writes it. */
+  readonly metered: boolean
 }
 
-const PLAIN: Variety = { dialects: [tidemarkJson], kind: 'bytes', verifies: false, erases: false }
+const PLAIN: Variety = { dialects: [tidemarkJson], kind: 'bytes', verifies: false, erases: false, metered: false }
 
-function varietyOf(varied: boolean | Partial<Variety>, chance: Chance): Variety {
+function varietyOf(varied: boolean | Partial<Variety>, chance: Chance, meters: Chance): Variety {
   if (typeof varied === 'object') return { ...PLAIN, ...varied }
   if (!varied) return PLAIN
   // What the Jazz dialect cannot carry is not JSON.
@@ -47,6 +50,7 @@ function varietyOf(varied: boolean | Partial<Variety>, chance: Chance): Variety 
     dialects: isJson ? [tidemarkJson, tidemarkBinary, jazz] : [tidemarkJson, tidemarkBinary],
     verifies: chance.happens(0.25),
     erases: chance.happens(0.2),
+    metered: meters.happens(0.25),
   }
 }
 
@@ -73,8 +77,12 @@ export const hooks = {
   },
 }
 
-/** `c3` may not read the list, `c2` not write it. */
+const METER = 'meter'
+const METER_READINGS = 8
+
+/** `c3` may not read the list, `c2` not write it, the meter only write it. */
 function authorize(client: string, action: 'read' | 'write', id: string): boolean {
+  if (client === METER) return id === 'list' && action === 'write'
   if (id !== 'list') return true
   return client !== 'c3' && (client !== 'c2' || action === 'read')
 }
@@ -101,7 +109,7 @@ const writerOf = (session: string): string => session.slice(0, session.indexOf('
 export function households({ clients, operations, server: made = {}, varied = false }: Households): Scenario {
   return async (world) => {
     const variety = world.chance('variety')
-    const { dialects, kind, verifies, erases } = varietyOf(varied, variety)
+    const { dialects, kind, verifies, erases, metered } = varietyOf(varied, variety, world.chance('metered'))
     const knows = { ...hooks, ...(erases && { isTombstone }) }
     const users = new Map<string, User>()
     let written = 0
@@ -135,6 +143,7 @@ export function households({ clients, operations, server: made = {}, varied = fa
       const { name } = chance.pick(world.clients.filter(({ name }) => authorize(name, 'write', 'list')))
       world.stepAfter(chance.next() * LASTS_MS, `${name} erases list`, () => userOf(name)?.erase('list'))
     }
+    if (metered) meter(world, server, kind)
     // Without digests nobody promises to find every fork.
     trouble(world, LASTS_MS, { reuses: kind === 'bytes' })
     await world.pass(LASTS_MS)
@@ -154,6 +163,17 @@ export function households({ clients, operations, server: made = {}, varied = fa
     await world.pass(HEALS_MS)
     await world.judge()
   }
+}
+
+/** Writes now and then, and is cut off once. */
+function meter(world: World, server: ServerNode, kind: PayloadKind): void {
+  const chance = world.chance(METER)
+  const writer = world.writer(METER, { server, kind, id: 'list', session: `${METER}.1`, header: headerOf('list') })
+  for (let reading = 1; reading <= METER_READINGS; reading++)
+    world.stepAfter(chance.next() * LASTS_MS, `${METER} writes ${reading}`, () =>
+      writer.write(utf8.encode(JSON.stringify(`${METER}.1/${reading}`))),
+    )
+  world.stepAfter(chance.next() * LASTS_MS, `the connection of ${METER} is cut`, () => world.network.cut(METER))
 }
 
 /** Client → what nobody there opens any more: it is uploaded all the same. */

@@ -27,3 +27,4 @@ export { type Failure, type Outcome, replay, type Scenario, simulate } from './s
 export { trouble } from './troubles.ts'
 export { Violation } from './violation.ts'
 export { type ClientOptions, createWorld, type ServerOptions, type World, type WorldOptions } from './world.ts'
+export type { Writer, WriterOptions } from './writer.ts'

@@ -23,6 +23,7 @@ import { createProcess, type Process } from './process.ts'
 import { createSchedule, type Schedule } from './schedule.ts'
 import { createServerNode, type ServerNode } from './server-node.ts'
 import { describeHappening } from './trace.ts'
+import { createWriter, type Writer, type WriterOptions } from './writer.ts'
 
 export interface WorldOptions {
   /** Steps that are left out, by number: what shrinking does. */
@@ -71,6 +72,7 @@ export interface World {
   readonly now: number
   readonly servers: readonly ServerNode[]
   readonly clients: readonly ClientNode[]
+  readonly writers: readonly Writer[]
   readonly network: Network
   /** Everything that happened, a line each. */
   readonly trace: readonly string[]
@@ -82,6 +84,8 @@ export interface World {
   server(name: string, options?: ServerOptions): Promise<ServerNode>
   /** @throws TypeError for a name that another node has. */
   client(name: string, options: ClientOptions): Promise<ClientNode>
+  /** A peer that only writes. @throws TypeError for a name that another node has. */
+  writer(name: string, options: WriterOptions): Writer
   /** Something that shrinking may leave out. */
   step(text: string, act: () => void): void
   /** As `step`, so many milliseconds from now. */
@@ -110,6 +114,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
   const happenings: Happened[] = []
   const servers: ServerNode[] = []
   const clients: ClientNode[] = []
+  const writers: Writer[] = []
   const wrongMs = new Map<string, number>()
   const steps: string[] = []
   let faults = profile
@@ -193,11 +198,12 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     faults: profile,
     servers,
     clients,
+    writers,
     network,
     steps,
     chance: (name) => chance.branch('scenario', name),
     async server(name, given = {}) {
-      checkName(name, [...servers, ...clients])
+      checkName(name, [...servers, ...clients, ...writers])
       const { accepts, ...hooks } = { ...options.hooks, ...given.hooks } as ServerWorldHooks
       const { disks: count = 1, policy = 'all-required' } = given
       const disks = Array.from({ length: count }, (_, index) =>
@@ -223,7 +229,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
       return node
     },
     async client(name, given) {
-      checkName(name, [...servers, ...clients])
+      checkName(name, [...servers, ...clients, ...writers])
       const { server, application = () => {}, dialect = tidemarkJson, kind = 'bytes' } = given
       let processes = 0
       const node = createClientNode({
@@ -242,6 +248,13 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
       clients.push(node)
       await up([node])
       return node
+    },
+    writer(name, given) {
+      checkName(name, [...servers, ...clients, ...writers])
+      const process = boot(name, 1)
+      const writer = createWriter(name, given, process, network.connect(name, process, given.server, tidemarkJson))
+      writers.push(writer)
+      return writer
     },
     step(text, act) {
       const number = steps.push(text) - 1
@@ -281,6 +294,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     async judge() {
       for (const checker of all) await checker.judge?.()
       for (const { client } of clients) void client?.close()
+      for (const writer of writers) writer.close()
       await world.pass(ENDS_MS)
       for (const checker of all) await checker.ended?.()
     },

@@ -9,7 +9,7 @@ import type { MakeChecker } from './checker.ts'
 import { everywhere, idsOf } from './forks.ts'
 import { watchReaders } from './readers.ts'
 import { mayRead, mayWrite } from './rights.ts'
-import type { Contents } from './stored.ts'
+import { type Contents, contentsOf } from './stored.ts'
 import { watchWriters } from './writers.ts'
 
 export const convergence: MakeChecker = (world) => {
@@ -21,6 +21,12 @@ export const convergence: MakeChecker = (world) => {
       readers.happened(happening)
     },
     async judge() {
+      for (const { name, server, id, session, written } of world.writers) {
+        if (server.disk.state(id)?.erased !== undefined || !mayWrite(server, name, id)) continue
+        const there = (await contentsOf(server.disk, id))?.get(session)?.length ?? 0
+        if (there < written.length)
+          throw new Violation('convergence', `${server.name} holds ${there} of ${written.length} of ${id} ${session}`)
+      }
       for (const server of world.servers) {
         for (const id of idsOf(world)) {
           const all = await everywhere(world, id)

@@ -7,6 +7,7 @@ import type { KnownState } from '@tidemark/known-state'
 import { describeState } from '../trace.ts'
 import { Violation } from '../violation.ts'
 import type { MakeChecker } from './checker.ts'
+import { mayRead } from './rights.ts'
 import { diskOf } from './stored.ts'
 
 export const shrinking: MakeChecker = (world) => {
@@ -31,12 +32,16 @@ export const shrinking: MakeChecker = (world) => {
     happened(happening) {
       if (happening.type === 'started') said.delete(happening.node)
       if (happening.type !== 'said') return
-      const { from, message } = happening
+      const { from, to, message } = happening
       // L3: it may say only what enough of its disks hold, which is less while one of them is silent.
       if (world.servers.some(({ name, disks }) => name === from && disks.length > 1)) return
-      if (message.action === 'known') check(from, message.id, message.known, message.correction)
+      const server = world.servers.find(({ name }) => name === from)
+      // Who may only write is told of what it named.
+      const isAll =
+        server === undefined || !('id' in message) || message.id === undefined || mayRead(server, to, message.id)
+      if (message.action === 'known') check(from, message.id, message.known, message.correction && isAll)
       // Nothing at all is what is asked with where the storage fails.
-      else if (message.action === 'load' && message.known.header) check(from, message.id, message.known, true)
+      else if (message.action === 'load' && message.known.header) check(from, message.id, message.known, isAll)
     },
   }
 }
