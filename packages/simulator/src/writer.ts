@@ -2,7 +2,8 @@
  * A writer: a peer that writes one session of one document and reads nothing, such as a meter. It stores nothing, and never crashes.
  *
  * On every connection, and whenever it was not confirmed for a while, it asks with an empty run how much the server has, and goes on from
- * there. Not here: clients (`client-node.ts`); theirs ask for what they write, which a server refuses whoever may not read it.
+ * there; a server that says nothing for long is connected to anew. Not here: clients (`client-node.ts`); theirs ask for what they write,
+ * which a server refuses whoever may not read it.
  */
 import { EMPTY, type KnownState } from '@tidemark/known-state'
 import { type ContentMessage, type Message, type PayloadKind, ProtocolError } from '@tidemark/protocol'
@@ -30,12 +31,16 @@ export interface WriterOptions {
 }
 
 const ASKS_EVERY_MS = 5_000
+const UNANSWERED_MAX = 6
 const FRAME_BYTES = 128 * 1024
 
 export function createWriter(name: string, options: WriterOptions, process: Process, connect: Connect): Writer {
   const { server, id, session, header, kind } = options
   const written: Uint8Array[] = []
   let say: ((message: Message) => void) | undefined
+  let hangUp = () => {}
+  /** How often it asked since it heard something. */
+  let unanswered = 0
   let confirmed = 0
   /** `undefined` while the server has not said how much it has. */
   let sent: number | undefined
@@ -50,6 +55,7 @@ export function createWriter(name: string, options: WriterOptions, process: Proc
 
   function ask(): void {
     sent = undefined
+    unanswered += 1
     say?.(carrying({ runs: [{ session, after: written.length, transactions: [] }] }))
   }
 
@@ -61,6 +67,7 @@ export function createWriter(name: string, options: WriterOptions, process: Proc
   }
 
   function hear(message: Message): void {
+    unanswered = 0
     if (message.action === 'load' && message.id !== id)
       say?.({ action: 'known', id: message.id, known: EMPTY, correction: false })
     if (!('id' in message) || message.id !== id) return
@@ -79,19 +86,26 @@ export function createWriter(name: string, options: WriterOptions, process: Proc
   function speak(channel: Channel): Promise<void> {
     const codec = channel.dialect.createCodec()
     return new Promise((resolve) => {
+      const ended = () => {
+        say = undefined
+        resolve()
+      }
       channel.open({
         frame(frame) {
           for (const one of codec.decode(frame)) if (!(one instanceof ProtocolError)) hear(one.message)
         },
         drained() {},
-        closed() {
-          say = undefined
-          resolve()
-        },
+        closed: ended,
       })
       say = (message) => {
         for (const frame of codec.encode([message], FRAME_BYTES)) channel.send(frame)
       }
+      hangUp = () => {
+        channel.close(1000, 'silent')
+        // One that was cut before it was opened never says so.
+        ended()
+      }
+      unanswered = 0
       ask()
     })
   }
@@ -104,7 +118,8 @@ export function createWriter(name: string, options: WriterOptions, process: Proc
   }
 
   function askAgain(): void {
-    if (confirmed < written.length || sent === undefined) ask()
+    if (unanswered > UNANSWERED_MAX) hangUp()
+    else if (confirmed < written.length || sent === undefined) ask()
     process.after(ASKS_EVERY_MS, askAgain)
   }
 
