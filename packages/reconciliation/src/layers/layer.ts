@@ -123,7 +123,7 @@ export class Layer {
     return this.#lost || this.#troubles.has('open') || this.#troubles.has('look')
   }
 
-  /** The document that it could not store last. It is tried again now and then; repairs of others wait until something was stored. */
+  /** A document that it could not store. It is tried again now and then; repairs of others wait until something was stored. */
   get unstored(): string | undefined {
     return this.#unstored
   }
@@ -136,7 +136,8 @@ export class Layer {
   /** `id`: a document that it could not store; without, it could. */
   noteStored(id?: string): void {
     const before = this.#unstored
-    this.#unstored = id
+    // The first that failed is the one that is tried: what fails while that waits for its time may itself wait for it.
+    this.#unstored = id === undefined ? undefined : (before ?? id)
     if (id === undefined && before !== undefined && !this.detached) this.#home.returned(this, false)
   }
 

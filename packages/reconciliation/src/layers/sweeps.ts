@@ -50,15 +50,14 @@ async function sweepOnce(core: Core, { dueAtMs, after: start }: Progress): Promi
 export function sweepDirty(core: Core): void {
   for (const layer of core.layers) if (layer.takenIn && layer.available) takeUp(core, layer).catch(() => {})
   core.background.consider(MARKS, 'sweep')
-  for (const layer of core.layers)
-    if (layer.available) for (const id of owedTo(core, layer)) core.background.consider(id, 'sweep')
+  for (const layer of core.layers) {
+    if (!layer.available) continue
+    // Of one that cannot store, this shows whether it can again.
+    if (layer.unstored !== undefined) core.background.want(layer.unstored, 'sweep')
+    else for (const id of core.dirty.ids(layer)) core.background.consider(id, 'sweep')
+  }
   const behind = core.layers.flatMap((layer) => (layer.available ? core.dirtyMaps.ids(layer) : []))
   mendMaps(core, new Set(behind)).catch(() => {})
-}
-
-/** What a layer missed; of one that cannot store, what shows whether it can again. */
-function owedTo(core: Core, layer: Layer): readonly string[] {
-  return layer.unstored === undefined ? core.dirty.ids(layer) : [layer.unstored]
 }
 
 /** Brings layers together that keep small maps, one after the other. */

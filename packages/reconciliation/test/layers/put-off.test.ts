@@ -143,6 +143,28 @@ test('a full layer is tried with one document, which shows that it has room agai
   expect(all.health()[1]?.condition).toBe('up')
 })
 
+test('a full layer is tried also if what it could not store first is written, and what waits for that is (disks, seed 10377 of two disks)', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  const { all, a, b } = await over(disks, { clock, policy: 'any-durable' })
+  const ids = many(2)
+  const [first, second] = ids as [string, string]
+  await all.append(ids.map((id) => content(id, 'a:0-1')))
+  b.plan = ({ method, args }) =>
+    method === 'append' && (args[0] as readonly unknown[]).length > 0 ? { fails: 'QUOTA' } : undefined
+  for (const id of [first, second]) await all.append([content(id, 'a:1-2', { header: false })])
+  await clock.advance(1_000)
+  // What was put off is written again: in this layer it fails, whatever is known of the first.
+  b.disk.data.append([content(second, 'a:1-2', { header: false })])
+  for (const one of [a, b]) await one.knownStates([second])
+  await all.knownStates([second])
+  await all.append([content(second, 'a:2-3', { header: false })])
+  await clock.advance(60_000)
+  b.plan = undefined
+  await clock.advance(600_000)
+  expect(ids.map((id) => held({ disk: disks[1] }, id))).toEqual(['a:2', 'a:3'])
+})
+
 test('what waits for a layer that is taken out waits no longer', async () => {
   const clock = manualClock()
   const disks = [disk(), disk(), disk()] as const
