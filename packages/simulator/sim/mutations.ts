@@ -277,4 +277,22 @@ export const mutations: readonly Mutation[] = [
     varied: true,
     caught: { profile: 'calm', seed: 1, checker: 'secrecy' },
   },
+  {
+    name: 'promise more than the disk does',
+    law: 'L3',
+    file: 'sync/src/run.ts',
+    from: "level: opened.level === 'memory' ? 'stored' : opened.level }",
+    to: "level: 'durable' }",
+    varied: true,
+    caught: { profile: 'calm', seed: 2, checker: 'durability' },
+  },
+  {
+    name: 'take what is stored for what is durable',
+    law: 'L3',
+    file: 'client/src/uploads.ts',
+    from: "const promised = level === undefined || comparison.level() === 'durable' || comparison.level() === level",
+    to: 'const promised = true',
+    varied: true,
+    caught: { profile: 'calm', seed: 31, checker: 'uploads' },
+  },
 ]

@@ -43,6 +43,8 @@ export interface DiskOptions {
 }
 
 export interface Disk {
+  /** What it promises of a write that it has answered. */
+  readonly level: AckLevel
   /** The storage for a new process. */
   mount(process: Process): Storage
   /** What is on the disk of a document now, whatever anybody was told. */
@@ -127,6 +129,7 @@ export function createDisk(options: DiskOptions): Disk {
   }
 
   const disk: Changing<Disk> = {
+    level,
     outage: undefined,
     bare,
     known: (id) => states.get(id)?.known,

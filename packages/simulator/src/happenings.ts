@@ -2,7 +2,7 @@
  * What happens in a world: the events that checkers judge and that the trace is made of.
  */
 import type { KnownState } from '@tidemark/known-state'
-import type { Message } from '@tidemark/protocol'
+import type { AckLevel, Message } from '@tidemark/protocol'
 import type { Report } from '@tidemark/sync'
 
 /** What a process finds on its disk when it starts again. */
@@ -73,8 +73,13 @@ export type Happening =
       readonly id: string
       readonly state: string
     }
-  /** An application was told that all that is stored of a document, or of all, is uploaded. */
-  | { readonly type: 'uploaded'; readonly node: string; readonly id: string | undefined }
+  /** An application was told that all that is stored of a document, or of all, is uploaded: at the level that it asked for, if any. */
+  | {
+      readonly type: 'uploaded'
+      readonly node: string
+      readonly id: string | undefined
+      readonly level?: AckLevel | undefined
+    }
   | { readonly type: 'trouble' | 'step'; readonly text: string }
 
 export type Observe = (happening: Happening) => void

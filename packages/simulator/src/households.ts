@@ -5,7 +5,7 @@
  * documents are opened again, and the laws are judged. Not here: troubles.
  */
 import type { Doc } from '@tidemark/client'
-import { type Dialect, jazz, type PayloadKind, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
+import { type AckLevel, type Dialect, jazz, type PayloadKind, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
 import type { Append } from '@tidemark/storage'
 import type { Verified } from '@tidemark/sync'
 import type { Chance } from './chance.ts'
@@ -22,7 +22,8 @@ export interface Households {
   readonly server?: Pick<ServerOptions, 'disks' | 'policy'>
   /**
    * Worlds differ in more than their luck, by the seed: what clients speak, whether documents are JSON, whether the server verifies
-   * content, whether somebody erases a document. Default: our own dialect as JSON, bytes, nothing verified or erased.
+   * content, whether somebody erases a document, whether there is a meter, what disks promise. Default: our own dialect as JSON, bytes,
+   * nothing verified or erased, no meter, durable disks.
    */
   readonly varied?: boolean | Partial<Variety>
 }
@@ -36,11 +37,33 @@ export interface Variety {
   readonly erases: boolean
   /** A meter, which may not read the list, writes it. */
   readonly metered: boolean
+  /** What the disks of the server and of each client promise. Default `durable`. */
+  readonly levels: Levels
+  /** Who waits for the upload of a document wants it to be durable there. */
+  readonly wantsDurable: boolean
 }
 
-const PLAIN: Variety = { dialects: [tidemarkJson], kind: 'bytes', verifies: false, erases: false, metered: false }
+interface Levels {
+  readonly server?: AckLevel
+  readonly clients?: AckLevel
+}
 
-function varietyOf(varied: boolean | Partial<Variety>, chance: Chance, meters: Chance): Variety {
+const PLAIN: Variety = {
+  dialects: [tidemarkJson],
+  kind: 'bytes',
+  verifies: false,
+  erases: false,
+  metered: false,
+  levels: {},
+  wantsDurable: false,
+}
+
+/** What was added later has luck of its own: the worlds of before stay as they were. */
+function varietyOf(
+  varied: boolean | Partial<Variety>,
+  chance: Chance,
+  [meters, disks]: readonly [Chance, Chance],
+): Variety {
   if (typeof varied === 'object') return { ...PLAIN, ...varied }
   if (!varied) return PLAIN
   // What the Jazz dialect cannot carry is not JSON.
@@ -51,6 +74,8 @@ function varietyOf(varied: boolean | Partial<Variety>, chance: Chance, meters: C
     verifies: chance.happens(0.25),
     erases: chance.happens(0.2),
     metered: meters.happens(0.25),
+    levels: { ...(disks.happens(0.25) && { server: 'stored' }), ...(disks.happens(0.25) && { clients: 'stored' }) },
+    wantsDurable: disks.happens(0.5),
   }
 }
 
@@ -109,12 +134,14 @@ const writerOf = (session: string): string => session.slice(0, session.indexOf('
 export function households({ clients, operations, server: made = {}, varied = false }: Households): Scenario {
   return async (world) => {
     const variety = world.chance('variety')
-    const { dialects, kind, verifies, erases, metered } = varietyOf(varied, variety, world.chance('metered'))
+    const later = [world.chance('metered'), world.chance('levels')] as const
+    const { dialects, kind, verifies, erases, metered, levels, wantsDurable } = varietyOf(varied, variety, later)
     const knows = { ...hooks, ...(erases && { isTombstone }) }
     const users = new Map<string, User>()
     let written = 0
     const server = await world.server('server', {
       ...made,
+      ...(levels.server !== undefined && { level: levels.server }),
       proveContinuity: kind === 'json',
       hooks: { ...knows, authorize, ...(verifies && { verify, accepts: isGenuine }) },
     })
@@ -123,14 +150,20 @@ export function households({ clients, operations, server: made = {}, varied = fa
         server,
         hooks: knows,
         kind,
+        ...(levels.clients !== undefined && { level: levels.clients }),
         dialect: variety.pick(dialects),
         application: (run) =>
           users.set(
             run.name,
-            createUser(run, world.chance(`user ${run.name} ${run.number}`), (session) => {
-              written += 1
-              return utf8.encode(JSON.stringify(`${session}/${written}`))
-            }),
+            createUser(
+              run,
+              world.chance(`user ${run.name} ${run.number}`),
+              (session) => {
+                written += 1
+                return utf8.encode(JSON.stringify(`${session}/${written}`))
+              },
+              wantsDurable ? 'durable' : undefined,
+            ),
           ),
       })
     const userOf = (name: string) => {
@@ -215,8 +248,8 @@ interface User {
   waitForUpload(id?: string): void
 }
 
-/** `next` makes a transaction that is like no other. */
-function createUser(run: Run, chance: Chance, next: (session: string) => Uint8Array): User {
+/** `next` makes a transaction that is like no other; `level` is what the upload of a document has to mean. */
+function createUser(run: Run, chance: Chance, next: (session: string) => Uint8Array, level?: AckLevel): User {
   const docs = new Map<string, Doc>()
   const session = `${run.name}.${run.number}`
 
@@ -254,7 +287,8 @@ function createUser(run: Run, chance: Chance, next: (session: string) => Uint8Ar
       const doc = open(id)
       quietly(doc.settled().then(() => doc.append(`${ERASER}${session}`, [utf8.encode('"erased"')])))
     },
-    waitForUpload: (id) => quietly(run.client.whenUploaded(id)),
+    waitForUpload: (id) =>
+      quietly(run.client.whenUploaded(id, id === undefined || level === undefined ? {} : { level })),
   }
 }
 

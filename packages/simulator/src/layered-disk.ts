@@ -15,6 +15,7 @@ export function layeredDisk(disks: readonly Disk[], policy: WritePolicy): Disk {
   const next = () => disks[misfortunes++ % disks.length] as Disk
 
   return {
+    level: disks.every(({ level }) => level === 'durable') ? 'durable' : 'stored',
     get outage() {
       return outage
     },

@@ -77,7 +77,7 @@ export function recorded(client: Client, node: string, observe: Observe, handles
       },
       async whenUploaded(options) {
         await doc.whenUploaded(options)
-        observe({ type: 'uploaded', node, id: doc.id })
+        observe({ type: 'uploaded', node, id: doc.id, level: options?.level })
       },
       close() {
         observe({ type: 'closed', ...facts })
@@ -92,7 +92,7 @@ export function recorded(client: Client, node: string, observe: Observe, handles
     create: async (id, creation) => record(await client.create(id, creation)),
     async whenUploaded(id, options) {
       await client.whenUploaded(id, options)
-      observe({ type: 'uploaded', node, id })
+      observe({ type: 'uploaded', node, id, level: options?.level })
     },
   })
 }

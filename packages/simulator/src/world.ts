@@ -4,7 +4,7 @@
  * The same seed, faults and steps make the same world, message by message. What happens in it is judged by the checkers as it
  * happens; the first violation ends it. Not here: what its users do (a scenario), what can go wrong (`faults.ts`).
  */
-import { type Dialect, type PayloadKind, tidemarkJson } from '@tidemark/protocol'
+import { type AckLevel, type Dialect, type PayloadKind, tidemarkJson } from '@tidemark/protocol'
 import type { WritePolicy } from '@tidemark/reconciliation/layers'
 import type { ServerHooks } from '@tidemark/server'
 import type { Storage } from '@tidemark/storage'
@@ -45,7 +45,8 @@ export interface ServerOptions {
   readonly hooks?: ServerWorldHooks
   readonly limits?: Partial<EngineLimits>
   readonly makeStorage?: (generation: string) => Storage
-  readonly level?: 'stored' | 'durable'
+  /** What its disk promises: of one that only stores a power loss takes the last half second. Default `durable`. */
+  readonly level?: AckLevel
   /** As of a server: JSON, which has no digests, has to overlap what is held, so that forks show. */
   readonly proveContinuity?: boolean
   /** Its storage is `layers` of so many disks, each with faults of its own. Default 1: no layers. */
@@ -62,6 +63,8 @@ export interface ClientOptions {
   readonly dialect?: Dialect
   readonly kind?: PayloadKind
   readonly hooks?: Omit<Hooks, 'authorize'>
+  /** As of a server. */
+  readonly level?: AckLevel
   readonly makeStorage?: (generation: string) => Storage
 }
 
@@ -153,7 +156,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
 
   function diskOf(
     node: string,
-    given: { makeStorage?: (generation: string) => Storage; level?: 'stored' | 'durable' },
+    given: { makeStorage?: (generation: string) => Storage; level?: AckLevel },
     number?: number,
   ) {
     return createDisk({

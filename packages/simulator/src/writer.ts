@@ -31,6 +31,7 @@ export interface WriterOptions {
 }
 
 const ASKS_EVERY_MS = 5_000
+const CONNECT_MS = 30_000
 const UNANSWERED_MAX = 6
 const FRAME_BYTES = 128 * 1024
 
@@ -112,7 +113,11 @@ export function createWriter(name: string, options: WriterOptions, process: Proc
 
   async function stayConnected(): Promise<void> {
     while (process.alive) {
-      await connect(new AbortController().signal).then(speak, () => {})
+      const attempt = new AbortController()
+      const reached = process.after(CONNECT_MS, () => attempt.abort(new Error('nobody answers')))
+      await connect(attempt.signal)
+        .finally(reached)
+        .then(speak, () => {})
       await process.clock.wait(ASKS_EVERY_MS)
     }
   }

@@ -26,11 +26,19 @@ export const durability: MakeChecker = (world) => {
     throw new Violation('durability', text)
   }
 
+  /** What a node promises of all that it acknowledges. */
+  function checkLevel(node: string, message: Message): void {
+    const level = diskOf(world, node)?.level
+    if (message.action === 'hello' && message.level === 'durable' && level === 'stored')
+      throw new Violation('durability', `${node} promises that what it acknowledges is durable; its disk only stores`)
+  }
+
   return {
     happened(happening) {
       votes.happened(happening)
       if (happening.type === 'said') {
         const { from, message } = happening
+        checkLevel(from, message)
         const claim = claimOf(message)
         if (claim !== undefined) check(from, claim.id, claim.known, message.action)
         // Content is sent of all that is held; what is only said to be held is an acknowledgement.

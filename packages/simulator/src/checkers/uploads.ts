@@ -59,7 +59,9 @@ export const uploads: MakeChecker = (world) => {
         const { to, message } = happening
         if (message.id !== undefined) heard.set(to, (heard.get(to) ?? new Set<string>()).add(message.id))
       } else if (happening.type === 'uploaded') {
-        const { node, id } = happening
+        const { node, id, level } = happening
+        if (level === 'durable' && world.servers.every(({ disk }) => disk.level !== 'durable'))
+          throw new Violation('uploads', `${node} is told that ${id ?? 'all'} is durable at a server that only stores`)
         if (id !== undefined) check(node, id)
         else for (const each of diskOf(world, node)?.ids() ?? []) check(node, each)
       }
