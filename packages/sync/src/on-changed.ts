@@ -13,7 +13,7 @@ import { type Core, type Holding, IN_STEP } from './core.ts'
 import { settleGaps } from './corrections.ts'
 import { forward, sendRest } from './forward.ts'
 import { acknowledgeable, durable, forget, holdingOf, lookAgain } from './holdings.ts'
-import { lower, markExact, settleView, subscribersOf, viewOf } from './views.ts'
+import { lower, subscribersOf, viewOf } from './views.ts'
 
 export function onChanged(core: Core, id: string, before: KnownState | undefined): void {
   const subscribers = subscribersOf(core, id)
@@ -56,15 +56,9 @@ export function settleChanged(core: Core, holding: Holding, before: StoredState 
 
 /** It is known now what there is in all: an upstream that has been found to hold that has confirmed it. */
 function settleWhole(core: Core, { id, stored }: Holding): void {
-  const holding = core.holdings.get(id)
-  if (holding === undefined || stored?.partial === true) return
-  for (const connection of subscribersOf(core, id)) {
-    const view = connection.views.get(id)
-    if (view === undefined || view === IN_STEP || view.sending) continue
-    markExact(view, holding)
-    settleView(connection, id, view)
+  if (stored?.partial === true) return
+  for (const connection of subscribersOf(core, id))
     if (connection.traits.upstream) reportConfirmed(core, connection, id)
-  }
 }
 
 /** L3: what could not be acknowledged when it was stored, or claimed, and now can, is said to whoever waits for it. */
