@@ -7,11 +7,12 @@
 import type { StoredState } from '@tidemark/storage'
 import { recount } from './appends.ts'
 import { reportConfirmed } from './confirmations.ts'
-import { type Connection, type Core, emit, type Holding, IN_STEP, type Pending, report } from './core.ts'
+import { type Core, emit, type Holding, type Pending, report } from './core.ts'
 import type { Outcome } from './events.ts'
+import { sendRest } from './forward.ts'
 import { durable, forget, holdingOf, lookAgain, relax } from './holdings.ts'
 import { codeOf } from './storage-codes.ts'
-import { markExact, settleView, subscribersOf } from './views.ts'
+import { subscribersOf, viewOf } from './views.ts'
 
 /** Erases the document if one of the contents that became durable was a tombstone. */
 export function erase(core: Core, holding: Holding, taken: readonly Pending[]): void {
@@ -46,20 +47,17 @@ export function onErased(core: Core, id: string, outcome: Outcome<StoredState | 
   if (holding.erasing.tries === 0) core.unsettled -= 1
   if ('failed' in outcome) return eraseFailed(core, holding, outcome.failed)
   finishErasing(core, holding)
+  const before = durable(holding)
+  // A marker says what was stored. The tombstone may have come by an append whose outcome nobody knows yet.
+  for (const connection of subscribersOf(core, id)) viewOf(connection, id, before)
   holding.stored = outcome.value
   recount(holding)
-  for (const connection of subscribersOf(core, id)) forgetErased(core, connection, holding)
+  for (const connection of subscribersOf(core, id)) {
+    sendRest(core, connection, holding)
+    if (connection.traits.upstream) reportConfirmed(core, connection, id)
+  }
   if (!holding.looked) lookAgain(core, holding)
   relax(core, holding)
-}
-
-/** What was erased nobody owes and nobody lacks: an upstream that had it has confirmed what is left. */
-function forgetErased(core: Core, connection: Connection, holding: Holding): void {
-  const view = connection.views.get(holding.id)
-  if (view === undefined || view === IN_STEP || view.sending) return
-  markExact(view, holding)
-  settleView(connection, holding.id, view)
-  if (connection.traits.upstream) reportConfirmed(core, connection, holding.id)
 }
 
 /** What may pass is tried again; closing waits for the first try only. */

@@ -17,10 +17,11 @@ import { correctGaps, refusedUnjudged } from './corrections.ts'
 import { needDependencies } from './dependencies.ts'
 import { durable, guard, isAbsent } from './holdings.ts'
 import { enter } from './lanes.ts'
+import { crossedDone } from './on-done.ts'
 import { otherKind, type Refusal, refuseContent, tooManyDocuments, tooManySessions } from './refusals.ts'
 import { endOf } from './senders.ts'
 import { ahead, isVerified, UNVERIFIED, verified, withoutHeader } from './verification.ts'
-import { confirm, createView, isWanted, subscribedView } from './views.ts'
+import { confirm, createView, subscribedView } from './views.ts'
 import { notePage } from './window.ts'
 
 export function onContent(core: Core, request: Request, message: ContentMessage): void {
@@ -42,7 +43,8 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   const { content, refusal } = judged
   const facts = learn(core, request, holding, content)
   if (facts === undefined) return
-  const view = crossedDone(core, request) ? createView(EMPTY, EMPTY) : subscribedView(core, connection, holding)
+  // What crossed our DONE is stored and acknowledged, and subscribes to nothing.
+  const view = crossedDone(core, connection, id) ? createView(EMPTY, EMPTY) : subscribedView(core, connection, holding)
   if (view === undefined) return refuseContent(core, connection, id, tooManyDocuments(core))
   view.readable = mayRead
   notePage(core, connection, id, view, union(view.confirmed, endOf(message)), message.expectUntil)
@@ -95,12 +97,6 @@ function split(
     return false
   })
   return { continuing: runs.length === message.runs.length ? message : { ...message, runs }, gaps, crowded }
-}
-
-/** Content of an upstream that was told DONE meanwhile is stored and acknowledged, and subscribes to nothing. */
-function crossedDone(core: Core, { connection, id }: Request): boolean {
-  if (!connection.traits.upstream || connection.views.has(id) || connection.asked.has(id)) return false
-  return !isWanted(core, id, connection)
 }
 
 interface Facts {

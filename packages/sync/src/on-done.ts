@@ -33,3 +33,9 @@ export function endIfUnwanted(core: Core, upstream: Connection, id: string): voi
   // Whoever wants it after this has to ask again.
   freed(core, upstream, id)
 }
+
+/** Whether an upstream speaks of what it was told DONE about: it will send nothing of that any more. */
+export function crossedDone(core: Core, connection: Connection, id: string): boolean {
+  if (!connection.traits.upstream || connection.views.has(id) || connection.asked.has(id)) return false
+  return !isWanted(core, id, connection)
+}

@@ -15,7 +15,7 @@ import { type Connection, type Core, type Holding, IN_STEP, type Request, type V
 import { compareDigests } from './forks.ts'
 import { durable, guard } from './holdings.ts'
 import { replay } from './lanes.ts'
-import { endIfUnwanted } from './on-done.ts'
+import { crossedDone, endIfUnwanted } from './on-done.ts'
 import { probedAgain } from './probes.ts'
 import { enterLater } from './refusals.ts'
 import { endReading, markReady, wanted } from './senders.ts'
@@ -30,6 +30,7 @@ export function onKnown(core: Core, request: Request, message: KnownMessage): vo
   const subscribed = connection.views.has(id)
   const may = subscribed && !message.correction ? true : allowed(core, request, 'read')
   if (may === undefined || (!may && !subscribed)) return
+  if (crossedDone(core, connection, id)) return
   const holding = guard(core, request)
   if (holding === undefined) return
   const answersUs = connection.asked.has(id)

@@ -13,6 +13,7 @@ import { refusedUnjudged } from './corrections.ts'
 import { askForNeeded, dependencyDone } from './dependencies.ts'
 import { enter } from './lanes.ts'
 import { knownUnread } from './on-known.ts'
+import { createView, subscribe } from './views.ts'
 import { askFailed, freed } from './window.ts'
 
 /** Why something was refused, in the words of the protocol. */
@@ -64,6 +65,9 @@ export function refuseFailed(core: Core, request: Request): void {
     case 'push':
       return dependencyDone(core, connection, id)
     case 'load':
+      // The application is told at once, and given all that comes after what it has once something comes (or once it asks again).
+      if (connection.traits.local && !connection.views.has(id))
+        subscribe(core, connection, id, createView(work.known, work.known))
       return refuseLoad(core, connection, id, UNREADABLE)
     case 'content':
       return refusedUnjudged(core, request, work, UNREADABLE)

@@ -22,6 +22,7 @@ import { createEngine } from './engine.ts'
 import type { Check, ConnectionId, ConnectionTraits, Effect, Event, Report } from './events.ts'
 import type { EngineOptions } from './options.ts'
 import { answerCheck, type Hooks, needsHeader } from './run-checks.ts'
+import { createAlarm } from './run-clock.ts'
 import { createErasures } from './run-erasures.ts'
 import { createInflow, type Hold, type Inflow } from './run-inflow.ts'
 import { createLookUps } from './run-look-ups.ts'
@@ -132,7 +133,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
   const erasures = createErasures({ storage, clock, closed: closing.signal, isUsed, tell })
   let inbox: Event[] = []
   let turning = false
-  let alarm: { readonly at: number; readonly abort: AbortController } | undefined
+  const alarm = createAlarm(clock, () => tell({ type: 'woke' }))
   let connections = 0
 
   function tell(event: Event): void {
@@ -164,14 +165,14 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     } finally {
       turning = false
     }
-    setAlarm()
+    alarm.set(engine.nextWake())
     if (waiting.size > 0) notifyFlushed()
   }
 
   function handleInbox(): void {
     const events = inbox
     inbox = []
-    const now = clock.now()
+    const now = alarm.now()
     for (const event of events) {
       observe?.(event)
       for (const effect of engine.handle(event, now)) {
@@ -277,22 +278,6 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     else if (sent.some(({ message }) => takesRoom(message)) && port.room()) inflow?.drained()
   }
 
-  function setAlarm(): void {
-    const at = engine.nextWake()
-    if (at === undefined || closing.signal.aborted || (alarm !== undefined && alarm.at <= at)) return
-    alarm?.abort.abort()
-    const abort = new AbortController()
-    alarm = { at, abort }
-    clock.wait(Math.max(0, at - clock.now()), abort.signal).then(
-      () => {
-        if (abort.signal.aborted) return
-        alarm = undefined
-        tell({ type: 'woke' })
-      },
-      () => {},
-    )
-  }
-
   function notifyFlushed(): void {
     if (engine.sizes().queued > 0) return
     for (const done of waiting) done()
@@ -315,7 +300,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
   function abandon(): void {
     unwatch()
     closing.abort()
-    alarm?.abort.abort()
+    alarm.end()
   }
 
   return {

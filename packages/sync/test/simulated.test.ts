@@ -557,3 +557,95 @@ test('an upstream that asks for all because it cannot read its storage has not s
   await settled()
   expect(user.heard).toMatchObject([{ action: 'known', known: EMPTY }])
 })
+
+test('a correction that crossed our DONE subscribes to nothing: whoever opens the document again is asked for it (two disks, seed 10807)', async () => {
+  const world = createWorld()
+  const client = await world.node('client', { holds: [append('note', 'a:0-1')] })
+  const user = world.peer('user', client, { local: true })
+  const server = world.peer('server', client, { upstream: true })
+  user.load('note')
+  await settled()
+  server.say({ action: 'known', id: 'note', known: state('a:1'), correction: false })
+  await settled()
+  user.say({ action: 'done', id: 'note' })
+  await settled()
+  expect(server.heard.at(-1)).toMatchObject({ action: 'done', id: 'note' })
+  server.say({ action: 'known', id: 'note', known: state('a:3'), correction: true })
+  await settled()
+  user.load('note')
+  await settled()
+  expect(server.heard.at(-1)).toMatchObject({ action: 'load', id: 'note', known: state('a:1') })
+})
+
+test('an application whose document could not be read is given what comes of it later (disks, seed 24001395)', async () => {
+  const world = createWorld()
+  const client = await world.node('client')
+  const user = world.peer('user', client, { local: true })
+  const server = world.peer('server', client, { upstream: true })
+  client.spy.replace = {
+    knownStates: async () => {
+      throw new StorageError('IO', 'out')
+    },
+  }
+  user.load('note')
+  for (let seconds = 0; seconds < 60 && user.heard.length === 0; seconds++) await world.clock.advance(1_000)
+  expect(user.heard).toMatchObject([{ action: 'error', code: 'failed' }])
+  client.spy.replace = {}
+  server.say(content('note', 'a:0-1'))
+  await settled()
+  expect(user.heard.slice(1)).toMatchObject([content('note', 'a:0-1')])
+})
+
+test('a tombstone of unknown outcome that is erased by before that is known is still sent (disks, seed 24001249)', async () => {
+  const world = createWorld()
+  const hooks = { isTombstone: (session: string) => session.endsWith('$') }
+  const client = await world.node('client', { holds: [append('note', 'a:0-2')], hooks })
+  const user = world.peer('user', client, { local: true })
+  const server = world.peer('server', client, { upstream: true })
+  user.load('note')
+  await settled()
+  server.say({ action: 'known', id: 'note', known: state('a:2'), correction: false })
+  await settled()
+  let answer = () => {}
+  let looks = 0
+  client.spy.replace = {
+    append: async (batch, options) => {
+      await client.spy.real.append(batch, options)
+      if (batch.length > 0) throw new StorageError('IO', 'done, but not answered')
+      return []
+    },
+    // Whoever erases is answered before the engine is.
+    knownStates: (ids) =>
+      looks++ < 2
+        ? client.spy.real.knownStates(ids)
+        : new Promise((resolve) => {
+            answer = () => resolve(client.spy.real.knownStates(ids))
+          }),
+  }
+  user.say(content('note', 'd$:0-1', false))
+  await settled()
+  await world.clock.advance(5_000)
+  expect(client.runner.status('note')).toMatchObject({ uploaded: false })
+  client.spy.replace = {}
+  answer()
+  await world.clock.advance(5_000)
+  expect(server.heard.filter(({ action }) => action === 'content')).toMatchObject([content('note', 'd$:0-1', false)])
+})
+
+test('a clock that is set back holds up no deadline (storm, seed 24000023)', async () => {
+  const world = createWorld()
+  let backMs = 0
+  const clock = { ...world.clock, now: () => world.clock.now() - backMs }
+  const client = await world.node('client', { clock })
+  const user = world.peer('user', client, { local: true })
+  client.spy.replace = {
+    knownStates: async () => {
+      throw new StorageError('IO', 'out')
+    },
+  }
+  user.load('note')
+  await settled()
+  backMs = 3_600_000
+  for (let seconds = 0; seconds < 60 && user.heard.length === 0; seconds++) await world.clock.advance(1_000)
+  expect(user.heard).toMatchObject([{ action: 'error', code: 'failed' }])
+})
