@@ -8,6 +8,7 @@ export interface Limits {
   readonly messageBytesMax: number
   /** A document or session id, as UTF-8. */
   readonly idBytesMax: number
+  /** Sessions of one message. */
   readonly sessionsMax: number
   /** Sessions of one known state, which may span several messages of our own dialects. */
   readonly stateSessionsMax: number
@@ -30,4 +31,21 @@ export const DEFAULT_LIMITS: Limits = {
   jsonDepthMax: 64,
   reconcileMax: 10_000,
   namesMax: 16_384,
+}
+
+/** What every receiver takes, so a sender may send it before it heard a `hello`; of the rest a `hello` says nothing. */
+export const MINIMUM_LIMITS: Limits = {
+  ...DEFAULT_LIMITS,
+  frameBytesMax: 64 * 1024,
+  messageBytesMax: 64 * 1024,
+  namesMax: 1_024,
+}
+
+/** @throws TypeError for a limit below what every receiver takes: peers that keep to the protocol would exceed it. */
+export function checkLimits(limits: Partial<Limits>): void {
+  for (const [name, min] of Object.entries(MINIMUM_LIMITS)) {
+    const limit = limits[name as keyof Limits]
+    if (limit !== undefined && !(limit >= min))
+      throw new TypeError(`limits.${name}: expected at least ${min}, which every peer may send; got ${limit}`)
+  }
 }

@@ -1,23 +1,15 @@
 /**
  * What the peer of a connection takes, as its `hello` says: frames, parts of states and announcements are made no larger.
  *
- * Until that was heard it takes what everybody takes by default. Not here: content that is too large for it (the engine pages, and says
+ * Until that was heard it takes what every receiver takes. Not here: content that is too large for it (the engine pages, and says
  * what cannot be sent), and RECONCILE, whose batches are acknowledged as they were sent, so only who makes them can cut them.
  */
-import { DEFAULT_LIMITS } from './limits.ts'
+import { MINIMUM_LIMITS } from './limits.ts'
 import type { Message } from './messages.ts'
 
 export interface PartLimits {
-  /** Sessions of one part of a state, or of one content. */
-  readonly sessionsMax: number
-  /** Sessions that a content announces beside what it brings. */
-  readonly announcedMax: number
-}
-
-/** What every receiver takes whose `hello` says nothing less. */
-export const EVERY_RECEIVER: PartLimits = {
-  sessionsMax: DEFAULT_LIMITS.sessionsMax,
-  announcedMax: DEFAULT_LIMITS.sessionsMax,
+  /** One message, which is at least once alone in a frame. */
+  readonly messageBytesMax: number
 }
 
 export interface PeerLimits extends PartLimits {
@@ -26,26 +18,17 @@ export interface PeerLimits extends PartLimits {
   hear(message: Message): void
 }
 
-/** A session with the longest name, its count and its digest, also where the name has to be escaped here and there. */
-const SESSION_BYTES = 600
-/** Of a message that is for an announcement: content may be half of it. */
-const ANNOUNCED_SHARE = 1 / 4
-
 export function createPeerLimits(): PeerLimits {
+  const { frameBytesMax, messageBytesMax } = MINIMUM_LIMITS
   const peer: { -readonly [Name in keyof PeerLimits]: PeerLimits[Name] } = {
-    frameBytesMax: DEFAULT_LIMITS.frameBytesMax,
-    ...EVERY_RECEIVER,
+    frameBytesMax,
+    messageBytesMax,
     hear(message) {
       if (message.action !== 'hello' || message.version !== 1) return
-      peer.frameBytesMax = message.limits.frameBytesMax
-      const bytes = Math.min(message.limits.messageBytesMax, peer.frameBytesMax)
-      peer.sessionsMax = sessionsIn(bytes)
-      peer.announcedMax = sessionsIn(bytes * ANNOUNCED_SHARE)
+      // Who says less is not spoken to for long.
+      peer.frameBytesMax = Math.max(frameBytesMax, message.limits.frameBytesMax)
+      peer.messageBytesMax = Math.min(Math.max(messageBytesMax, message.limits.messageBytesMax), peer.frameBytesMax)
     },
   }
   return peer
-}
-
-function sessionsIn(bytes: number): number {
-  return Math.max(1, Math.min(DEFAULT_LIMITS.sessionsMax, Math.floor(bytes / SESSION_BYTES)))
 }

@@ -2,14 +2,16 @@
  * Spans: a known state with more sessions than one message may name travels as several, and is one again before anybody sees it.
  *
  * The first part is the LOAD or KNOWN itself, the others are continuations that follow at once, with nothing between them.
+ * The sizes of parts go by weights, whatever the dialect.
  * L10: one state at a time is put together per connection, of at most `stateSessionsMax` sessions.
  * Not here: how a continuation looks (the dialects).
  */
 import type { KnownState } from '@tidemark/known-state'
 import { ProtocolError } from './errors.ts'
-import type { Limits } from './limits.ts'
-import type { ContentMessage, Digests, KnownMessage, LoadMessage, Message, Run } from './messages.ts'
-import { EVERY_RECEIVER, type PartLimits } from './peer-limits.ts'
+import { type Limits, MINIMUM_LIMITS } from './limits.ts'
+import type { ContentMessage, Digests, KnownMessage, LoadMessage, Message } from './messages.ts'
+import type { PartLimits } from './peer-limits.ts'
+import { contentWeight, runWeight, wireBytesOf } from './weights.ts'
 
 /** More sessions of the state that the message before began. */
 export interface ContinuationMessage {
@@ -23,23 +25,53 @@ export interface ContinuationMessage {
 export type Part = { readonly message: Message | ContinuationMessage; readonly more: boolean }
 
 /** Whether a message travels as it is: it names no more sessions than its receiver takes at once. */
-export function isOnePart(message: Message, { sessionsMax, announcedMax }: PartLimits = EVERY_RECEIVER): boolean {
-  if (message.action === 'load' || message.action === 'known') return message.known.sessions.size <= sessionsMax
+export function isOnePart(message: Message, limits: PartLimits): boolean {
+  if (message.action === 'load' || message.action === 'known') return fits(message, stateRoom(limits))
   if (message.action !== 'content') return true
-  return message.runs.length <= sessionsMax && (message.expectUntil?.sessions.size ?? 0) <= announcedMax
+  const { runs, expectUntil } = message
+  return (
+    runs.length <= SESSIONS_MAX &&
+    (expectUntil === undefined || fits({ known: expectUntil }, announcementRoom(message, limits)))
+  )
 }
 
 /** The parts of a message, none of which names more sessions than its receiver takes at once. */
-export function partsOf(message: Message, limits: PartLimits = EVERY_RECEIVER): readonly Part[] {
+export function partsOf(message: Message, limits: PartLimits): readonly Part[] {
   if (isOnePart(message, limits)) return [{ message, more: false }]
   return message.action === 'content'
     ? partsOfContent(message, limits)
-    : partsOfState(message as LoadMessage | KnownMessage, limits.sessionsMax)
+    : partsOfState(message as LoadMessage | KnownMessage, stateRoom(limits))
 }
 
-function partsOfState(message: LoadMessage | KnownMessage, sessionsMax: number): readonly Part[] {
+const SESSIONS_MAX = MINIMUM_LIMITS.sessionsMax
+/** Of a message that is for an announcement, at most: what it brings may be half of it. */
+const ANNOUNCED_SHARE = 1 / 4
+
+/** What the sessions of one part of a state may weigh. */
+function stateRoom({ messageBytesMax }: PartLimits): number {
+  return messageBytesMax - wireBytesOf(0)
+}
+
+/** What announced sessions may weigh: nothing where content needs the room. */
+function announcementRoom(message: ContentMessage, { messageBytesMax }: PartLimits): number {
+  return Math.min(messageBytesMax * ANNOUNCED_SHARE, messageBytesMax - wireBytesOf(contentWeight(message)))
+}
+
+/** Of a session that is named with its count, in any dialect; one of them names it again for its digest. */
+function sessionWeight(session: string, digests: Digests | undefined): number {
+  return runWeight(session) * (digests === undefined ? 1 : 2)
+}
+
+function fits({ known, digests }: Pick<LoadMessage, 'known' | 'digests'>, room: number): boolean {
+  if (known.sessions.size > SESSIONS_MAX) return false
+  let weight = 0
+  for (const session of known.sessions.keys()) weight += sessionWeight(session, digests)
+  return weight <= room
+}
+
+function partsOfState(message: LoadMessage | KnownMessage, room: number): readonly Part[] {
   const { id, known, digests } = message
-  const chunks = chunksOf([...known.sessions], sessionsMax)
+  const chunks = chunksOf([...known.sessions], ([session]) => sessionWeight(session, digests), room)
   return chunks.map((chunk, index) => {
     const sessions = new Map(chunk)
     const own = digests && new Map(chunk.flatMap(([session]) => pairIn(digests, session)))
@@ -57,28 +89,42 @@ function pairIn(digests: Digests, session: string): (readonly [string, string])[
   return digest === undefined ? [] : [[session, digest]]
 }
 
-/** Each part is a content of its own, which needs no putting together. What is announced is a hint and may name fewer. */
-function partsOfContent(message: ContentMessage, { sessionsMax, announcedMax }: PartLimits): readonly Part[] {
+/** Each part is a content of its own, which needs no putting together. */
+function partsOfContent(message: ContentMessage, limits: PartLimits): readonly Part[] {
   const { header, expectUntil, ...rest } = message
-  const chunks: (readonly Run[])[] = message.runs.length === 0 ? [[]] : chunksOf(message.runs, sessionsMax)
-  const until = expectUntil && {
-    header: expectUntil.header,
-    sessions: new Map([...expectUntil.sessions].slice(0, announcedMax)),
-  }
-  return chunks.map((runs, index) => ({
-    message: {
-      ...rest,
-      ...(index === 0 && header && { header }),
-      runs,
-      ...(index === 0 && until && { expectUntil: until }),
-    },
-    more: false,
-  }))
+  // Its runs weigh what a page does; only their number is to be seen to.
+  const [runs = [], ...more] = chunksOf(message.runs, () => 0, 0)
+  const first = { ...rest, ...(header && { header }), runs }
+  const until = expectUntil && cutAnnouncement(expectUntil, announcementRoom(first, limits))
+  return [
+    { message: { ...first, ...(until && { expectUntil: until }) }, more: false },
+    ...more.map((runs) => ({ message: { ...rest, runs }, more: false })),
+  ]
 }
 
-function chunksOf<T>(list: readonly T[], length: number): T[][] {
+/** What is announced is a hint and may name fewer; where there is room for none it is left out. */
+function cutAnnouncement({ header, sessions }: KnownState, room: number): KnownState | undefined {
+  const [named = []] = chunksOf([...sessions], ([session]) => runWeight(session), Math.max(0, room))
+  const weight = named.reduce((sum, [session]) => sum + runWeight(session), 0)
+  return weight <= room ? { header, sessions: new Map(named) } : undefined
+}
+
+/** In order; each of at most as many as one message may name, and of the weight `room` or of one thing. */
+function chunksOf<T>(list: readonly T[], weigh: (one: T) => number, room: number): T[][] {
   const chunks: T[][] = []
-  for (let index = 0; index < list.length; index += length) chunks.push(list.slice(index, index + length))
+  let chunk: T[] = []
+  let weight = 0
+  for (const one of list) {
+    const more = weigh(one)
+    if (chunk.length > 0 && (chunk.length >= SESSIONS_MAX || weight + more > room)) {
+      chunks.push(chunk)
+      chunk = []
+      weight = 0
+    }
+    chunk.push(one)
+    weight += more
+  }
+  if (chunk.length > 0) chunks.push(chunk)
   return chunks
 }
 

@@ -1,7 +1,7 @@
 /** What the tests of this package share. */
 import fc from 'fast-check'
-import type { ContentMessage, Decoded, Dialect, Frame, Limits, Message } from '../src/index.ts'
-import { ProtocolError } from '../src/index.ts'
+import type { Codec, ContentMessage, Decoded, Dialect, Frame, Limits, Message } from '../src/index.ts'
+import { DEFAULT_LIMITS, ProtocolError } from '../src/index.ts'
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -12,6 +12,23 @@ export function utf8(text: string): Uint8Array {
 
 export function textOf(frame: Frame | undefined): string | undefined {
   return frame instanceof Uint8Array ? decoder.decode(frame) : frame
+}
+
+/** A codec that heard of a peer what it takes by default. */
+export function greeted(dialect: Dialect, own?: Partial<Limits>): Codec {
+  const codec = dialect.createCodec(own)
+  const { messageBytesMax, frameBytesMax } = DEFAULT_LIMITS
+  const hello: Message = {
+    action: 'hello',
+    version: 1,
+    features: [],
+    generation: { id: 'g', sequence: 0 },
+    level: 'durable',
+    limits: { messageBytesMax, frameBytesMax },
+    peer: 'p',
+  }
+  for (const frame of dialect.createCodec().encode([hello], 1_000)) [...codec.decode(frame)]
+  return codec
 }
 
 export function decodeAll(dialect: Dialect, frame: Frame, limits?: Partial<Limits>): Decoded[] {

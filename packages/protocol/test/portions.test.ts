@@ -1,7 +1,7 @@
 /** What says nothing by itself (announcements, parts of states, unknown messages) is passed over in portions, and costs what it brings. */
 import { describe, expect, test } from 'vitest'
 import { type Dialect, type Message, PASSED_BYTES, ProtocolError, tidemarkBinary, tidemarkJson } from '../src/index.ts'
-import { utf8 } from './help.ts'
+import { greeted, utf8 } from './help.ts'
 
 const DIGEST = '0011223344556677'
 const sessions = (from: number, to: number) =>
@@ -41,7 +41,7 @@ describe.each([tidemarkBinary, tidemarkJson])('$name', (dialect) => {
   }
 
   test('a state of several parts has taken what all its parts took', () => {
-    const frames = dialect.createCodec().encode([state as Message], 1 << 24)
+    const frames = greeted(dialect, { namesMax: 1_024 }).encode([state as Message], 1 << 24)
     const size = frames.reduce((sum, frame) => sum + frame.length, 0)
     const codec = dialect.createCodec()
     const heard = frames.flatMap((frame) => [...codec.decode(frame)])

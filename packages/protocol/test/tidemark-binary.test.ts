@@ -9,7 +9,7 @@ import {
   ProtocolError,
   tidemarkBinary,
 } from '../src/index.ts'
-import { utf8 } from './help.ts'
+import { greeted, utf8 } from './help.ts'
 
 const FRAME_BYTES = 128 * 1024
 const session = (index: number) => `co_zWqpWfMYJNjZjDqR9ZpBTgkZVqD${index}_session_z8VfsFbU2Yc${index}`
@@ -180,11 +180,11 @@ test('a state with more sessions than a message may name spans several, and is o
     { action: 'known', id, known: state, correction: true },
   ]
   for (const frameBytes of [1_000, 1 << 24]) {
-    const frames = tidemarkBinary.createCodec().encode(messages, frameBytes)
+    const frames = greeted(tidemarkBinary).encode(messages, frameBytes)
     expect(heard(tidemarkBinary.createCodec(), frames)).toEqual(messages)
   }
   const small = { stateSessionsMax: 20_000 }
-  const frames = tidemarkBinary.createCodec().encode([...messages, done('a')], FRAME_BYTES)
+  const frames = greeted(tidemarkBinary).encode([...messages, done('a')], FRAME_BYTES)
   const codec = tidemarkBinary.createCodec(small)
   const decoded = frames.flatMap((frame) => [...codec.decode(frame)])
   expect(decoded).toMatchObject([{ code: 'limit', id }, { code: 'limit', id }, { message: done('a') }])
@@ -199,7 +199,7 @@ test('content with more runs than a message may have becomes several', () => {
   }))
   const expectUntil = { header: true, sessions: sessions(12_000) }
   const message: Message = { action: 'content', id, kind: 'bytes', priority: 3, header: utf8('h'), runs, expectUntil }
-  const frames = tidemarkBinary.createCodec().encode([message], FRAME_BYTES)
+  const frames = greeted(tidemarkBinary).encode([message], FRAME_BYTES)
   const contents = heard(tidemarkBinary.createCodec(), frames) as ContentMessage[]
   expect(contents.flatMap((content) => content.runs)).toEqual(runs)
   expect(contents.map(({ header }) => header !== undefined)).toEqual([true, false, false])

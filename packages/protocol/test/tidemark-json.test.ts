@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type ContentMessage, type Message, tidemarkJson } from '../src/index.ts'
-import { contentOf, count, encodeAll, id, jsonText, known, messagesOf, only, textOf, utf8 } from './help.ts'
+import { contentOf, count, encodeAll, greeted, id, jsonText, known, messagesOf, only, textOf, utf8 } from './help.ts'
 
 const bytes = (...values: number[]) => Uint8Array.from(values)
 const digest = '0123456789abcdef'
@@ -176,7 +176,7 @@ test('every message survives the round trip, whatever its ids and bytes', () => 
 test('a state with more sessions than a message may name spans several lines, and is one message again', () => {
   const sessions = new Map(Array.from({ length: 25_000 }, (_, index) => [`session ${index}`, index + 1]))
   const message: Message = { action: 'known', id: 'note', known: { header: true, sessions }, correction: true }
-  const encoder = tidemarkJson.createCodec()
+  const encoder = greeted(tidemarkJson)
   const decoder = tidemarkJson.createCodec()
   const frames = encoder.encode([message, { action: 'done', id: 'note' }], 128 * 1024)
   const lines = frames.flatMap((frame) => (textOf(frame) ?? '').split('\n'))

@@ -138,6 +138,8 @@ export type Effect =
   | { readonly type: 'erase'; readonly id: string; readonly version: Version; readonly keep: readonly string[] }
   | { readonly type: 'check'; readonly ticket: number; readonly check: Check }
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly code: number; readonly reason: string }
+  /** A page of so many bytes was read and nothing of it is sent: `drained` is to be told in a later turn, as if it had been. */
+  | { readonly type: 'passed'; readonly connection: ConnectionId; readonly bytes: number }
   /** Stop, or go on, reading from this connection. */
   | { readonly type: 'pause' | 'resume'; readonly connection: ConnectionId }
   | { readonly type: 'report'; readonly report: Report }

@@ -4,7 +4,7 @@
  * L6, L10: nothing of a connection outlives it, except content that was accepted.
  * Not here: sockets.
  */
-import { DEFAULT_LIMITS, type ProtocolError } from '@tidemark/protocol'
+import { MINIMUM_LIMITS, type ProtocolError } from '@tidemark/protocol'
 import { dropArrivals } from './arrivals.ts'
 import { type Connection, type Core, emit, IN_STEP, send } from './core.ts'
 import type { ConnectionId, ConnectionTraits } from './events.ts'
@@ -28,11 +28,12 @@ export function onConnected(
     id,
     traits,
     peer: undefined,
-    messageBytesMax: traits.hello && !traits.local ? DEFAULT_LIMITS.messageBytesMax : Number.POSITIVE_INFINITY,
+    messageBytesMax: traits.hello && !traits.local ? MINIMUM_LIMITS.messageBytesMax : Number.POSITIVE_INFINITY,
     views: new Map(),
     lanes: new Set(),
     arrivals: [],
     room: true,
+    unfit: new Set(),
     roomless: new Set(),
     reading: undefined,
     ready: [new Set(), new Set(), new Set()],

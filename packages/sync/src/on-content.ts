@@ -73,7 +73,7 @@ function split(
   message: ContentMessage,
 ): { continuing: ContentMessage; gaps: Map<string, number>; crowded: boolean } {
   const gaps = new Map<string, number>()
-  let room = core.limits.sessionsMax - counts.size
+  let room = core.limits.documentSessionsMax - counts.size
   let crowded = false
   const { frozen, rival = false } = typeof belief === 'object' ? belief : {}
   if (rival) return { continuing: withoutHeader({ ...message, runs: [] }), gaps, crowded }

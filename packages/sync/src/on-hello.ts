@@ -2,9 +2,10 @@
  * HELLO and ERROR: who the peer is and what it promises; what it could not do.
  * A version that we do not understand gets an error and a close with a reason, not silence.
  */
-import type { ErrorMessage, HelloMessage } from '@tidemark/protocol'
+import { type ErrorMessage, type HelloMessage, MINIMUM_LIMITS } from '@tidemark/protocol'
 import { settleItem } from './batches.ts'
-import { type Connection, type Core, emit, report, send } from './core.ts'
+import { type Connection, type Core, emit, IN_STEP, report, send } from './core.ts'
+import { enter } from './lanes.ts'
 import { askLater, freed } from './window.ts'
 
 export const PROTOCOL_VERSION = 1
@@ -31,9 +32,31 @@ export function onHello(core: Core, connection: Connection, message: HelloMessag
     emit(core, { type: 'close', connection: connection.id, code: 1002, reason: text })
     return
   }
+  const { messageBytesMax, frameBytesMax } = message.limits
+  const least = MINIMUM_LIMITS
+  if (messageBytesMax < least.messageBytesMax || frameBytesMax < least.frameBytesMax) {
+    const text = `messages of ${least.messageBytesMax} and frames of ${least.frameBytesMax} bytes have to be taken`
+    send(core, connection, { action: 'error', code: 'limit', message: text })
+    emit(core, { type: 'close', connection: connection.id, code: 1002, reason: text })
+    return
+  }
+  const isFirst = connection.peer === undefined
   connection.peer = message.peer
-  connection.messageBytesMax = Math.min(message.limits.messageBytesMax, message.limits.frameBytesMax)
+  if (isFirst) takesMore(core, connection, Math.min(messageBytesMax, frameBytesMax))
   report(core, { kind: 'greeted', connection: connection.id, hello: message })
+}
+
+/** What was too large for every receiver may fit by what this one says. */
+function takesMore(core: Core, connection: Connection, messageBytesMax: number): void {
+  connection.messageBytesMax = messageBytesMax
+  const ids = [...connection.unfit]
+  connection.unfit.clear()
+  for (const id of ids) {
+    const view = connection.views.get(id)
+    if (view === undefined || view === IN_STEP) continue
+    view.tooLarge = undefined
+    enter(core, connection, id, { action: 'resend' })
+  }
 }
 
 export function onError(core: Core, connection: Connection, message: ErrorMessage): void {

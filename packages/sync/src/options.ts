@@ -48,7 +48,7 @@ export interface EngineLimits {
   readonly viewSessionsMax: number
   readonly accountViewSessionsMax: number
   /** Sessions of one document; more are refused, and so is not the document. */
-  readonly sessionsMax: number
+  readonly documentSessionsMax: number
   readonly accountSubscriptionsMax: number
   readonly reconcileBatchesMax: number
   /** Malformed messages after which a connection is closed. */
@@ -86,7 +86,7 @@ export const DEFAULT_ENGINE_LIMITS: EngineLimits = {
   viewSessionsMax: 50_000,
   accountViewSessionsMax: 200_000,
   // As many as one known state may name on the wire.
-  sessionsMax: 100_000,
+  documentSessionsMax: 100_000,
   accountSubscriptionsMax: 2_000_000,
   reconcileBatchesMax: 16,
   malformedMax: 20,

@@ -47,7 +47,7 @@ export const tooManyDocuments = (core: Core): Refusal => ({
 
 export const tooManySessions = (core: Core): Refusal => ({
   code: 'limit',
-  message: `too many sessions: at most ${core.limits.sessionsMax} of a document; go on in one of them`,
+  message: `too many sessions: at most ${core.limits.documentSessionsMax} of a document; go on in one of them`,
 })
 
 export const OTHER_HEADER: Refusal = { code: 'fork', message: 'another header is stored for this document' }

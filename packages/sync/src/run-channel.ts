@@ -45,7 +45,7 @@ export interface AttachOptions {
   readonly principal?: unknown
   /** Connections of one account share what they may have. */
   readonly account?: string | undefined
-  /** Limits of what is received. */
+  /** Limits of what is received, beside those that the runner says in its `hello`. */
   readonly limits?: Partial<Limits>
   /** A peer that does not read its answers, so that more than this is unsent, is not read from until there is room again. */
   readonly unsentBytesMax?: number
@@ -87,7 +87,8 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
     frameBytes = FRAME_BYTES,
     unsentBytesMax = Number.POSITIVE_INFINITY,
   } = options
-  const codec = channel.dialect.createCodec(limits)
+  const { messageBytesMax, frameBytesMax } = runner.limits
+  const codec = channel.dialect.createCodec({ messageBytesMax, frameBytesMax, ...limits })
   const reading = createGate(channel)
   const port: Port = {
     traits: { ...channel.dialect.traits, upstream, local: false, account },

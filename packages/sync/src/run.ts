@@ -5,7 +5,7 @@
  * batch, what was accepted is appended as one. A storage that answers at once is answered in the same turn.
  * Not here: deciding anything (the engine), whose turn it is (`run-turns.ts`), sockets, frames (`@tidemark/websocket`).
  */
-import { type Decoded, ProtocolError } from '@tidemark/protocol'
+import { checkLimits, type Decoded, ProtocolError } from '@tidemark/protocol'
 import {
   type Append,
   type AppendResult,
@@ -19,12 +19,13 @@ import {
   watchChanges,
 } from '@tidemark/storage'
 import { createEngine } from './engine.ts'
-import type { Check, ConnectionId, ConnectionTraits, Effect, Event, Report } from './events.ts'
-import type { EngineOptions } from './options.ts'
+import type { Check, ConnectionId, ConnectionTraits, Effect, Event, Outcome, Report } from './events.ts'
+import { DEFAULT_ENGINE_LIMITS, type EngineLimits, type EngineOptions } from './options.ts'
 import { answerCheck, type Hooks, needsHeader } from './run-checks.ts'
 import { createAlarm } from './run-clock.ts'
 import { createErasures } from './run-erasures.ts'
 import { createInflow, type Hold, type Inflow } from './run-inflow.ts'
+import { createLeaving, deaf } from './run-leaving.ts'
 import { createLookUps } from './run-look-ups.ts'
 import { createTurns } from './run-turns.ts'
 import type { ConnectionSizes, EngineSizes, SyncStatus } from './status.ts'
@@ -86,6 +87,8 @@ export interface RunOptions extends Omit<EngineOptions, 'self' | 'asks'> {
 
 export interface Runner {
   readonly opened: Opened
+  /** What its connections take, as `hello` says. */
+  readonly limits: Pick<EngineLimits, 'messageBytesMax' | 'frameBytesMax'>
   connect(port: Port): Link
   status(id: string): SyncStatus
   sizes(): EngineSizes
@@ -99,8 +102,9 @@ export interface Runner {
   abandon(): void
 }
 
-/** @throws StorageError if the storage does not open. */
+/** @throws StorageError if the storage does not open; TypeError for limits below what every peer may send. */
 export async function run(options: RunOptions): Promise<Runner> {
+  checkLimits(options.limits ?? {})
   return createRunner(options, await options.storage.open())
 }
 
@@ -122,8 +126,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
   const unwatch = watchChanges(storage, ({ id, before }) => tell({ type: 'changed', id, before }))
   const ports = new Map<ConnectionId, Port>()
   const inflows = new Map<ConnectionId, Inflow>()
-  /** Connections that are gone and left something behind that is still to be handled, oldest first. */
-  const leaving = new Map<ConnectionId, () => void>()
+  const leaving = createLeaving((id) => inflows.get(id)?.bytes() ?? 0)
   const outboxes = new Map<ConnectionId, Sent[]>()
   const listeners = new Set<(report: Report) => void>()
   const waiting = new Set<() => void>()
@@ -192,15 +195,19 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
       }
       case 'look':
         return lookUps.add(effect)
-      case 'page':
-        return readPage(effect)
+      case 'page': {
+        const { connection, ticket, id, after, bytesMax } = effect
+        return asked(
+          () => storage.read(id, after, { bytesMax }),
+          (outcome) => ({ type: 'paged', connection, ticket, outcome }),
+        )
+      }
       case 'gather':
         return soon(() => tell({ type: 'gathered' }))
       case 'append':
-        return settle(
+        return asked(
           () => erasures.mark(effect.erases, () => append(effect.batch, effect.owed)),
-          (value) => tell({ type: 'appended', outcome: { value } }),
-          (failed) => tell({ type: 'appended', outcome: { failed } }),
+          (outcome) => ({ type: 'appended', outcome }),
         )
       case 'erase':
         return settle(
@@ -222,7 +229,15 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     }
   }
 
-  function command(effect: Extract<Effect, { type: 'close' } | { type: 'pause' | 'resume' }>): void {
+  function asked<T>(work: () => Awaitable<T>, event: (outcome: Outcome<T>) => Event): void {
+    settle(
+      work,
+      (value) => tell(event({ value })),
+      (failed) => tell(event({ failed })),
+    )
+  }
+
+  function command(effect: Extract<Effect, { type: 'close' | 'passed' | 'pause' | 'resume' }>): void {
     const port = ports.get(effect.connection)
     if (port === undefined) return
     const inflow = inflows.get(effect.connection)
@@ -231,6 +246,9 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
       // What follows is not even decoded.
       inflow?.drop()
       port.close(effect.code, effect.reason)
+    } else if (effect.type === 'passed') {
+      inflow?.sent(effect.bytes)
+      if (port.room()) inflow?.drained()
     } else if (effect.type === 'pause') {
       inflow?.hold('pending')
       port.pause('pending')
@@ -238,14 +256,6 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
       inflow?.release('pending')
       port.resume('pending')
     }
-  }
-
-  function readPage({ connection, ticket, id, after, bytesMax }: Extract<Effect, { type: 'page' }>): void {
-    settle(
-      () => storage.read(id, after, { bytesMax }),
-      (value) => tell({ type: 'paged', connection, ticket, outcome: { value } }),
-      (failed) => tell({ type: 'paged', connection, ticket, outcome: { failed } }),
-    )
   }
 
   function answer(ticket: number, check: Check): void {
@@ -284,12 +294,6 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     waiting.clear()
   }
 
-  function leavingBytes(): number {
-    let bytes = 0
-    for (const id of leaving.keys()) bytes += inflows.get(id)?.bytes() ?? 0
-    return bytes
-  }
-
   function flushed(): Promise<void> {
     return new Promise((resolve) => {
       waiting.add(resolve)
@@ -305,6 +309,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
 
   return {
     opened,
+    limits: { ...DEFAULT_ENGINE_LIMITS, ...options.limits },
     connect(port) {
       const id = ++connections
       erasures.findLeft()
@@ -347,11 +352,10 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
         closed() {
           if (!ports.has(id)) return
           ports.set(id, deaf(port))
-          leaving.set(id, ended)
+          leaving.add(id, ended)
           inflow.release('unsent')
           inflow.end()
-          for (const end of [...leaving.values()])
-            if (leaving.size > LEAVING_MAX || leavingBytes() > LEAVING_BYTES_MAX) end()
+          leaving.bound()
         },
         abandon: () => inflow.drop(),
         sizes() {
@@ -373,13 +377,4 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     },
     abandon,
   }
-}
-
-/** Each may have left a whole frame behind; their senders send again what is dropped. */
-const LEAVING_MAX = 16
-const LEAVING_BYTES_MAX = 128 * 1024 * 1024
-
-/** A connection that is gone: it is told nothing, and there is no room for pages. */
-function deaf({ traits, principal }: Port): Port {
-  return { traits, principal, send() {}, room: () => false, close() {}, pause() {}, resume() {} }
 }

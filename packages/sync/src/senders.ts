@@ -9,7 +9,7 @@
  */
 
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
-import type { Content, ContentMessage } from '@tidemark/protocol'
+import { type Content, type ContentMessage, contentWeight } from '@tidemark/protocol'
 import type { Page } from '@tidemark/storage'
 import { askForClaim } from './claims.ts'
 import { reportConfirmed } from './confirmations.ts'
@@ -32,7 +32,7 @@ import { asksItself, enter } from './lanes.ts'
 import { probeClaim } from './probes.ts'
 import { enterLater, refuseLoad } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
-import { fits, fitting, pageBytesFor } from './too-large.ts'
+import { awaitsHello, fits, fitting, pageBytesFor } from './too-large.ts'
 import { markExact, settleView, viewOf } from './views.ts'
 
 /** Something may have to be sent: the sender runs when its connection has room. */
@@ -121,6 +121,7 @@ function deliverFitting(core: Core, connection: Connection, holding: Holding, vi
   const { id } = holding
   const headerBytes = page.header?.length ?? 0
   if (!fits(connection, headerBytes)) {
+    if (awaitsHello(holding, connection, view)) return stop(holding, view)
     endReading(core, connection, id)
     return refuseLoad(core, connection, id, { code: 'tooLarge', message: 'the header is more than this peer takes' })
   }
@@ -129,8 +130,12 @@ function deliverFitting(core: Core, connection: Connection, holding: Holding, vi
   // The storage said where such a page ends: by that very state it knows where the next one begins.
   const end = part === message && !passesOver(view) ? page.end : undefined
   if (!isEmpty(part)) deliver(core, connection, holding, view, part, end)
-  // What was passed over is passed over by the next page.
-  else markReady(core, connection, holding, view)
+  else {
+    // What was passed over is passed over by the next page: in its turn, as if it had been sent.
+    connection.room = false
+    emit(core, { type: 'passed', connection: connection.id, bytes: contentWeight(message) })
+    markReady(core, connection, holding, view)
+  }
 }
 
 /** Sends one page, its dependencies first, and moves the cursor past it. */

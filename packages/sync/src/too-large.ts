@@ -24,7 +24,7 @@ export function pageBytesFor(core: Core, { messageBytesMax }: Connection): numbe
 export function fitting(
   core: Core,
   connection: Connection,
-  { id }: Holding,
+  holding: Holding,
   view: View,
   page: ContentMessage,
 ): ContentMessage {
@@ -32,14 +32,25 @@ export function fitting(
   if (page.header !== undefined && !fits(connection, contentWeight(page))) return { ...page, runs: [] }
   const runs = page.runs.filter((run) => takes(connection, run))
   if (runs.length === page.runs.length) return page
+  // Once for a document: of a peer that takes little there may be very many.
+  const isNews = view.tooLarge === undefined && !awaitsHello(holding, connection, view)
   view.tooLarge ??= new Set()
-  for (const run of page.runs) {
-    if (runs.includes(run)) continue
-    view.tooLarge.add(run.session)
-    const message = `session ${JSON.stringify(run.session)} holds more in one piece than this peer takes`
-    report(core, { kind: 'unsent', connection: connection.id, id, code: 'tooLarge', message })
-  }
+  const taken = new Set(runs)
+  for (const run of page.runs) if (!taken.has(run)) view.tooLarge.add(run.session)
+  if (!isNews) return { ...page, runs }
+  const [session] = view.tooLarge
+  const message = `session ${JSON.stringify(session)}, if not others, holds more in one piece than this peer takes`
+  report(core, { kind: 'unsent', connection: connection.id, id: holding.id, code: 'tooLarge', message })
   return { ...page, runs }
+}
+
+/** What is too large before its peer has said how much it takes is tried again then. */
+export function awaitsHello({ id }: Holding, connection: Connection, view: View): boolean {
+  const { traits, peer } = connection
+  if (!traits.hello || peer !== undefined) return false
+  view.tooLarge ??= new Set()
+  connection.unfit.add(id)
+  return true
 }
 
 /** Whether a peer takes a message of this weight. */

@@ -8,9 +8,12 @@ import {
   type HelloMessage,
   ProtocolError,
   type Run,
+  wireBytesOf,
 } from '@tidemark/protocol'
+import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
-import { append, content, createWorld, settled, state } from './world.ts'
+import { run as start } from '../src/run.ts'
+import { append, content, createWorld, nextTurn, settled, state } from './world.ts'
 
 const utf8 = (text: string) => new TextEncoder().encode(text)
 const hello = (messageBytesMax: number): HelloMessage => ({
@@ -40,23 +43,25 @@ async function reader(holds: ReturnType<typeof append>, messageBytesMax: number)
 }
 
 test('pages are half of what a peer takes, also of what was just written', async () => {
-  const sizes = Array.from({ length: 60 }, () => 1_000)
-  const { world, server, peer, pages } = await reader({ ...append('note', ''), runs: [run('a', 0, ...sizes)] }, 16_384)
+  const sizes = Array.from({ length: 60 }, () => 4_000)
+  const { world, server, peer, pages } = await reader({ ...append('note', ''), runs: [run('a', 0, ...sizes)] }, 65_536)
   peer.load('note')
+  await settled()
   expect(pages().length).toBeGreaterThan(6)
-  expect(Math.max(...pages().map(bytesOf))).toBeLessThanOrEqual(8_192)
+  expect(Math.max(...pages().map(bytesOf))).toBeLessThanOrEqual(32_768)
   expect(pages().flatMap(({ runs }) => runs.flatMap(({ transactions }) => transactions))).toHaveLength(60)
   const before = pages().length
   const long = { ...content('note', '', false), runs: [run('b', 0, ...sizes)] }
-  world.peer('writer', server).link.receive([{ message: long, bytes: 60_000 }])
+  world.peer('writer', server).link.receive([{ message: long, bytes: 240_000 }])
   await server.runner.flushed()
+  await settled()
   expect(pages().length).toBeGreaterThan(before + 6)
-  expect(Math.max(...pages().map(bytesOf))).toBeLessThanOrEqual(8_192)
+  expect(Math.max(...pages().map(bytesOf))).toBeLessThanOrEqual(32_768)
 })
 
 test('a transaction that a peer does not take is passed over and reported, the rest of the document is sent', async () => {
-  const runs = [run('a', 0, 10, 10), run('b', 0, 10, 20_000, 10), run('c', 0, 10)]
-  const { server, peer, pages } = await reader({ ...append('note', ''), runs }, 16_384)
+  const runs = [run('a', 0, 10, 10), run('b', 0, 10, 60_000, 10), run('c', 0, 10)]
+  const { server, peer, pages } = await reader({ ...append('note', ''), runs }, 65_536)
   peer.load('note')
   const ends = new Map(
     pages().flatMap((page) => page.runs.map((one) => [one.session, one.after + one.transactions.length])),
@@ -68,8 +73,8 @@ test('a transaction that a peer does not take is passed over and reported, the r
 })
 
 test('a document whose header a peer does not take is refused', async () => {
-  const holds = { ...append('note', 'a:0-1'), header: utf8(JSON.stringify('x'.repeat(20_000))) }
-  const { peer } = await reader(holds, 16_384)
+  const holds = { ...append('note', 'a:0-1'), header: utf8(JSON.stringify('x'.repeat(60_000))) }
+  const { peer } = await reader(holds, 65_536)
   peer.load('note')
   expect(peer.heard.slice(1)).toMatchObject([{ action: 'error', id: 'note', code: 'tooLarge' }])
 })
@@ -86,12 +91,12 @@ const small: readonly (readonly [what: string, runs: readonly Run[]])[] = [
 for (const [what, runs] of small)
   for (const dialect of dialects.filter(({ traits }) => traits.hello))
     test(`${dialect.name}: a document of very many ${what} comes in messages that its reader takes`, async () => {
-      const { peer, pages } = await reader({ ...append('note', ''), runs }, 16_384)
+      const { peer, pages } = await reader({ ...append('note', ''), runs }, 65_536)
       peer.load('note')
       await settled()
-      const theirs = dialect.createCodec({ messageBytesMax: 16_384 })
+      const theirs = dialect.createCodec({ messageBytesMax: 65_536 })
       const ours = dialect.createCodec()
-      for (const frame of theirs.encode([hello(16_384)], 1_000)) [...ours.decode(frame)]
+      for (const frame of theirs.encode([hello(65_536)], 1_000)) [...ours.decode(frame)]
       const heard = ours.encode(pages(), 128 * 1024).flatMap((frame) => [...theirs.decode(frame)])
       const read = heard.flatMap((one) => {
         if (one instanceof ProtocolError) throw one
@@ -136,4 +141,98 @@ test('a run of more transactions than any reader takes, stored before such were 
   await settled()
   expect(pages().flatMap(({ runs }) => runs.map(({ session }) => session))).toEqual(['a', 'c'])
   expect(server.reports.filter(({ kind }) => kind === 'unsent')).toMatchObject([{ id: 'note', code: 'tooLarge' }])
+})
+
+test('pages of which nothing is sent take turns like pages that are, and are reported once', async () => {
+  const runs = times(60, (index) => run(`s${index}`, 0, 60_000))
+  const soon: (() => void)[] = []
+  const world = createWorld()
+  const holds = [{ ...append('note', 'z:0-1'), runs: [...append('note', 'z:0-1').runs, ...runs] }]
+  const server = await world.node('server', { holds, soon: (callback) => void soon.push(callback) })
+  const peer = world.peer('small', server, { hello: true })
+  peer.say(hello(65_536))
+  peer.load('note')
+  const reads: number[] = []
+  for (let turns = 0; soon.length > 0; turns++) {
+    if (turns > 1_000) throw new Error('this never ends')
+    const before = server.spy.calls.read
+    for (const callback of soon.splice(0)) callback()
+    await nextTurn()
+    reads.push(server.spy.calls.read - before)
+  }
+  // A portion of 128 KiB ends with the third page of 60 KB.
+  expect(Math.max(...reads)).toBeLessThanOrEqual(3)
+  expect(server.spy.calls.read).toBeGreaterThanOrEqual(60)
+  expect(server.spy.calls.read).toBeLessThan(70)
+  expect(peer.heard.flatMap((one) => (one.action === 'content' ? one.runs : []))).toMatchObject([{ session: 'z' }])
+  expect(server.reports.filter(({ kind }) => kind === 'unsent')).toHaveLength(1)
+})
+
+test('a peer that takes less than every receiver does is told so and closed', async () => {
+  for (const limits of [
+    { messageBytesMax: 65_535, frameBytesMax: 65_536 },
+    { messageBytesMax: 65_536, frameBytesMax: 65_535 },
+  ]) {
+    const world = createWorld()
+    const server = await world.node('server')
+    const peer = world.peer('small', server, { hello: true })
+    peer.say({ ...hello(65_536), limits })
+    expect(peer.heard.slice(1)).toMatchObject([{ action: 'error', code: 'limit' }])
+    expect(peer.closed).toMatchObject({ code: 1002 })
+    expect(server.reports).toEqual([])
+  }
+})
+
+test('an engine that would take less than every receiver does is not made', async () => {
+  const storage = memoryStorage()
+  const made = start({ storage, peer: 'small', limits: { messageBytesMax: 65_535 } })
+  await expect(made).rejects.toThrow('limits.messageBytesMax: expected at least 65536')
+})
+
+const megabyte = 1024 * 1024
+const unsentTo = async (written: ContentMessage) => {
+  const world = createWorld()
+  const limits = { messageBytesMax: 64 * megabyte }
+  const client = await world.node('client', { storage: memoryStorage({ runBytesMax: 32 * megabyte }), limits })
+  const server = world.peer('server', client, { hello: true, upstream: true })
+  const writer = world.peer('application', client, { hello: false })
+  writer.link.receive([{ message: written, bytes: 1_000 }])
+  await client.runner.flushed()
+  await settled()
+  const pages = () => server.heard.filter((message): message is ContentMessage => message.action === 'content')
+  return { world, client, server, pages }
+}
+
+test('until a peer has said how much it takes it is sent what every receiver takes, and the rest then', async () => {
+  const runs = [run('a', 0, 10, 60_000, 10), run('b', 0, ...times(20, () => 3_000))]
+  const { client, server, pages } = await unsentTo({ ...content('note', '', true), runs })
+  expect(pages().length).toBeGreaterThan(2)
+  expect(Math.max(...pages().map((page) => wireBytesOf(contentWeight(page))))).toBeLessThanOrEqual(65_536)
+  expect(transactionsOf(pages().flatMap((page) => page.runs))).toBe(21)
+  server.say(hello(64 * megabyte))
+  await settled()
+  expect(transactionsOf(pages().flatMap((page) => page.runs))).toBe(23)
+  expect(client.reports.filter(({ kind }) => kind === 'unsent')).toEqual([])
+})
+
+test('a document whose header is too large for every receiver waits until its peer has said how much it takes', async () => {
+  const header = utf8(JSON.stringify('x'.repeat(60_000)))
+  const written = { ...content('note', 'a:0-1', true), header }
+  const { client, server, pages } = await unsentTo(written)
+  expect(server.heard.slice(1)).toEqual([])
+  server.say(hello(64 * megabyte))
+  await settled()
+  expect(pages()).toMatchObject([{ header, runs: [{ session: 'a' }] }])
+  expect(client.reports.filter(({ kind }) => kind === 'unsent' || kind === 'refused')).toEqual([])
+})
+
+test('what is too large also for a peer that has said how much it takes is reported then, and what it says later is too late', async () => {
+  const { client, server, pages } = await unsentTo({ ...content('note', '', true), runs: [run('a', 0, 60_000)] })
+  expect(client.reports.filter(({ kind }) => kind === 'unsent')).toEqual([])
+  server.say(hello(65_536))
+  await settled()
+  expect(client.reports.filter(({ kind }) => kind === 'unsent')).toMatchObject([{ id: 'note', code: 'tooLarge' }])
+  server.say(hello(64 * megabyte))
+  await settled()
+  expect(pages().flatMap((page) => page.runs)).toEqual([])
 })

@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest'
 import { append, content, createWorld, JAZZ, settled, state } from './world.ts'
 
-const limits = { sessionsMax: 2 }
+const limits = { documentSessionsMax: 2 }
 
 test('a session too many is refused with a code; what came with it for other sessions is stored', async () => {
   const world = createWorld()
