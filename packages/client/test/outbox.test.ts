@@ -79,10 +79,10 @@ describe.each(dialects.map((dialect) => [dialect.name, dialect] as const))('in t
 
   test('what the server says in its hello that it does not take is said at the document, as what it refuses', async () => {
     if (dialect === jazz) return // has no hello
-    const world = await createWorld(dialect, { limits: { messageBytesMax: 16_384 } })
+    const world = await createWorld(dialect, { limits: { messageBytesMax: 65_536 } })
     const { client } = await world.client()
     await world.clock.advance(1_000)
-    const transactions = [jsonPayload('x'.repeat(20_000))]
+    const transactions = [jsonPayload('x'.repeat(60_000))]
     const doc = await client.create('note', { header, session: 's', transactions })
     await world.clock.advance(60_000)
     expect(doc.status).toMatchObject({ uploaded: false, refused: { code: 'tooLarge' } })
