@@ -106,6 +106,8 @@ function inDialect(dialect: Dialect): void {
         accept(channel, who)
       })
       const [slow, writer, reader] = [await join(world, 'slow'), await join(world, 'w'), await join(world, 'r')]
+      // Before somebody says what it takes it is sent nothing as large.
+      if (dialect.traits.hello) for (const client of [slow, reader]) client.say(HELLO)
       writer.say(content('note', 'a', 0, ['begin'], {}))
       await until('created', () => writer.heard.length === 1)
       for (const client of [slow, reader]) client.say(load('note'))
@@ -299,6 +301,16 @@ function inDialect(dialect: Dialect): void {
         await hears(honest, 'KNOWN other a:1')
         honest.close()
       }))
+}
+
+const HELLO: Message = {
+  action: 'hello',
+  version: 1,
+  features: [],
+  generation: { id: 'g', sequence: 0 },
+  level: 'durable',
+  limits: { messageBytesMax: 8 * 1024 * 1024, frameBytesMax: 64 * 1024 * 1024 },
+  peer: 'p',
 }
 
 /** Transactions that a client was sent of its one document. */
