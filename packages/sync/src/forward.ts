@@ -48,8 +48,11 @@ export function sendRest(core: Core, connection: Connection, holding: Holding): 
 
 /** What was created here nobody else has: it is sent without asking. Otherwise we ask what is there. */
 function offerUpstream(core: Core, upstream: Connection, holding: Holding, isNew: boolean): void {
-  if (upstream.views.has(holding.id)) return
-  if (isNew) subscribe(core, upstream, holding.id, createView(EMPTY, EMPTY))
+  const belief = upstream.views.get(holding.id)
+  if (belief !== undefined) {
+    // It was asked and has not answered: it is not left before it has what was written meanwhile.
+    if (belief !== IN_STEP && belief.assumed === undefined) core.owed.add(holding.id)
+  } else if (isNew) subscribe(core, upstream, holding.id, createView(EMPTY, EMPTY))
   else {
     core.owed.add(holding.id)
     askPeer(core, upstream, holding.id, 'outbox')

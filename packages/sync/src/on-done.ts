@@ -28,6 +28,7 @@ export function endIfUnwanted(core: Core, upstream: Connection, id: string): voi
   const belief = upstream.views.get(id)
   if (!done || !isUpstream || belief === undefined || isWanted(core, id, upstream)) return
   if (belief !== IN_STEP && (belief.assumed !== undefined || isStillWanted(core, upstream, id))) return
+  stopSender(core, upstream, id)
   unsubscribe(core, upstream, id)
   send(core, upstream, { action: 'done', id })
   // Whoever wants it after this has to ask again.

@@ -649,3 +649,36 @@ test('a clock that is set back holds up no deadline (storm, seed 24000023)', asy
   for (let seconds = 0; seconds < 60 && user.heard.length === 0; seconds++) await world.clock.advance(1_000)
   expect(user.heard).toMatchObject([{ action: 'error', code: 'failed' }])
 })
+
+test('what is written while an upstream has not answered is sent to it although its application closed it (storm, seed 24004269)', async () => {
+  const world = createWorld()
+  const client = await world.node('client')
+  const user = world.peer('user', client, { local: true })
+  const before = world.peer('before', client, { upstream: true })
+  user.load('note')
+  await settled()
+  before.say({ action: 'known', id: 'note', known: EMPTY, correction: false })
+  await settled()
+  before.link.closed()
+  const server = world.peer('server', client, { upstream: true })
+  await settled()
+  // No room: what is to be sent waits.
+  server.full = true
+  user.say(content('note', 'a:0-1'))
+  await settled()
+  user.say({ action: 'done', id: 'note' })
+  await settled()
+  server.full = false
+  server.link.drained()
+  server.say({ action: 'known', id: 'note', known: EMPTY, correction: false })
+  await settled()
+  server.say({ action: 'known', id: 'note', known: state('a:1'), correction: false })
+  await settled()
+  expect(world.trace.filter((line) => line.startsWith('client > server'))).toEqual([
+    'client > server  LOAD note ∅',
+    'client > server  CONTENT note header a:0-1',
+    'client > server  DONE note',
+  ])
+  const { holdings, idle } = client.runner.sizes()
+  expect(holdings).toBe(idle)
+})

@@ -53,9 +53,11 @@ export const uploads: MakeChecker = (world) => {
         const { node, id, known } = happening
         everStored.set(id, union(everStored.get(id) ?? EMPTY, known))
         if (diskOf(world, node)?.state(id)?.erased !== undefined) everErased.add(id)
-      } else if (happening.type === 'crashed' && happening.fate !== 'kept' && isServer(happening.node))
-        heard = new Map()
-      else if (happening.type === 'heard' && heard !== undefined && 'id' in happening.message) {
+      } else if (happening.type === 'crashed' && happening.fate !== 'kept') {
+        if (isServer(happening.node)) heard = new Map()
+        // A client whose disk is an older one has not heard it any more.
+        else heard?.delete(happening.node)
+      } else if (happening.type === 'heard' && heard !== undefined && 'id' in happening.message) {
         const { to, message } = happening
         if (message.id !== undefined) heard.set(to, (heard.get(to) ?? new Set<string>()).add(message.id))
       } else if (happening.type === 'uploaded') {
