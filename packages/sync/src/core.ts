@@ -112,6 +112,8 @@ export type Work =
   | { readonly action: 'compare'; readonly batch: Batch; readonly hash: string }
   /** Tell the peer plainly what is held (an answer to what was refused). */
   | { readonly action: 'tell' }
+  /** Say what we hold by content alone: this upstream refused to say what it holds. */
+  | { readonly action: 'name' }
   /** Send the peer what others write, although what it sent was refused. */
   | { readonly action: 'follow' }
   /** Probe a claim once more. */

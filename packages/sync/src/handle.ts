@@ -7,6 +7,7 @@ import { onNeed, onPush } from './dependencies.ts'
 import { relax } from './holdings.ts'
 import { onContent } from './on-content.ts'
 import { onDone } from './on-done.ts'
+import { onName } from './on-forbidden.ts'
 import { onKnown } from './on-known.ts'
 import { onLoad } from './on-load.ts'
 import { onCompare } from './on-reconcile.ts'
@@ -47,6 +48,8 @@ function dispatch(core: Core, request: Request): void {
       return onCompare(core, request, work.hash)
     case 'tell':
       return onTell(core, request)
+    case 'name':
+      return onName(core, request)
     case 'follow':
       return onFollow(core, request)
     case 'probe':

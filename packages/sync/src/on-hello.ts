@@ -63,6 +63,8 @@ export function onError(core: Core, connection: Connection, message: ErrorMessag
   const { id, code, retryAfterMs } = message
   report(core, { kind: 'error', connection: connection.id, id, code, message: message.message, retryAfterMs })
   if (id === undefined) return
+  if (code === 'forbidden' && connection.traits.upstream && connection.asked.has(id))
+    enter(core, connection, id, { action: 'name' })
   freed(core, connection, id)
   settleItem(core, connection, id)
   askAgain(core, connection, id, message)

@@ -52,3 +52,37 @@ test.each(said)('%s is answered with what it names alone', async (_what, message
   expect([...named].sort().join(' ')).toBe(names)
   await server.runner.close()
 })
+
+const writeOnly = (_principal: unknown, action: string) => action === 'write'
+
+test.each([
+  ['nothing', []],
+  ['some of it', [append('note', 'mine:0-1', true, 'bytes')]],
+  ['all of it', [append('note', 'mine:0-2', true, 'bytes')]],
+])('who may only write uploads what it wrote before it connected: the server has %s', async (_what, holds) => {
+  const world = createWorld()
+  const server = await world.node('server', { holds, hooks: { authorize: writeOnly } })
+  const client = await world.node('client', { holds: [append('note', 'mine:0-2', true, 'bytes')] })
+  const { client: link } = world.connect(client, server)
+  link.ask(['note'])
+  await settled()
+  expect((await server.spy.storage.knownStates(['note']))[0]?.known).toEqual(state('mine:2'))
+  expect(client.runner.status('note')).toMatchObject({ uploaded: true })
+  const sent = world.trace.filter((line) => line.startsWith('client > server  CONTENT'))
+  expect(sent.length).toBeLessThanOrEqual(2)
+})
+
+test('who may neither read nor write is refused twice, and says nothing more', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { hooks: { authorize: () => false } })
+  const client = await world.node('client', { holds: [append('note', 'mine:0-2', true, 'bytes')] })
+  world.connect(client, server).client.ask(['note'])
+  await settled()
+  await world.clock.advance(600_000)
+  expect(world.trace).toEqual([
+    'client > server  LOAD note header mine:2',
+    'server > client  ERROR note forbidden',
+    'client > server  CONTENT note mine:2-2',
+    'server > client  ERROR note forbidden',
+  ])
+})
