@@ -18,6 +18,7 @@ import { type Breaker, createBreaker } from './breaker.ts'
 import { createThrottle, type Throttle } from './bucket.ts'
 import type { Events, LayerCondition } from './events.ts'
 import type { LayerOptions, LayersLimits } from './options.ts'
+import { createOwing, type Owing } from './owing.ts'
 
 /** A layer did not answer within its time limit. */
 export class TimedOut extends StorageError {
@@ -51,6 +52,8 @@ export class Layer {
   readonly breaker: Breaker
   /** Resolves when so many bytes of a repair may pass. */
   readonly throttle: Throttle
+  /** Writes that it has not answered. */
+  readonly owing: Owing = createOwing()
   /** Repairs of documents in this layer that are under way. */
   readonly repairing: Map<string, Promise<void>> = new Map()
   opened: Opened | undefined

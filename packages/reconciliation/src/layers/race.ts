@@ -146,17 +146,19 @@ export function answerOf(core: Core, id: string): StoredState | undefined {
 /**
  * L3: what may be acknowledged, where that is less than what is held: it counts only where it is stored, since a write may have ended with its process
  * between two layers. A layer that is silent, or is being refilled (it is new, or was wiped), takes nothing back of what was acknowledged; what another is
- * flagged for was not.
+ * flagged for was not, nor was what it was handed and has not stored yet: of that it counts for what it said before it fell silent.
  */
 function durableOf(core: Core, id: string, state: StoredState): KnownState | undefined {
   const voting = voters(core)
   if (state.erased !== undefined || voting.length === 0) return undefined
   const sight = core.seen.of(id)
   const wanted = without(state.known, core.forks.of(id))
+  const mayLack = (layer: Layer) => core.dirty.has(layer, id) || layer.owing.has(id)
   const isFlagged = voting.some((layer) => core.dirty.has(layer, id))
   const isSilent = (layer: Layer) => sight?.states.has(layer) !== true && isSpokenOf(core, layer)
-  const excused = (layer: Layer) => !core.dirty.has(layer, id) && (isSilent(layer) || (layer.refilling && !isFlagged))
-  const stored = voting.map((layer) => (excused(layer) ? state.known : sight?.states.get(layer)?.known))
+  const excused = (layer: Layer) => !mayLack(layer) && (isSilent(layer) || (layer.refilling && !isFlagged))
+  const said = (layer: Layer) => sight?.states.get(layer)?.known ?? sight?.stood.get(layer)
+  const stored = voting.map((layer) => (excused(layer) ? state.known : said(layer)))
   const durable = heldBy(stored, votesNeeded(core, voting.length), state.known)
   return covers(durable, wanted) ? undefined : { header: state.known.header, sessions: durable.sessions }
 }

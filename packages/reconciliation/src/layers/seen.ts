@@ -11,6 +11,8 @@ import type { Layer } from './layer.ts'
 
 export interface Sight {
   readonly states: Map<Layer, StoredState | undefined>
+  /** What layers held that do not answer any more. */
+  readonly stood: Map<Layer, KnownState>
   /** Of `json` sessions, up to which count a layer holds the same as the one that holds most. */
   readonly compared: Map<Layer, Map<string, number>>
   /** Layers that may hold more than was seen: a write failed there. */
@@ -70,6 +72,7 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
     if (known !== undefined) return known
     const fresh: Sight = {
       states: new Map(),
+      stood: new Map(),
       compared: new Map(),
       doubtful: new Set(),
       written: 0,
@@ -83,6 +86,7 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
   function note(seen: Sight, id: string, layer: Layer, state: StoredState | undefined): void {
     const before = seen.states.get(layer)
     seen.states.set(layer, state)
+    seen.stood.delete(layer)
     seen.doubtful.delete(layer)
     // L12: only a tombstone deletes; a store that shrank otherwise has lost something, and is refilled.
     if (before === undefined || state?.erased !== undefined) return
@@ -121,7 +125,10 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
       note(seen, id, layer, state)
     },
     silent(id, layer) {
-      of(id)?.states.delete(layer)
+      const seen = of(id)
+      const held = seen?.states.get(layer)?.known
+      if (held !== undefined) seen?.stood.set(layer, held)
+      seen?.states.delete(layer)
     },
     noteUnsure,
     tell(id, answered) {

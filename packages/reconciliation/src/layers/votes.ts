@@ -61,6 +61,7 @@ export async function collect(
     return { layer, missed }
   })
   const intents = intentsOf(core, ids, taken, voting.size)
+  const debts = new Map(all.map((layer) => [layer, layer.owing.begin(ids)]))
   const gifts = all.map((layer): Gift => {
     const isMarked = giving?.layers.includes(layer) === true
     const own = isMarked ? [...giving.marks] : []
@@ -73,21 +74,27 @@ export async function collect(
     .map((gift) => {
       const vote = store(core, contents, gift).then((one) => {
         if (isStored(one)) intents.stored(one.layer)
+        for (const id of storedBy(contents, one)) debts.get(one.layer)?.stored(id)
         if (one.isMarked) noteMarks(core, giving, one)
         votes.push(one)
       })
       return { layer: gift.layer, vote }
     })
-  void Promise.all(cast.map(({ vote }) => vote)).then(intents.ended)
   for (const layer of giving?.layers ?? []) if (cast.every((one) => one.layer !== layer)) giving?.failed(layer)
   const waited = cast.flatMap(({ layer, vote }) => (voting.has(layer) ? [vote] : []))
   if (giving !== undefined && lacksMarks(core)) core.background.want(MARKS, 'write')
   if (awaitsAll) await Promise.all(waited)
-  else await enough(core, waited, votes)
+  else await enough(waited, () => isFulfilled(core, indexes, giving, votes))
   const busy = cast.map(({ layer }) => layer).filter((layer) => votes.every((vote) => vote.layer !== layer))
   if (votes.some((vote) => vote.layer.keepsMarks && isStored(vote)))
     for (const { layer, missed } of flagged) core.dirty.committed(layer, missed)
   for (const layer of all) if (!busy.includes(layer)) await noteMissed(core, layer, ids)
+  void Promise.all(cast.map(({ vote }) => vote)).then(async () => {
+    const failed = votes.flatMap((vote) => (isStored(vote) ? [] : [vote.layer]))
+    for (const layer of failed) if (busy.includes(layer)) await noteMissed(core, layer, ids)
+    intents.ended()
+    for (const debt of debts) debt[1].ended()
+  })
   // In order of preference, whoever answered first.
   return all.flatMap((layer) => votes.filter((vote) => vote.layer === layer))
 }
@@ -95,6 +102,33 @@ export async function collect(
 /** Marks are set by a batch of which nothing failed. */
 function isStored({ results, cause }: Vote): boolean {
   return cause === undefined && [...results.values()].every((result) => !('failed' in result))
+}
+
+/** Documents of which a layer answered everything that it was given. */
+function storedBy(contents: readonly Append[], { results }: Vote): ReadonlySet<string> {
+  const stored = new Set<string>()
+  const failed = new Set<string>()
+  for (const [index, result] of results) ('failed' in result ? failed : stored).add((contents[index] as Append).id)
+  for (const id of failed) stored.delete(id)
+  return stored
+}
+
+/** Whether each content, and the marks, are in as many layers as the policy wants: a layer that was given notes alone has no vote. */
+function isFulfilled(
+  core: Core,
+  indexes: readonly number[],
+  giving: Giving | undefined,
+  votes: readonly Vote[],
+): boolean {
+  const voting = voters(core)
+  const counted = votes.filter(({ layer }) => voting.includes(layer))
+  const isTaken = (index: number, { results }: Vote) => {
+    const result = results.get(index)
+    return result !== undefined && !('failed' in result)
+  }
+  const needed = votesNeeded(core, voting.length)
+  if (giving !== undefined && markedBy(core, votes).length < markVotes(core).needed) return false
+  return indexes.every((index) => counted.filter((vote) => isTaken(index, vote)).length >= needed)
 }
 
 /** Where one layer is enough nothing is acknowledged that another lacks. */
@@ -185,26 +219,28 @@ function noteMarks(core: Core, giving: Giving | undefined, vote: Vote): void {
   core.background.want(MARKS, 'write')
 }
 
-async function enough(core: Core, casting: readonly Promise<void>[], votes: readonly Vote[]): Promise<void> {
-  const needed = votesNeeded(core, casting.length)
+/** Until it is fulfilled, or all have answered: what one could not take another may still store. */
+async function enough(casting: readonly Promise<void>[], isFulfilled: () => boolean): Promise<void> {
   await new Promise<void>((resolve) => {
     let open = casting.length
     if (open === 0) resolve()
     for (const vote of casting)
       void vote.then(() => {
         open -= 1
-        // What one could not take another may still store: that nothing of it is stored is said by all.
-        if (open === 0 || votes.filter(isStored).length >= needed) resolve()
+        if (open === 0 || isFulfilled()) resolve()
       })
   })
 }
 
 /** L3: marks are acknowledged as contents are. @throws StorageError if too few layers stored them. */
 export function checkMarks(core: Core, votes: readonly Vote[]): void {
-  const { counting, needed } = markVotes(core)
-  const stored = votes.filter((vote) => vote.isMarked && isStored(vote)).map(({ layer }) => layer)
-  const counted = stored.filter((layer) => counting.includes(layer))
-  if (counted.length < needed) throw unfulfilled(core, votes, counted)
+  const counted = markedBy(core, votes)
+  if (counted.length < markVotes(core).needed) throw unfulfilled(core, votes, counted)
+}
+
+function markedBy(core: Core, votes: readonly Vote[]): readonly Layer[] {
+  const { counting } = markVotes(core)
+  return votes.flatMap((vote) => (vote.isMarked && isStored(vote) && counting.includes(vote.layer) ? [vote.layer] : []))
 }
 
 export function unfulfilled(core: Core, votes: readonly Vote[], stored: readonly Layer[]): StorageError {
