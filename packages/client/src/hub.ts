@@ -193,7 +193,7 @@ function hubOn(parts: Parts): InnerHub {
   runner.listen((report) => {
     if (report.kind === 'confirmed') progressed(report.id, report.uploaded)
     else if (report.kind === 'grew') progressed(report.id, false)
-    else if (report.kind === 'fork' && report.session !== undefined) sessions.retire([report.session])
+    else if (report.kind === 'fork') sessions.retire(report.sessions)
     else if (report.kind === 'greeted') greeted(report.hello)
     else if (report.kind === 'error') upstreamFailed(report)
     // Nothing was sent, since the peer said that it would not take it.

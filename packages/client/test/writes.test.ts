@@ -164,7 +164,7 @@ describe('appending', () => {
     await mine.whenUploaded()
     const theirs = b.client.open('note')
     const reports: string[] = []
-    a.client.listen((report) => report.kind === 'fork' && reports.push(`${report.id} ${report.session}`))
+    a.client.listen((report) => report.kind === 'fork' && reports.push(`${report.id} ${report.sessions}`))
     a.client.disconnect()
     await mine.append('s', numbers(1))
     await theirs.append('s', numbers(2))

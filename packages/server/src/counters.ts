@@ -99,7 +99,7 @@ function createReportCounters(meter: Meter): (report: Report) => void {
       case 'corrected':
         return corrections.add(1)
       case 'fork':
-        return forks.add(1)
+        return forks.add(Math.max(1, report.sessions.length))
       case 'refused':
       case 'unsent':
         return refusals.add(1, labelled('code', report.code))

@@ -41,7 +41,11 @@ function lineOf(report: Report): Line | undefined {
     case 'check':
       return ['error', 'a hook failed', { question: report.question, cause: report.cause }]
     case 'fork':
-      return ['warn', 'a session has two histories', { id: report.id, session: report.session }]
+      return [
+        'warn',
+        'sessions have two histories',
+        { id: report.id, session: report.sessions[0], sessions: report.sessions.length },
+      ]
     case 'refused':
       return ['info', 'refused', { id: report.id, code: report.code, reason: report.message }]
     case 'unsent':

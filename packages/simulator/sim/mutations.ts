@@ -121,7 +121,7 @@ export const mutations: readonly Mutation[] = [
     name: 'say nothing of a fork',
     law: 'L13',
     file: 'sync/src/forks.ts',
-    from: "  report(core, { kind: 'fork', connection: connection.id, id: holding.id, session })\n  if (!connection.traits.errors) return true",
+    from: "  report(core, { kind: 'fork', connection: connection.id, id: holding.id, sessions: found })\n  if (!connection.traits.errors) return true",
     to: '  if (connection !== undefined) return true',
     caught: { profile: 'losses', seed: 74, checker: 'forks' },
   },

@@ -5,7 +5,8 @@
  * transaction on; the builder takes what belongs on this page and says when it is full.
  *
  * L8: a run ends at a seal, or anywhere in a part that was stored without one; it never carries a seal with transactions
- * after it. L10: what counts is the weight of what is on the page, so many tiny things fill it as well as a few large ones.
+ * after it. L10: what counts is the weight of what is on the page, so many tiny things fill it as well as a few large ones; of
+ * transactions it holds no more than a message may.
  * Not here: reading, order of sessions, the weights (`@tidemark/protocol`).
  */
 import { covers, type KnownState, union } from '@tidemark/known-state'
@@ -89,6 +90,8 @@ class Builder implements PageBuilder {
   readonly #runs: Run[] = []
   #run: Growing | undefined
   #room: number
+  /** Transactions on the page, those of the run that grows among them. */
+  #count = 0
   #full = false
 
   constructor(document: PageOf, after: KnownState, limits: PageLimits) {
@@ -117,8 +120,7 @@ class Builder implements PageBuilder {
     // The seal that is replaced by a later one is not on the page.
     const more = bytes - (run.seal?.length ?? 0)
     const weight = run.weight + piecesWeight(more, transactions)
-    const count = run.transactions.length + transactions
-    return weight <= this.#room && run.bytes + more <= this.#runBytesMax && count <= RUN_TRANSACTIONS_MAX
+    return weight <= this.#room && run.bytes + more <= this.#runBytesMax && this.#hasPlace(transactions)
   }
 
   add({ transactions, seal }: Piece): number {
@@ -162,8 +164,14 @@ class Builder implements PageBuilder {
     return taken
   }
 
+  /** No reader takes more transactions in one message, of however many runs. */
+  #hasPlace(transactions: number): boolean {
+    return this.#count + transactions <= RUN_TRANSACTIONS_MAX
+  }
+
   #take(run: Growing, bytes: number, transactions: number): void {
     run.bytes += bytes
+    this.#count += transactions
     this.#room -= run.weight + piecesWeight(bytes, transactions)
     run.weight = 0
   }
@@ -171,7 +179,7 @@ class Builder implements PageBuilder {
   #stop(run: Growing, bytes: number, transactions: number): number {
     run.ended = true
     const more = bytes - (run.seal?.length ?? 0)
-    if (run.weight + piecesWeight(more, transactions) > this.#room) this.#full = true
+    if (run.weight + piecesWeight(more, transactions) > this.#room || !this.#hasPlace(transactions)) this.#full = true
     return 0
   }
 

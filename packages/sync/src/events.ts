@@ -159,7 +159,8 @@ export type Report =
       readonly kind: 'fork'
       readonly connection: ConnectionId
       readonly id: string
-      readonly session: string | undefined
+      /** All that one message forked; of a document with another header none. */
+      readonly sessions: readonly string[]
     }
   /** We refused what a peer sent; `unsent`: it would not take what we have, so that was not sent. */
   | {

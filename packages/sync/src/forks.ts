@@ -10,20 +10,22 @@ import type { Digests } from '@tidemark/protocol'
 import { type Connection, type Core, emit, type Holding, report, type View } from './core.ts'
 import { durable } from './holdings.ts'
 
-/** Freezes a session for a peer and says so where that can be said; answers whether it was not frozen before. */
+/** Freezes sessions for a peer and says so, once for all of them; answers whether any was not frozen before. */
 export function freeze(
   core: Core,
   connection: Connection,
   holding: Holding,
   view: View | undefined,
-  session: string,
+  sessions: readonly string[],
 ): boolean {
-  if (view === undefined || view.frozen?.has(session)) return false
+  const found = view === undefined ? [] : sessions.filter((session) => !view.frozen?.has(session))
+  if (view === undefined || found.length === 0) return false
   view.frozen ??= new Set()
-  view.frozen.add(session)
-  report(core, { kind: 'fork', connection: connection.id, id: holding.id, session })
+  for (const session of found) view.frozen.add(session)
+  report(core, { kind: 'fork', connection: connection.id, id: holding.id, sessions: found })
   if (!connection.traits.errors) return true
-  const text = `session ${JSON.stringify(session)} has two histories: open a new session and write there`
+  const named = `session ${JSON.stringify(found[0])}${found.length > 1 ? `, like ${found.length - 1} more,` : ''}`
+  const text = `${named} has two histories: open a new session and write there`
   const message = { action: 'error', id: holding.id, code: 'fork', message: text } as const
   emit(core, { type: 'send', connection: connection.id, message, answers: 'content' })
   return true
@@ -42,12 +44,11 @@ export function compareDigests(
 ): boolean {
   const own = holding.stored?.digests
   if (digests === undefined || own === undefined) return false
-  let found = false
+  const forked: string[] = []
   for (const [session, digest] of digests) {
     const ours = own.get(session)
     const sameCount = known.sessions.get(session) === durable(holding).sessions.get(session)
-    if (ours !== undefined && sameCount && ours !== digest)
-      found = freeze(core, connection, holding, view, session) || found
+    if (ours !== undefined && sameCount && ours !== digest) forked.push(session)
   }
-  return found
+  return freeze(core, connection, holding, view, forked)
 }

@@ -6,7 +6,7 @@
  */
 import { covers, EMPTY, equals, union } from '@tidemark/known-state'
 import { type ContentMessage, contentWeight, type Run } from '@tidemark/protocol'
-import { EMPTY_DIGEST, type StoredState } from '@tidemark/storage'
+import { EMPTY_DIGEST, RUN_TRANSACTIONS_MAX, type StoredState } from '@tidemark/storage'
 import { type Connection, type Core, type Holding, IN_STEP, type Pending, report } from './core.ts'
 import { dependencyArrived } from './dependencies.ts'
 import { durable, forget, remember } from './holdings.ts'
@@ -88,7 +88,12 @@ export function rememberPage(
   }
   const weight = contentWeight(message)
   // It has to be all that was added, or it would not be what comes after `before`.
-  if (weight > core.limits.pageBytes || !equals(union(known, endOf(message)), stored.known))
+  const count = runs.reduce((sum, { transactions }) => sum + transactions.length, 0)
+  if (
+    weight > core.limits.pageBytes ||
+    count > RUN_TRANSACTIONS_MAX ||
+    !equals(union(known, endOf(message)), stored.known)
+  )
     return forget(core, holding)
   remember(core, holding, known, message, weight)
 }

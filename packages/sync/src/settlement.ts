@@ -200,17 +200,19 @@ function refusedContent(core: Core, pending: Pending, before: StoredState | unde
   const { connection } = request
   const view = viewOf(connection, holding.id, before?.known ?? EMPTY)
   if (result.headerRefused !== undefined) {
-    report(core, { kind: 'fork', connection: connection.id, id: holding.id, session: undefined })
+    report(core, { kind: 'fork', connection: connection.id, id: holding.id, sessions: [] })
     if (view !== undefined) view.rival = true
     return refuseContent(core, connection, holding.id, OTHER_HEADER)
   }
   const gaps = new Map<string, number>()
+  const forked: string[] = []
   for (const [session, { why, have }] of result.refused) {
     if (why === 'gap') gaps.set(session, have)
-    else if (why === 'fork' && freeze(core, connection, holding, view, session)) sendKnown(core, connection, holding)
+    else if (why === 'fork') forked.push(session)
     else if (why === 'tooLarge')
       refuseContent(core, connection, holding.id, { code: 'tooLarge', message: tooLarge(session) })
   }
+  if (freeze(core, connection, holding, view, forked)) sendKnown(core, connection, holding)
   // Its application has nothing in that place, unless it is what is stored.
   if (view !== undefined && connection.traits.local)
     takeBack(view, {

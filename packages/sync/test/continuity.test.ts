@@ -46,7 +46,7 @@ test('a session that forked shows as one, is frozen, and the others go on', asyn
   const other = { session: 'a', after: 2, transactions: [bytes('{"x":3}'), bytes('{"x":4}')], seal: bytes('other') }
   peer.say({ ...content('note', 'b:0-2', false), runs: [other, ...content('note', 'b:0-2', false).runs] })
   await settled()
-  expect(server.reports).toContainEqual({ kind: 'fork', connection: peer.link.id, id: 'note', session: 'a' })
+  expect(server.reports).toContainEqual({ kind: 'fork', connection: peer.link.id, id: 'note', sessions: ['a'] })
   expect(await stored()).toEqual(state('a:3 b:2'))
   expect(world.trace.filter((line) => line.startsWith('server > reader'))).toEqual([
     'server > reader  CONTENT note b:1-2',
@@ -116,7 +116,7 @@ test('a JSON document that somebody claims more of is asked for one sealed run s
     const run = { session: 'a', after: 2, transactions: [bytes('"B"'), bytes('"c"')], seal: bytes('other') }
     restored.say({ ...content('note', '', false), runs: [run] })
     await settled()
-    expect(server.reports).toContainEqual({ kind: 'fork', connection: restored.link.id, id: 'note', session: 'a' })
+    expect(server.reports).toContainEqual({ kind: 'fork', connection: restored.link.id, id: 'note', sessions: ['a'] })
   }
 })
 

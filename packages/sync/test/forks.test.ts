@@ -3,7 +3,7 @@
  * forked session rests on that connection, everything else is synced, and nobody overwrites anything.
  */
 import type { KnownState } from '@tidemark/known-state'
-import { type Dialect, dialects, ProtocolError } from '@tidemark/protocol'
+import { type Dialect, dialects, type Message, ProtocolError, type Run } from '@tidemark/protocol'
 import { type Append, memoryStorage, type Storage } from '@tidemark/storage'
 import { expect, describe as group, test } from 'vitest'
 import type { Report } from '../src/events.ts'
@@ -97,7 +97,7 @@ async function digestOf({ storage }: End, session: string): Promise<string | und
 
 const forksSeen = ({ reports }: End) =>
   reports.flatMap((report) => {
-    if (report.kind === 'fork') return [`found ${report.id} ${report.session}`]
+    if (report.kind === 'fork') return [`found ${report.id} ${report.sessions}`]
     return report.kind === 'error' && report.code === 'fork' ? [`told ${report.id}`] : []
   })
 
@@ -120,6 +120,30 @@ group.each(own.map((dialect) => [dialect.name, dialect] as const))('in the diale
     }
     expect([await digestOf(client, 'a'), await digestOf(server, 'a')]).toEqual([clients, servers])
     expect(trace.filter((line) => line.includes('CONTENT') && line.includes(' a:'))).toEqual([])
+    await end()
+  })
+
+  test('many forked sessions are said in one error and one report, also those that are found in content', async () => {
+    const names = Array.from({ length: 300 }, (_, index) => `s${index}`)
+    const runs = (text: string): Run[] => names.map((session) => ({ session, after: 0, transactions: [bytes(text)] }))
+    const many = (text: string) => ({ ...note(''), runs: runs(text) })
+    const { client, server, connect, settle, end, trace } = await pair(dialect, [many('one')], [many('two')])
+    connect().ask(['note'])
+    await settle()
+    for (const one of [client, server])
+      expect(one.reports.flatMap((report) => (report.kind === 'fork' ? [report.sessions.length] : []))).toEqual([300])
+    expect(trace.filter((line) => line.includes('ERROR')).length).toBeLessThanOrEqual(2)
+    const heard: string[] = []
+    const [near, far] = createPipe(dialect)
+    attach(server.runner, traced(far, '<', heard))
+    near.open({ frame() {}, drained() {}, closed() {} })
+    const others = runs('three').map((run) => ({ ...run, after: 1, digest: '0011223344556677' }))
+    const content: Message = { action: 'content', id: 'note', kind: 'bytes', priority: 3, runs: others }
+    for (const frame of dialect.createCodec().encode([content], 128 * 1024)) near.send(frame)
+    for (let turns = 0; turns < 50; turns++) await nextTurn()
+    // The last one acknowledges the content, of which nothing was taken.
+    const words = heard.map((line) => line.split(' ').slice(0, 3).join(' '))
+    expect(words).toEqual(['< ERROR note', '< KNOWN note', '< KNOWN note'])
     await end()
   })
 

@@ -511,7 +511,7 @@ test('a fork freezes its session for its connection, is reported, and disturbs n
   }
   liar.say({ ...forked, runs: [other, ...forked.runs] })
   await settled()
-  expect(server.reports).toContainEqual({ kind: 'fork', connection: liar.link.id, id: 'note', session: 'a' })
+  expect(server.reports).toContainEqual({ kind: 'fork', connection: liar.link.id, id: 'note', sessions: ['a'] })
   expect(world.trace.filter((line) => line.includes('KNOWN!'))).toEqual([])
   expect(world.trace.at(-1)).toBe('server > reader  CONTENT note b:0-1')
   expect((await server.spy.storage.knownStates(['note']))[0]?.known).toEqual(state('a:3 b:1'))

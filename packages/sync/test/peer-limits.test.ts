@@ -236,3 +236,21 @@ test('what is too large also for a peer that has said how much it takes is repor
   await settled()
   expect(pages().flatMap((page) => page.runs)).toEqual([])
 })
+
+test('however large pages may be, what is sent has no more transactions than a reader takes', async () => {
+  const runs = ['a', 'b'].map((session) => ({ session, after: 0, transactions: times(60_000, () => tiny) }))
+  const world = createWorld()
+  const limits = { pageBytes: 4 * megabyte }
+  const server = await world.node('server', { holds: [{ ...append('note', ''), runs }], limits })
+  const peer = world.peer('reader', server, { hello: true })
+  peer.say(hello(64 * megabyte))
+  peer.load('note')
+  const said = runs.map((run) => ({ ...run, after: 60_000 }))
+  const writer = world.peer('writer', server)
+  writer.link.receive([{ message: { ...content('note', '', false), runs: said }, bytes: 300_000 }])
+  await server.runner.flushed()
+  await settled()
+  const sent = peer.heard.filter((message): message is ContentMessage => message.action === 'content')
+  expect(sent.reduce((sum, page) => sum + transactionsOf(page.runs), 0)).toBe(240_000)
+  expect(Math.max(...sent.map((page) => transactionsOf(page.runs)))).toBeLessThanOrEqual(100_000)
+})

@@ -314,9 +314,10 @@ export const sizes: readonly StorageCase[] = group('sizes', [
     const next = bytes.content('x', [run('a', RUN_TRANSACTIONS_MAX, 1)], { header: false })
     accepted((await storage.append([next]))[0])
     const [walk] = await readsBack(storage, [fits, next, bytes.content('x', [run('c', 0, 1)])], [10_000_000])
-    for (const page of walk ?? [])
-      for (const { transactions } of page.runs)
-        holds(transactions.length <= RUN_TRANSACTIONS_MAX, `a run of at most ${RUN_TRANSACTIONS_MAX} transactions`)
+    for (const { runs } of walk ?? []) {
+      const count = runs.reduce((sum, { transactions }) => sum + transactions.length, 0)
+      holds(count <= RUN_TRANSACTIONS_MAX, `a page of at most ${RUN_TRANSACTIONS_MAX} transactions`)
+    }
   }),
 
   scenario('a run without a seal may be larger, and is cut', async ({ storage, runBytesMax }) => {
