@@ -295,4 +295,12 @@ export const mutations: readonly Mutation[] = [
     varied: true,
     caught: { profile: 'calm', seed: 31, checker: 'uploads' },
   },
+  {
+    name: 'never tell the application that its write is refused',
+    law: 'L3',
+    file: 'client/src/writes.ts',
+    from: '    for (const entry of lost) entry.reject(error)\n',
+    to: '',
+    caught: { profile: 'disks', seed: 2, checker: 'writes' },
+  },
 ]

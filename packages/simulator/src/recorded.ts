@@ -9,12 +9,33 @@ const utf8 = new TextDecoder()
 
 /** `handles` numbers handles over all clients of a world. */
 export function recorded(client: Client, node: string, observe: Observe, handles: () => number): Client {
-  function record(doc: Doc, after?: KnownState): Doc {
-    const handle = handles()
-    const facts = { node, handle, id: doc.id }
-    let state = 'asking'
+  /** A handle begins. */
+  function begin(id: string, after?: KnownState): Telling {
+    const facts = { node, handle: handles(), id }
+    const last = new Map<string, string>()
     observe({ type: 'opened', ...facts, after })
+    return {
+      facts,
+      last,
+      async write(session, transactions, work) {
+        const what = { ...facts, session, texts: transactions.map((transaction) => utf8.decode(transaction)) }
+        observe({ type: 'wrote', ...what })
+        try {
+          const result = await work()
+          observe({ type: 'resolved', ...what, behind: last.get(session) })
+          const text = what.texts.at(-1)
+          if (text !== undefined) last.set(session, text)
+          return result
+        } catch (error) {
+          observe({ type: 'rejected', ...what, error })
+          throw error
+        }
+      },
+    }
+  }
 
+  function record(doc: Doc, { facts, last, write }: Telling): Doc {
+    let state = 'asking'
     const look = () => {
       if (doc.state !== state) {
         state = doc.state
@@ -22,8 +43,6 @@ export function recorded(client: Client, node: string, observe: Observe, handles
       }
       if (doc.status.uploaded === true) observe({ type: 'uploaded', node, id: doc.id })
     }
-    /** Session → the last of its transactions that this handle was given, or wrote. */
-    const last = new Map<string, string>()
     const given = ({ header, runs }: Received) => {
       for (const { session, transactions } of runs) {
         const transaction = transactions.at(-1)
@@ -34,19 +53,6 @@ export function recorded(client: Client, node: string, observe: Observe, handles
 
     /** Whether it takes what there is, or is at something else. */
     const reads = (now: boolean) => observe({ type: now ? 'reads' : 'left', ...facts })
-
-    async function write(session: string, transactions: readonly Uint8Array[], work: () => Promise<void>) {
-      const what = { ...facts, session, texts: transactions.map((transaction) => utf8.decode(transaction)) }
-      observe({ type: 'wrote', ...what })
-      try {
-        await work()
-        observe({ type: 'resolved', ...what, behind: last.get(session) })
-        last.set(session, what.texts.at(-1) ?? '')
-      } catch (error) {
-        observe({ type: 'rejected', ...what, error })
-        throw error
-      }
-    }
 
     doc.watch(look)
     look()
@@ -88,13 +94,35 @@ export function recorded(client: Client, node: string, observe: Observe, handles
   }
 
   return overridden(client, {
-    open: (id, options) => record(client.open(id, options), options?.after),
-    create: async (id, creation) => record(await client.create(id, creation)),
+    open(id, options) {
+      const doc = client.open(id, options)
+      const telling = begin(id, options?.after)
+      options?.signal?.addEventListener('abort', () => observe({ type: 'closed', ...telling.facts }), { once: true })
+      return record(doc, telling)
+    },
+    async create(id, creation) {
+      const telling = begin(id)
+      const { session = '', transactions = [] } = creation
+      try {
+        return record(await telling.write(session, transactions, () => client.create(id, creation)), telling)
+      } catch (error) {
+        observe({ type: 'closed', ...telling.facts })
+        throw error
+      }
+    },
     async whenUploaded(id, options) {
       await client.whenUploaded(id, options)
       observe({ type: 'uploaded', node, id, level: options?.level })
     },
   })
+}
+
+interface Telling {
+  readonly facts: { readonly node: string; readonly handle: number; readonly id: string }
+  /** Session → the last of its transactions that this handle was given, or wrote. */
+  readonly last: Map<string, string>
+  /** Tells of a write, and how it ends. */
+  write<T>(session: string, transactions: readonly Uint8Array[], work: () => Promise<T>): Promise<T>
 }
 
 function overridden<T extends object>(object: T, overrides: Partial<T>): T {

@@ -14,6 +14,7 @@ import { once } from './once.ts'
 import { secrecy } from './secrecy.ts'
 import { shrinking } from './shrinking.ts'
 import { uploads } from './uploads.ts'
+import { writes } from './writes.ts'
 
 export type { Checker, MakeChecker } from './checker.ts'
 
@@ -30,4 +31,5 @@ export const checkers: readonly MakeChecker[] = [
   secrecy,
   bounds,
   uploads,
+  writes,
 ]

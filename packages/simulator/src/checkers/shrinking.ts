@@ -17,9 +17,9 @@ export const shrinking: MakeChecker = (world) => {
   function check(node: string, id: string, known: KnownState, all: boolean): void {
     const documents = said.get(node) ?? new Map<string, Map<string, number>>()
     said.set(node, documents)
+    if (diskOf(world, node)?.state(id)?.erased !== undefined) return void documents.delete(id)
     const most = documents.get(id) ?? new Map<string, number>()
     documents.set(id, most)
-    if (diskOf(world, node)?.state(id)?.erased !== undefined) return documents.clear()
     for (const [session, count] of most) {
       const now = known.sessions.get(session)
       if (now === undefined ? all : now < count)
