@@ -5,6 +5,7 @@
  * nothing that was said to be written is missing. Not here: the laws of the engine (`checkers`), which are judged as well.
  */
 import type { Doc } from '@tidemark/client'
+import { checkCount } from './check.ts'
 import type { Scenario } from './simulate.ts'
 import { trouble } from './troubles.ts'
 import { Violation } from './violation.ts'
@@ -33,9 +34,13 @@ const WRITES_MS = 10_000
 
 /**
  * Plays with profiles whose disks last: `withLastingDisks(storm)`. Where a disk is lost, so is what was written to it alone.
+ *
+ * @throws TypeError for numbers that make no world; a `bind` that returns nothing fails its world with one.
  */
 export function bindings<Bound>(binding: BindingUnderTest<Bound>, options: BindingsOptions = {}): Scenario {
   const { clients: count = 3, writes = 20 } = options
+  checkCount('clients', count, 1)
+  checkCount('writes', writes, 0)
   return async (world) => {
     const server = await world.server('server')
     /** Of the last process of each client. */
@@ -66,7 +71,10 @@ export function bindings<Bound>(binding: BindingUnderTest<Bound>, options: Bindi
         application: ({ client: opened, number: process }) => {
           const doc = opened.open(ID)
           docs.set(client, doc)
-          bounds.set(client, binding.bind(doc, `${client}.${process}`))
+          const bound = binding.bind(doc, `${client}.${process}`)
+          if (bound === undefined)
+            throw new TypeError('bind: expected what write and read are to be called with, got undefined: return it')
+          bounds.set(client, bound)
         },
       })
       for (let at = 1; at <= writes; at++)

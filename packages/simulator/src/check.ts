@@ -1,8 +1,9 @@
 /**
- * What a world is made of, checked before it begins: a wrong value would play another world than was asked for, and say that all is well.
+ * What a world is made of and asked for, checked before it is: a wrong value would play another world, and say that all is well, or none at all.
  *
  * @throws TypeError that says what was expected, what came, and what to write. Not here: whether a profile is sensible.
  */
+import type { WritePolicy } from '@tidemark/reconciliation/layers'
 import { calm, type Faults } from './faults.ts'
 
 /** Chance takes seeds of 32 bits: others would be the worlds of smaller ones. */
@@ -21,6 +22,8 @@ export function checkFaults(faults: Faults): void {
 }
 
 export function checkName(name: string, taken: Iterable<{ readonly name: string }>): void {
+  if (typeof name !== 'string' || name === '')
+    throw new TypeError(`node: expected a name, got ${said(name)}: begin with one, as in await world.server('server')`)
   for (const node of taken)
     if (node.name === name)
       throw new TypeError(
@@ -28,8 +31,60 @@ export function checkName(name: string, taken: Iterable<{ readonly name: string 
       )
 }
 
+export function checkKnown(name: string, nodes: Iterable<{ readonly name: string }>): void {
+  const names = [...nodes].map((node) => node.name)
+  if (!names.includes(name))
+    throw new TypeError(`node: expected one of ${names.join(', ') || 'none so far'}, got ${said(name)}: make it first`)
+}
+
+/** `example` is what to write. */
+export function checkMs(what: string, ms: number, example: string): void {
+  if (Number.isFinite(ms) && ms >= 0) return
+  throw new TypeError(
+    `${what}: expected a number of milliseconds that is not negative, got ${said(ms)}: write, for example, ${example}`,
+  )
+}
+
+/** A clock may go back as well. */
+export function checkJump(ms: number): void {
+  if (Number.isFinite(ms)) return
+  throw new TypeError(
+    `jump: expected a number of milliseconds, got ${said(ms)}: write, for example, world.jump('anna', -60_000)`,
+  )
+}
+
+export function checkCount(what: string, count: number, least: number): void {
+  if (Number.isSafeInteger(count) && count >= least) return
+  throw new TypeError(`${what}: expected a whole number, at least ${least}, got ${said(count)}: write, for example, 3`)
+}
+
+/** Layers would refuse it whenever its server starts, and that would try again for ever. */
+export function checkDisks(disks: number, policy: WritePolicy): void {
+  checkCount('disks', disks, 1)
+  if (policy === 'all-required' || policy === 'any-durable') return
+  const quorum = (policy as Partial<Exclude<WritePolicy, string>> | null)?.quorum
+  if (Number.isInteger(quorum) && (quorum as number) >= 1 && (quorum as number) <= disks) return
+  throw new TypeError(
+    `policy: expected 'all-required', 'any-durable' or a quorum from 1 to ${disks}, got ${said(policy)}: write, for example, { disks: 3, policy: { quorum: 2 } }`,
+  )
+}
+
+/** Who connects, connects to a server of the same world. */
+export function checkServer<T extends { readonly name: string }>(
+  name: string,
+  server: T | undefined,
+  servers: readonly T[],
+): void {
+  if (server !== undefined && servers.includes(server)) return
+  const got = server === undefined || server === null ? said(server) : 'something else'
+  throw new TypeError(
+    `${name}: expected a server of this world, got ${got}: const server = await world.server('server'), and then { server }`,
+  )
+}
+
 function checkAs(path: string, given: unknown, sample: unknown): void {
-  if (Array.isArray(sample)) return checkRange(path, given)
+  // Only a clock can go back.
+  if (Array.isArray(sample)) return checkRange(path, given, path.endsWith('.clockJumpMs'))
   if (typeof sample === 'number') return checkNumber(path, given)
   if (typeof sample === 'string') {
     if (typeof given !== 'string') throw wrong(path, 'a text', given)
@@ -46,19 +101,30 @@ function checkAs(path: string, given: unknown, sample: unknown): void {
 
 function checkNumber(path: string, given: unknown): void {
   const [, part, name] = path.split('.')
-  // What is neither a number of troubles nor a speed is a probability.
-  const most = part === 'troubles' || name === 'slowBytesPerMs' ? Number.MAX_VALUE : 1
+  if (name === 'slowBytesPerMs') {
+    if (!(Number.isFinite(given) && (given as number) > 0)) throw wrong(path, 'a number above 0', given)
+    return
+  }
+  // What is no number of troubles is a probability.
+  const most = part === 'troubles' ? Number.MAX_VALUE : 1
   if (typeof given !== 'number' || !(given >= 0 && given <= most))
     throw wrong(path, most === 1 ? 'a probability from 0 to 1' : 'a number that is not negative', given)
 }
 
-function checkRange(path: string, given: unknown): void {
-  if (Array.isArray(given) && given.length === 2 && given.every(Number.isFinite) && given[0] <= given[1]) return
-  throw wrong(path, 'two numbers, [least, end]', given)
+function checkRange(path: string, given: unknown, maybeNegative: boolean): void {
+  const isRange = Array.isArray(given) && given.length === 2 && given.every(Number.isFinite) && given[0] <= given[1]
+  if (isRange && (maybeNegative || given[0] >= 0)) return
+  throw wrong(path, `two numbers${maybeNegative ? '' : ' that are not negative'}, [least, end]`, given)
 }
+
+/** As it would be written; not all of a large object. */
+const said = (given: unknown): string =>
+  typeof given === 'number' || given === undefined
+    ? String(given)
+    : (JSON.stringify(given)?.slice(0, 100) ?? typeof given)
 
 function wrong(path: string, expected: string, given: unknown): TypeError {
   return new TypeError(
-    `${path}: expected ${expected}, got ${JSON.stringify(given)}: begin with a whole profile and change what you like, as { ...calm, disk: { ...calm.disk, full: 0.3 } }`,
+    `${path}: expected ${expected}, got ${said(given)}: begin with a whole profile and change what you like, as { ...calm, disk: { ...calm.disk, full: 0.3 } }`,
   )
 }

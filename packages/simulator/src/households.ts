@@ -9,6 +9,7 @@ import { type AckLevel, type Dialect, jazz, type PayloadKind, tidemarkBinary, ti
 import type { Append } from '@tidemark/storage'
 import type { Verified } from '@tidemark/sync'
 import type { Chance } from './chance.ts'
+import { checkCount } from './check.ts'
 import type { ClientNode, Run } from './client-node.ts'
 import type { ServerNode } from './server-node.ts'
 import type { Scenario } from './simulate.ts'
@@ -132,6 +133,8 @@ function verify({ id, runs }: Append, states: ReadonlyMap<string, Uint8Array | u
 const writerOf = (session: string): string => session.slice(0, session.indexOf('.'))
 
 export function households({ clients, operations, server: made = {}, varied = false }: Households): Scenario {
+  checkCount('clients', clients, 1)
+  checkCount('operations', operations, 0)
   return async (world) => {
     const variety = world.chance('variety')
     const later = [world.chance('metered'), world.chance('levels')] as const
@@ -185,6 +188,8 @@ export function households({ clients, operations, server: made = {}, varied = fa
     const everybodyOpensAll = () => {
       for (const { name, client } of world.clients) {
         client?.reconnectNow()
+        // Also what nobody opens again: whose handle failed while there was trouble asks once more.
+        userOf(name)?.retry()
         for (const id of IDS) if (!left.get(name)?.has(id)) userOf(name)?.open(id)
       }
     }
@@ -241,6 +246,8 @@ function plan(world: World, chance: Chance, operations: number, userOf: (name: s
 interface User {
   readonly run: Run
   open(id: string): Doc
+  /** Asks again for all that is open and has failed. */
+  retry(): void
   close(id: string): void
   write(id: string, count: number): void
   erase(id: string): void
@@ -278,6 +285,9 @@ function createUser(run: Run, chance: Chance, next: (session: string) => Uint8Ar
   return {
     run,
     open,
+    retry() {
+      for (const doc of docs.values()) doc.retry()
+    },
     close(id) {
       void docs.get(id)?.close()
       docs.delete(id)

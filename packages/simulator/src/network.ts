@@ -7,6 +7,7 @@ import type { Dialect, Message } from '@tidemark/protocol'
 import type { Who } from '@tidemark/server'
 import type { Connect } from '@tidemark/sync/run'
 import type { Chance } from './chance.ts'
+import { checkKnown, checkMs } from './check.ts'
 import type { NetworkFaults } from './faults.ts'
 import type { Observe } from './happenings.ts'
 import type { Process } from './process.ts'
@@ -18,9 +19,9 @@ import { createWire, type Wire } from './wire.ts'
 export interface Network {
   /** How the processes of a client reach a server. */
   connect(client: string, process: Process, server: ServerNode, dialect: Dialect): Connect
-  /** Cuts the connection of a client; who of both ends does not notice is left to chance. */
+  /** Cuts the connection of a client; who of both ends does not notice is left to chance. @throws TypeError for a name that no client has. */
   cut(client: string): void
-  /** Nothing from or to this client arrives for so many milliseconds. */
+  /** Nothing from or to this client arrives for so many milliseconds. @throws TypeError as `cut` does. */
   partition(client: string, ms: number): void
   /** Partitions end. */
   heal(): void
@@ -31,6 +32,8 @@ export interface NetworkOptions {
   readonly chance: Chance
   readonly observe: Observe
   faults(): NetworkFaults
+  /** Who connects. */
+  clients(): Iterable<{ readonly name: string }>
 }
 
 interface Connected {
@@ -38,7 +41,7 @@ interface Connected {
   readonly wire: Wire
 }
 
-export function createNetwork({ schedule, chance, observe, faults }: NetworkOptions): Network {
+export function createNetwork({ schedule, chance, observe, faults, clients }: NetworkOptions): Network {
   const quiet = new Map<string, number>()
   let open: Connected[] = []
   let connections = 0
@@ -115,9 +118,12 @@ export function createNetwork({ schedule, chance, observe, faults }: NetworkOpti
         })
     },
     cut(client) {
+      checkKnown(client, clients())
       for (const one of open) if (one.client === client) lose(one.wire)
     },
     partition(client, ms) {
+      checkKnown(client, clients())
+      checkMs('partition', ms, "world.network.partition('anna', 10_000)")
       quiet.set(client, Math.max(quiet.get(client) ?? 0, schedule.now + ms))
     },
     heal() {

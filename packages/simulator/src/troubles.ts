@@ -4,6 +4,7 @@
  * How many of which: `Faults.troubles`. Not here: what goes wrong with single frames and calls.
  */
 import type { Chance } from './chance.ts'
+import { checkMs } from './check.ts'
 import type { ClientNode } from './client-node.ts'
 import type { Fate } from './happenings.ts'
 import type { World } from './world.ts'
@@ -13,8 +14,17 @@ export interface TroubleOptions {
   readonly reuses?: boolean
 }
 
-/** Plans the troubles of the next `ms` milliseconds. */
+/** Plans the troubles of the next `ms` milliseconds. @throws TypeError for no length of time, and for a world without a server and a client */
 export function trouble(world: World, ms: number, { reuses = true }: TroubleOptions = {}): void {
+  checkMs('trouble', ms, 'trouble(world, 30_000)')
+  for (const [what, nodes] of [
+    ['servers', world.servers],
+    ['clients', world.clients],
+  ] as const)
+    if (nodes.length === 0)
+      throw new TypeError(
+        `trouble: expected a world with servers and clients, got one without ${what}: make them before`,
+      )
   const { troubles } = world.faults
   const chance = world.chance('troubles')
   const when = () => chance.next() * ms

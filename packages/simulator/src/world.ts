@@ -11,7 +11,7 @@ import type { Storage } from '@tidemark/storage'
 import type { EngineLimits } from '@tidemark/sync'
 import type { Hooks } from '@tidemark/sync/run'
 import { type Chance, createChance } from './chance.ts'
-import { checkFaults, checkName, checkSeed } from './check.ts'
+import { checkDisks, checkFaults, checkJump, checkKnown, checkMs, checkName, checkSeed, checkServer } from './check.ts'
 import { type Checker, checkers, type MakeChecker } from './checkers/index.ts'
 import { type Application, type ClientNode, createClientNode } from './client-node.ts'
 import { createDisk, type Disk } from './disk.ts'
@@ -83,19 +83,19 @@ export interface World {
   readonly steps: readonly string[]
   /** Luck of its own for a part of a scenario. */
   chance(name: string): Chance
-  /** @throws TypeError for a name that another node has. */
+  /** @throws TypeError for a name that another node has, and for disks or a policy that cannot be. */
   server(name: string, options?: ServerOptions): Promise<ServerNode>
-  /** @throws TypeError for a name that another node has. */
+  /** @throws TypeError for a name that another node has, and without a server of this world. */
   client(name: string, options: ClientOptions): Promise<ClientNode>
-  /** A peer that only writes. @throws TypeError for a name that another node has. */
+  /** A peer that only writes. @throws TypeError as `client` does. */
   writer(name: string, options: WriterOptions): Writer
   /** Something that shrinking may leave out. */
   step(text: string, act: () => void): void
-  /** As `step`, so many milliseconds from now. */
+  /** As `step`, so many milliseconds from now. @throws TypeError for what is no time that is to come; so do `after` and `pass`. */
   stepAfter(ms: number, text: string, act: () => void): void
   /** Calls back so many milliseconds from now. */
   after(ms: number, callback: () => void): void
-  /** Moves a node's clock. */
+  /** Moves a node's clock. @throws TypeError for a name that no node has, and for no number. */
   jump(node: string, ms: number): void
   /** Adds a line to the trace. */
   note(text: string): void
@@ -148,7 +148,13 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     if (failure !== undefined) throw failure.cause
   }
 
-  const network = createNetwork({ schedule, chance: chance.branch('network'), observe, faults: () => faults.network })
+  const network = createNetwork({
+    schedule,
+    chance: chance.branch('network'),
+    observe,
+    faults: () => faults.network,
+    clients: () => [...clients, ...writers],
+  })
 
   function boot(node: string, number: number): Process {
     return createProcess(schedule, chance.branch('process', node, number), () => wrongMs.get(node) ?? 0)
@@ -209,6 +215,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
       checkName(name, [...servers, ...clients, ...writers])
       const { accepts, ...hooks } = { ...options.hooks, ...given.hooks } as ServerWorldHooks
       const { disks: count = 1, policy = 'all-required' } = given
+      checkDisks(count, policy)
       const disks = Array.from({ length: count }, (_, index) =>
         diskOf(name, given, count === 1 ? undefined : index + 1),
       )
@@ -233,6 +240,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     },
     async client(name, given) {
       checkName(name, [...servers, ...clients, ...writers])
+      checkServer(name, given?.server, servers)
       const { server, application = () => {}, dialect = tidemarkJson, kind = 'bytes' } = given
       let processes = 0
       const node = createClientNode({
@@ -254,6 +262,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     },
     writer(name, given) {
       checkName(name, [...servers, ...clients, ...writers])
+      checkServer(name, given?.server, servers)
       const process = boot(name, 1)
       const writer = createWriter(name, given, process, network.connect(name, process, given.server, tidemarkJson))
       writers.push(writer)
@@ -266,6 +275,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
       act()
     },
     stepAfter(ms, text, act) {
+      checkMs('stepAfter', ms, "world.stepAfter(1_000, 'anna writes', write)")
       const number = steps.push(text) - 1
       if (without.has(number)) return
       schedule.after(ms, () => {
@@ -273,12 +283,18 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
         act()
       })
     },
-    after: (ms, callback) => void schedule.after(ms, callback),
+    after(ms, callback) {
+      checkMs('after', ms, 'world.after(1_000, callback)')
+      schedule.after(ms, callback)
+    },
     jump(node, ms) {
+      checkKnown(node, [...servers, ...clients, ...writers])
+      checkJump(ms)
       wrongMs.set(node, (wrongMs.get(node) ?? 0) + ms)
     },
     note: (text) => observe({ type: 'step', text }),
     async pass(ms) {
+      checkMs('pass', ms, 'await world.pass(30_000)')
       endIfFailed()
       const end = schedule.now + ms
       // In small portions, so that nothing goes on for long after a violation.
@@ -311,19 +327,22 @@ interface Happened {
   readonly happening: Happening
 }
 
-/** What a world shows as it is at the moment: `changing.ts` says why an object has no getters of its own. */
+/**
+ * What a world shows as it is at the moment: `changing.ts` says why an object has no getters of its own. Not `#schedule`: who puts a proxy
+ * around a world has no private field of it.
+ */
 class Shown {
-  readonly #schedule: Schedule
-  readonly #happenings: readonly Happened[]
+  private readonly schedule: Schedule
+  private readonly happenings: readonly Happened[]
   constructor(schedule: Schedule, happenings: readonly Happened[]) {
-    this.#schedule = schedule
-    this.#happenings = happenings
+    this.schedule = schedule
+    this.happenings = happenings
   }
   get now(): number {
-    return this.#schedule.now
+    return this.schedule.now
   }
   get trace(): readonly string[] {
-    return this.#happenings.map(({ at, happening }) => `${at.toFixed(1).padStart(9)}  ${describeHappening(happening)}`)
+    return this.happenings.map(({ at, happening }) => `${at.toFixed(1).padStart(9)}  ${describeHappening(happening)}`)
   }
 }
 
