@@ -2,6 +2,7 @@
  * Bindings: the example of `docs/test-a-binding.md`, as it stands there and with bugs planted into it.
  */
 import { readFileSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
 import type { Doc } from '@tidemark/client'
 import { expect, test } from 'vitest'
 import {
@@ -30,7 +31,7 @@ interface Bound {
 /** Worlds of the binding of the example, with something in it changed. */
 function scenarioWith(from: string, to: string, options: BindingsOptions = {}): Scenario {
   expect(source).toContain(from)
-  const make = new Function('utf8', 'text', `${source.replace(from, () => to)}\nreturn bind`)
+  const make = new Function('utf8', 'text', `${stripTypeScriptTypes(source.replace(from, () => to))}\nreturn bind`)
   const bind: (doc: Doc, session: string) => Bound = make(new TextEncoder(), new TextDecoder())
   const binding = {
     bind,
