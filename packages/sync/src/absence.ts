@@ -61,5 +61,8 @@ function expectsUpstream(core: Core): boolean {
 function saidAbsent(upstream: Connection, id: string): boolean {
   const belief = upstream.views.get(id)
   // In step with a document that is not stored here: it holds nothing of it either.
-  return belief === IN_STEP || (belief?.assumed !== undefined && !belief.assumed.header && !belief.onlyAsks)
+  if (belief === IN_STEP) return true
+  if (belief?.assumed === undefined || belief.mayHold) return false
+  // Whoever sends of a session has its header, too.
+  return !belief.assumed.header && belief.assumed.sessions.size === 0
 }

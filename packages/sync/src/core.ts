@@ -231,8 +231,11 @@ export interface View {
   readable: boolean
   /** What it told us. */
   confirmed: KnownState
-  /** Asking for all is all it said, which it also does when its storage cannot be read: that it holds nothing, is not known (L2). */
-  onlyAsks: boolean
+  /**
+   * It did not say that it holds nothing (L2): it asked for all, as it also does when its storage cannot be read, or went on with what is
+   * not held here.
+   */
+  mayHold: boolean
   /** Confirmed and sent; `undefined` while we asked and it did not answer. */
   assumed: KnownState | undefined
   /** Sessions that count for its connection, of everything here that names some. */

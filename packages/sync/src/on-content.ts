@@ -47,6 +47,7 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   const view = crossedDone(core, connection, id) ? createView(EMPTY, EMPTY) : subscribedView(core, connection, holding)
   if (view === undefined) return refuseContent(core, connection, id, tooManyDocuments(core))
   view.readable = mayRead
+  view.mayHold = connection.traits.upstream && isAbsent(holding) && message.header === undefined
   notePage(core, connection, id, view, union(view.confirmed, endOf(message)), message.expectUntil)
   if (refusal === UNVERIFIED) refusedUnjudged(core, request, message, refusal)
   else if (refusal !== undefined) refuseContent(core, connection, id, refusal)

@@ -94,7 +94,7 @@ function believe(
 ): View | undefined {
   const known = kept(core, connection, holding, old, message.known)
   if (old === undefined) return subscribe(core, connection, holding.id, createView(known, known))
-  old.onlyAsks = false
+  old.mayHold = false
   // An answer to a LOAD of ours may, in mid-stream, claim the announced end: believed is what it holds of what was sent.
   const clamped = answersUs && connection.traits.claimsStreams && old.streaming && old.assumed !== undefined
   confirm(old, clamped ? lower(known, old.assumed as KnownState) : known)

@@ -37,7 +37,7 @@ export function onLoad(core: Core, request: Request, message: LoadMessage): void
   const view = replaceBelief(core, connection, holding, claim)
   if (view?.rival) return refuseLoad(core, connection, id, OTHER_HEADER)
   if (view === undefined) return refuseLoad(core, connection, id, tooManyDocuments(core))
-  view.onlyAsks = connection.traits.upstream && claimsNothing(message.known)
+  view.mayHold = connection.traits.upstream && claimsNothing(message.known)
   // Only a LOAD asks for permission to read; whatever else a peer says leaves that as it is.
   view.readable = true
   view.gaps = undefined

@@ -30,7 +30,7 @@ export function subscribedView(core: Core, connection: Connection, holding: Hold
 export function createView(confirmed: KnownState, assumed: KnownState | undefined, readable = true): View {
   return {
     rival: false,
-    onlyAsks: false,
+    mayHold: false,
     loads: false,
     toProbe: false,
     readable,
@@ -157,7 +157,7 @@ export function replaceBelief(
   // In mid-stream the cursor may be lowered, never raised past what was sent: the claim may be the stream's announced end.
   const believed = old.streaming && old.assumed !== undefined ? lower(claim, old.assumed) : claim
   Object.assign(old, {
-    onlyAsks: false,
+    mayHold: false,
     confirmed: believed,
     assumed: believed,
     exact: false,
@@ -196,7 +196,7 @@ export function settleView(connection: Connection, id: string, view: View): void
   if (
     !view.readable ||
     view.rival ||
-    view.onlyAsks ||
+    view.mayHold ||
     view.toProbe ||
     view.probe !== undefined ||
     view.claims !== undefined ||

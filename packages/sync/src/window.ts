@@ -93,7 +93,7 @@ export function onAsk(core: Core, request: Request): void {
   if (waitsForAppends(core, holding, request)) return
   const belief = connection.views.get(id)
   // Its belief is as good as an answer: it came while the look-up ran.
-  const isAnswered = belief === IN_STEP || (belief?.assumed !== undefined && !belief.onlyAsks)
+  const isAnswered = belief === IN_STEP || (belief?.assumed !== undefined && !belief.mayHold)
   if (isAnswered) return freed(core, connection, id)
   if (!dependenciesAsked(core, request, holding)) return
   if (belief === undefined) subscribe(core, connection, id, createView(EMPTY, undefined, may))

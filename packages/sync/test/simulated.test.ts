@@ -682,3 +682,21 @@ test('what is written while an upstream has not answered is sent to it although 
   const { holdings, idle } = client.runner.sizes()
   expect(holdings).toBe(idle)
 })
+
+test('who sends what continues a document does not deny it (disks, seed 25000010)', async () => {
+  const world = createWorld()
+  const client = await world.node('client', { upstreamExpected: true })
+  const server = world.peer('server', client, { upstream: true })
+  const user = world.peer('user', client, { local: true })
+  client.spy.replace = {
+    knownStates: async () => {
+      throw new StorageError('IO', 'out')
+    },
+  }
+  server.say(content('note', 'a:1-3', false))
+  for (let seconds = 0; seconds < 60 && server.heard.length === 0; seconds++) await world.clock.advance(1_000)
+  client.spy.replace = {}
+  user.load('note')
+  await world.clock.advance(10_000)
+  expect(user.heard.filter(({ action }) => action === 'known')).toEqual([])
+})
