@@ -22,7 +22,7 @@ export function onChanged(core: Core, id: string, before: KnownState | undefined
   // Said again before it was looked up: what grew since the first time is still to be sent.
   // What this node was answered counts, also absence: the storage may know of an append that is not answered yet.
   const isAnswered = holding.looked || holding.stored !== undefined || holding.changedFrom !== undefined
-  const known = isAnswered ? durable(holding) : (before ?? EMPTY)
+  const known = isAnswered ? storedUntilNow(holding) : (before ?? EMPTY)
   // A marker says "what is stored": from now on that is more.
   for (const connection of subscribers) viewOf(connection, id, known)
   if (holding.changedFrom === undefined) holding.pins += 1
@@ -34,7 +34,13 @@ export function onChanged(core: Core, id: string, before: KnownState | undefined
 /** It is about to be known what changed: markers that were set meanwhile mean what was stored until now. */
 export function settleMarkers(core: Core, holding: Holding): void {
   if (holding.changedFrom === undefined) return
-  for (const connection of subscribersOf(core, holding.id)) viewOf(connection, holding.id, durable(holding))
+  const known = storedUntilNow(holding)
+  for (const connection of subscribersOf(core, holding.id)) viewOf(connection, holding.id, known)
+}
+
+/** Of a document that was not looked up since it changed, what the storage said was known before. */
+function storedUntilNow(holding: Holding): KnownState {
+  return holding.stored === undefined ? (holding.changedFrom ?? EMPTY) : durable(holding)
 }
 
 /** It was looked up again: whoever lacks something of it is sent that. The holding must be pinned. */

@@ -1,6 +1,7 @@
 /**
  * A storage says that a document changed, and before it was looked up again peers got into step, or it says so once more.
  */
+import type { KnownState } from '@tidemark/known-state'
 import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { append, content, createWorld, settled, spied, state } from './world.ts'
@@ -8,10 +9,10 @@ import { append, content, createWorld, settled, spied, state } from './world.ts'
 /** A server whose storage says `changed` when told to; appends, and look-ups and pages of the note, wait until they are let go. */
 async function node() {
   const world = createWorld()
-  let changed = () => {}
+  let changed = (_before?: KnownState) => {}
   const watched = Object.assign(memoryStorage(), {
-    watch(listener: (change: { id: string; before: undefined }) => void) {
-      changed = () => listener({ id: 'note', before: undefined })
+    watch(listener: (change: { id: string; before: KnownState | undefined }) => void) {
+      changed = (before) => listener({ id: 'note', before })
       return () => {}
     },
   })
@@ -41,12 +42,12 @@ async function node() {
     for (const go of waiting[what].splice(0)) go()
     await settled()
   }
-  async function say() {
-    changed()
+  async function say(before?: KnownState) {
+    changed(before)
     await settled()
   }
   const said = () => world.trace.filter((line) => line.startsWith('server >')).slice(2)
-  return { world, server, writer, spy, say, letGo, said }
+  return { world, server, writer, reader, spy, say, letGo, said }
 }
 
 test('who got into step while a change was looked up is sent nothing again when the storage says so once more (storm, seed 20012 of two disks)', async () => {
@@ -77,6 +78,26 @@ test('who got into step while a change was looked up is sent what that was (disk
     'server > writer  CONTENT note b:0-1',
     'server > reader  CONTENT note b:0-1',
   ])
+})
+
+test('who acknowledges all it was sent while a change is looked up is not sent the document again (disks, seed 940021 of three disks)', async () => {
+  for (const times of [1, 2]) {
+    const { writer, reader, spy, say, letGo, said } = await node()
+    await spy.real.append([append('note', 'b:0-1', false)])
+    await say(state('a:2'))
+    await letGo('looks')
+    await letGo('reads')
+    // Nothing is held any more of the document itself.
+    await say(state('a:2 b:1'))
+    for (const peer of [writer, reader])
+      peer.say({ action: 'known', id: 'note', known: state('a:2 b:1'), correction: false })
+    await settled()
+    if (times === 2) await say(state('a:2 b:1'))
+    await letGo('looks')
+    await letGo('looks')
+    await letGo('reads')
+    expect(said()).toEqual(['server > writer  CONTENT note b:0-1', 'server > reader  CONTENT note b:0-1'])
+  }
 })
 
 test('a peer that asks for what it is to be sent with something else is sent no more of it than it lacks (storm, seed 20077 of two disks)', async () => {
