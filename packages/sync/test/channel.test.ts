@@ -3,10 +3,10 @@
  */
 import { EMPTY } from '@tidemark/known-state'
 import { type Dialect, dialects, jazz, type Message, tidemarkBinary } from '@tidemark/protocol'
-import { memoryStorage } from '@tidemark/storage'
+import { type Append, memoryStorage, type Storage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
-import type { Effect, Event } from '../src/index.ts'
-import { attach, type Channel, createPipe, type Receiver, run } from '../src/run.ts'
+import type { Effect, Event, Report } from '../src/index.ts'
+import { attach, type Channel, createPipe, type Receiver, type RunOptions, run } from '../src/run.ts'
 import { append, settled, state } from './world.ts'
 
 for (const dialect of dialects)
@@ -27,6 +27,63 @@ for (const dialect of dialects)
     expect(server.sizes()).toMatchObject({ connections: 0, documents: 0 })
     await Promise.all([server.close(), client.close()])
   })
+
+const mebibyte = 1024 * 1024
+const own = dialects.filter(({ traits }) => traits.hello)
+
+/** Two runners on a pipe, of which the second asks the first for `note`; answers what the first holds then, and why it ended. */
+async function exchange(dialect: Dialect, holds: readonly Append[], limits: RunOptions['limits'][]) {
+  const stores = [0, 1].map(() => memoryStorage({ runBytesMax: 32 * mebibyte })) as [Storage, Storage]
+  const [server, client] = await Promise.all(
+    stores.map((storage, index) => run({ storage, peer: `p${index}`, limits: limits[index] ?? {} })),
+  )
+  if (server === undefined || client === undefined) throw new Error('two runners')
+  await stores[1].append(holds)
+  const reports: Report[] = []
+  for (const runner of [server, client]) runner.listen((report) => reports.push(report))
+  const [near, far] = createPipe(dialect)
+  let isClosed = false
+  void attach(server, far).closed.then(() => {
+    isClosed = true
+  })
+  // Asked for at once, before any hello was heard.
+  attach(client, near, { upstream: true, owed: ['note'] })
+  await settled()
+  const [held] = await stores[0].knownStates(['note'])
+  await Promise.all([server.close(), client.close()])
+  return { held: held?.known, isClosed, errors: reports.filter(({ kind }) => kind === 'error' || kind === 'unsent') }
+}
+
+for (const dialect of own) {
+  test(`${dialect.name}: what a hello says is taken is taken, also by who asks`, async () => {
+    const transactions = [new Uint8Array(10 * mebibyte)]
+    const large: Append = {
+      ...append('note', '', true, 'bytes'),
+      runs: [{ session: 'a', after: 0, transactions }],
+    }
+    const limits = { messageBytesMax: 64 * mebibyte }
+    expect(await exchange(dialect, [large], [limits, limits])).toEqual({
+      held: state('a:1'),
+      isClosed: false,
+      errors: [],
+    })
+  })
+
+  test(`${dialect.name}: of a server that takes as little as may be a client of very many sessions hears no refusal`, async () => {
+    const runs = Array.from({ length: 3_000 }, (_, index) => ({
+      session: `${index}`.padStart(200, 's'),
+      after: 0,
+      transactions: [new Uint8Array(3)],
+    }))
+    const limits = { messageBytesMax: 65_536, frameBytesMax: 65_536 }
+    const { held, isClosed, errors } = await exchange(
+      dialect,
+      [{ ...append('note', '', true, 'bytes'), runs }],
+      [limits, {}],
+    )
+    expect([held?.sessions.size, isClosed, errors]).toEqual([3_000, false, []])
+  })
+}
 
 test('who takes a pipe that was closed meanwhile is told so', async () => {
   const [near, far] = createPipe(jazz)
