@@ -192,12 +192,17 @@ function pushed(core: Core, connection: Connection, id: string, ends: KnownState
   return subscribe(core, connection, id, createView(ends, ends, readable))
 }
 
-/** Content of this peer became durable: if that is all that was refused, the store takes it again. */
-export function clearRefusal(view: View, stored: KnownState): void {
-  if (view.lost === 'much' || (view.lost !== undefined && !covers(stored, view.lost))) return
+/**
+ * Content of this peer became durable: if that is all that was refused, the store takes it again. Answers what was refused and is there now,
+ * which somebody else may have brought: no correction says it any more.
+ */
+export function clearRefusal(view: View, stored: KnownState): KnownState {
+  const { lost = EMPTY } = view
+  if (lost === 'much' || !covers(stored, lost)) return EMPTY
   view.lost = undefined
   view.refused = false
   view.refusals = 0
+  return lost
 }
 
 export function onCorrect(core: Core, request: Request): void {

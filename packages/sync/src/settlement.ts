@@ -169,8 +169,8 @@ function acknowledge(core: Core, holding: Holding, taken: readonly Pending[]): v
   for (const [connection, known] of acknowledged) {
     if (!core.connections.has(connection.id)) continue
     const view = connection.views.get(holding.id)
-    if (view !== undefined && view !== IN_STEP) clearRefusal(view, acknowledgeable(holding))
-    if (known.header) sendKnown(core, connection, holding, known)
+    const refused = view === undefined || view === IN_STEP ? EMPTY : clearRefusal(view, acknowledgeable(holding))
+    if (known.header) sendKnown(core, connection, holding, union(known, refused))
   }
 }
 

@@ -700,3 +700,23 @@ test('who sends what continues a document does not deny it (disks, seed 25000010
   await world.clock.advance(10_000)
   expect(user.heard.filter(({ action }) => action === 'known')).toEqual([])
 })
+
+test('what was refused and somebody else brought is acknowledged to both (disks, seed 920101 of two disks)', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'x:0-1')] })
+  const refused = world.peer('refused', server)
+  const other = world.peer('other', server)
+  refused.load('note', state('x:1'))
+  await settled()
+  server.spy.replace = { append: async (batch) => batch.map(() => ({ failed: 'IO' as const })) }
+  refused.say(content('note', 'a:0-2', false))
+  await settled()
+  server.spy.replace = {}
+  other.say(content('note', 'a:0-2', false))
+  await settled()
+  refused.heard.length = 0
+  refused.say(content('note', 'b:0-1', false))
+  await settled()
+  await world.clock.advance(600_000)
+  expect(refused.heard).toMatchObject([{ action: 'known', known: state('a:2 b:1') }])
+})
