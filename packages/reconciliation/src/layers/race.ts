@@ -155,8 +155,9 @@ function durableOf(core: Core, id: string, state: StoredState): KnownState | und
   const wanted = without(state.known, core.forks.of(id))
   const mayLack = (layer: Layer) => core.dirty.has(layer, id) || layer.owing.has(id)
   const isFlagged = voting.some((layer) => core.dirty.has(layer, id))
-  const isSilent = (layer: Layer) => sight?.states.has(layer) !== true && isSpokenOf(core, layer)
-  const excused = (layer: Layer) => !mayLack(layer) && (isSilent(layer) || (layer.refilling && !isFlagged))
+  const isSilent = (layer: Layer) => sight?.states.has(layer) !== true
+  const excused = (layer: Layer) =>
+    !mayLack(layer) && isSpokenOf(core, layer) && (isSilent(layer) || (layer.refilling && !isFlagged))
   const said = (layer: Layer) => sight?.states.get(layer)?.known ?? sight?.stood.get(layer)
   const stored = voting.map((layer) => (excused(layer) ? state.known : said(layer)))
   const durable = heldBy(stored, votesNeeded(core, voting.length), state.known)

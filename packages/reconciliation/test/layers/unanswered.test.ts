@@ -100,3 +100,26 @@ test('a repair that runs while others are still writing lets no layer count that
   b.plan = undefined
   await passing(clock, writing)
 })
+
+test('a layer that is being refilled does not count before the others have said what it missed', async () => {
+  const clock = manualClock()
+  const [one, other] = [disk(), disk()]
+  const { all, b } = await over([one, other], { clock })
+  await all.append([first()])
+  storesNoContent(b)
+  await outcome(all.append([second()]))
+  for (const on of [one, other]) on.kill()
+  let isRead = false
+  const again = await over([one, disk()], { clock }, ([a, wiped]) => {
+    storesNoContent(wiped as Store)
+    const hides = ({ method, args }: Call) => method === 'marks' && JSON.stringify(args).includes('layers dirty')
+    ;(a as Store).plan = (call) => (hides(call) && !isRead ? { fails: 'IO' } : undefined)
+  })
+  const [early] = await again.all.knownStates(['note'])
+  expect([counts(early?.known), early?.durable === undefined]).toEqual(['a:2', false])
+  isRead = true
+  again.b.plan = undefined
+  await clock.advance(3_600_000)
+  const [later] = await again.all.knownStates(['note'])
+  expect([held(again.b), later?.durable]).toEqual(['a:2', undefined])
+})
