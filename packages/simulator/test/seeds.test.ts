@@ -17,6 +17,16 @@ for (const [index, faults] of profiles.entries())
     }
   })
 
+/** What was found where no smaller exchange of messages shows it (those are tests of the engine). */
+const found: readonly (readonly [seed: number, name: string, what: string])[] = [
+  [25_003_115, 'disks', 'after a correction that came late, an upstream that has everything is known to have it'],
+]
+
+test.each(found)('seed %i of %s: %s', async (seed, name) => {
+  const faults = profiles.find((profile) => profile.name === name) ?? storm
+  expect((await simulate(scenario, seed, faults)).failure).toBeUndefined()
+})
+
 test('the same seed is the same world, message by message; another is another', async () => {
   const first = await replay(scenario, 7, storm)
   const again = await replay(scenario, 7, storm)

@@ -12,6 +12,7 @@ import type { StorageErrorCode } from '@tidemark/storage'
 import { allowed } from './checks.ts'
 import { tellable, told } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, report, send, type View } from './core.ts'
+import { sendRest } from './forward.ts'
 import { durable, guard } from './holdings.ts'
 import { enter, waitsForAppends } from './lanes.ts'
 import { type Refusal, refuseContent } from './refusals.ts'
@@ -210,7 +211,10 @@ export function onCorrect(core: Core, request: Request): void {
   const holding = guard(core, request)
   if (holding === undefined || waitsForAppends(core, holding, request)) return
   const view = viewOf(connection, id, durable(holding))
-  if (view !== undefined) sendCorrection(core, connection, holding, view)
+  if (view === undefined) return
+  sendCorrection(core, connection, holding, view)
+  // It may have been in step but for this.
+  sendRest(core, connection, holding)
 }
 
 /** 1 s × 2^n up to 5 minutes, half of it at random, so that many peers do not come back at once. */
