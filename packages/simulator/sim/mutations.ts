@@ -33,8 +33,8 @@ export const mutations: readonly Mutation[] = [
     name: 'acknowledge before it is stored',
     law: 'L3',
     file: 'sync/src/on-content.ts',
-    from: '  confirm(view, certain(',
-    to: '  if (!connection.traits.local) sendKnown(core, connection, holding, ends)\n  confirm(view, certain(',
+    from: '  confirm(view, sure)',
+    to: '  if (!connection.traits.local) sendKnown(core, connection, holding, ends)\n  confirm(view, sure)',
     caught: { profile: 'calm', seed: 1, checker: 'durability' },
   },
   {

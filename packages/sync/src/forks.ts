@@ -2,7 +2,8 @@
  * Forks: two different histories of one session.
  *
  * L13: a fork is reported, never decided by length, never silently merged. What a peer says freezes that session for its
- * connection only: nothing of it is taken from or sent to that peer, its other sessions go on.
+ * connection only: nothing of it is taken from or sent to that peer, its other sessions go on. An application is told, has nothing in that
+ * place then, and is given what stands there.
  * Not here: comparing bytes (the storage does when it appends).
  */
 import type { KnownState } from '@tidemark/known-state'
@@ -20,8 +21,10 @@ export function freeze(
 ): boolean {
   const found = view === undefined ? [] : sessions.filter((session) => !view.frozen?.has(session))
   if (view === undefined || found.length === 0) return false
-  view.frozen ??= new Set()
-  for (const session of found) view.frozen.add(session)
+  if (!connection.traits.local) {
+    view.frozen ??= new Set()
+    for (const session of found) view.frozen.add(session)
+  }
   report(core, { kind: 'fork', connection: connection.id, id: holding.id, sessions: found })
   if (!connection.traits.errors) return true
   const named = `session ${JSON.stringify(found[0])}${found.length > 1 ? `, like ${found.length - 1} more,` : ''}`

@@ -163,7 +163,8 @@ function take(
       sendKnown(core, connection, holding, tellable(connection, holding, durable(holding), sessions))
     return
   }
-  confirm(view, certain(holding, connection, content, ends))
+  const sure = certain(holding, connection, content, ends)
+  confirm(view, sure)
   const { action: _action, expectUntil: _expectUntil, ...stored } = content
   accept(core, {
     request,
@@ -172,6 +173,7 @@ function take(
     tombstones: facts.tombstones,
     ends,
     basis,
+    believed: new Set(sure.sessions.keys()),
     order: ticket(core),
     ordered: false,
     waits: false,

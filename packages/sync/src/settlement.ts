@@ -6,6 +6,7 @@
  * Not here: the batch (`appends.ts`), who is sent what was stored (`forward.ts`).
  */
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
+import type { Content } from '@tidemark/protocol'
 import type { AppendResult, StorageErrorCode, StoredState } from '@tidemark/storage'
 import { dropQueued, enqueueWaiting, gather, recount } from './appends.ts'
 import { settleItem } from './batches.ts'
@@ -215,11 +216,16 @@ function refusedContent(core: Core, pending: Pending, before: StoredState | unde
   if (freeze(core, connection, holding, view, forked)) sendKnown(core, connection, holding)
   // Its application has nothing in that place, unless it is what is stored.
   if (view !== undefined && connection.traits.local)
-    takeBack(view, {
-      ...pending.content,
-      runs: pending.content.runs.filter(({ session }) => result.refused.has(session)),
-    })
+    takeBack(
+      view,
+      believedOf(pending, (session) => result.refused.has(session)),
+    )
   if (gaps.size > 0 && view !== undefined) correctGaps(core, connection, holding, view, gaps)
+}
+
+/** What its sender was believed to hold because of it: of what it wrote where something stood, nothing. */
+function believedOf({ content, believed }: Pending, isRefused = (_session: string) => true): Content {
+  return { ...content, runs: content.runs.filter(({ session }) => believed.has(session) && isRefused(session)) }
 }
 
 const tooLarge = (session: string) => `a run of session ${JSON.stringify(session)} is too large to be stored`
@@ -234,7 +240,7 @@ function failedContent(
   const { holding, request } = pending
   const view = viewOf(request.connection, holding.id, before?.known ?? EMPTY)
   // A peer still has what we refused. The application here does not: its write failed.
-  if (view !== undefined && request.connection.traits.local) takeBack(view, pending.content)
+  if (view !== undefined && request.connection.traits.local) takeBack(view, believedOf(pending))
   if (view !== undefined) markExact(view, holding)
   refusedByStorage(core, request.connection, holding.id, pending.ends, allowed(core, request, 'read') === true, code)
 }

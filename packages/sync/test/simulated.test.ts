@@ -720,3 +720,16 @@ test('what was refused and somebody else brought is acknowledged to both (disks,
   await world.clock.advance(600_000)
   expect(refused.heard).toMatchObject([{ action: 'known', known: state('a:2 b:1') }])
 })
+
+test('an application that wrote something else where something stands is told, and given what stands there (storm, seed 25004402)', async () => {
+  const world = createWorld()
+  const client = await world.node('client', { holds: [append('note', 'a:0-2')] })
+  const user = world.peer('user', client, { local: true })
+  const [run] = content('note', 'a:0-1').runs
+  const other = { ...run, transactions: [bytes('{"other":1}')] } as NonNullable<typeof run>
+  user.say({ ...content('note', 'a:0-1'), runs: [other] })
+  await settled()
+  expect(user.heard.find(({ action }) => action === 'error')).toMatchObject({ code: 'fork' })
+  const given = user.heard.flatMap((message) => (message.action === 'content' ? message.runs : []))
+  expect(given.map(({ session, after, transactions }) => [session, after, transactions.length])).toEqual([['a', 0, 2]])
+})
