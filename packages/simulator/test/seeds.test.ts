@@ -20,6 +20,7 @@ for (const [index, faults] of profiles.entries())
 /** What was found where no smaller exchange of messages shows it (those are tests of the engine). */
 const found: readonly (readonly [seed: number, name: string, what: string])[] = [
   [25_003_115, 'disks', 'after a correction that came late, an upstream that has everything is known to have it'],
+  [26_006_619, 'flaky', 'a dependency that its peer asks for itself is not taken for sent before that is answered'],
 ]
 
 test.each(found)('seed %i of %s: %s', async (seed, name) => {

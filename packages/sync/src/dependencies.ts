@@ -48,19 +48,29 @@ export function dependenciesFirst(
 
 /** Sends what a document names and answers which of it has to be waited for. */
 function pushAll(core: Core, connection: Connection, dependent: string, dependencies: readonly string[]): Set<string> {
-  const waits = new Set(dependencies.filter((id) => !isSent(connection, id) && !waitsFor(connection, id, dependent)))
+  const waits = new Set(
+    dependencies.filter((id) => !isSent(core, connection, id) && !waitsFor(connection, id, dependent)),
+  )
   for (const id of waits) {
     const dependents = connection.held.get(id) ?? new Set()
     connection.held.set(id, dependents.add(dependent))
   }
-  for (const id of [...waits]) if (!connection.views.has(id)) enter(core, connection, id, { action: 'push', dependent })
+  for (const id of [...waits])
+    if (!connection.views.has(id) || isAskedFor(core, connection, id))
+      enter(core, connection, id, { action: 'push', dependent })
   // Those that turned out at once to be absent, or were sent at once, are not waited for.
   return new Set([...waits].filter((id) => connection.held.get(id)?.has(dependent)))
 }
 
-function isSent(connection: Connection, id: string): boolean {
+function isSent(core: Core, connection: Connection, id: string): boolean {
   const belief = connection.views.get(id)
-  return belief === IN_STEP || (belief !== undefined && !belief.sending)
+  return belief === IN_STEP || (belief !== undefined && !belief.sending && !isAskedFor(core, connection, id))
+}
+
+/** A LOAD of it waits, and it is sent nothing before that is answered. */
+function isAskedFor(core: Core, connection: Connection, id: string): boolean {
+  const holding = core.holdings.get(id)
+  return holding !== undefined && asksItself(holding, connection)
 }
 
 /** Whether a document waits, directly or not, for another: the end of a cycle. */
