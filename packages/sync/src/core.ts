@@ -100,6 +100,14 @@ export interface Request {
   slot: Slot | undefined
 }
 
+/** A page that is being read, after this cursor; `passesOver` when it leaves out what is not to be sent. */
+export interface Reading {
+  readonly id: string
+  readonly ticket: number
+  readonly after: KnownState | undefined
+  readonly passesOver: boolean
+}
+
 export type Work =
   | Extract<Message, { action: 'load' | 'known' | 'content' | 'done' }>
   /** Ask this peer for the document, with what we hold. */
@@ -177,7 +185,7 @@ export interface Connection {
   /** Documents of which a request waits for room, in order. */
   readonly roomless: Set<string>
   /** The one page being read for it. */
-  reading: { readonly id: string; readonly ticket: number; readonly after: KnownState | undefined } | undefined
+  reading: Reading | undefined
   /** Documents with something to send, by priority, in order. */
   readonly ready: readonly [Set<string>, Set<string>, Set<string>]
   /** Dependency → documents whose sending waits for it. */

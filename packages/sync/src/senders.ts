@@ -88,7 +88,7 @@ function step(core: Core, connection: Connection, holding: Holding, view: View):
     deliver(core, connection, holding, view, recent.message)
     return
   }
-  connection.reading = { id: holding.id, ticket: ticket(core), after: cursor }
+  connection.reading = { id: holding.id, ticket: ticket(core), after: cursor, passesOver: passesOver(view) }
   emit(core, {
     type: 'page',
     connection: connection.id,
@@ -111,13 +111,20 @@ export function onPaged(core: Core, connection: Connection, number: number, outc
     // The cursor was moved while the page was read (a LOAD, a correction): the page is read again from where it is now.
     else if (view.assumed !== reading.after) markReady(core, connection, holding, view)
     else if (outcome.value === undefined || isEmpty(outcome.value)) finish(core, connection, holding, view)
-    else deliverFitting(core, connection, holding, view, outcome.value)
+    else deliverFitting(core, connection, holding, view, outcome.value, reading.passesOver)
   }
   pump(core, connection)
 }
 
 /** Sends what its peer takes of a page. A document whose header it does not take is not sent to it at all. */
-function deliverFitting(core: Core, connection: Connection, holding: Holding, view: View, page: Page): void {
+function deliverFitting(
+  core: Core,
+  connection: Connection,
+  holding: Holding,
+  view: View,
+  page: Page,
+  isPart: boolean,
+): void {
   const { id } = holding
   const headerBytes = page.header?.length ?? 0
   if (!fits(connection, headerBytes)) {
@@ -128,7 +135,7 @@ function deliverFitting(core: Core, connection: Connection, holding: Holding, vi
   const message = asMessage(page)
   const part = fitting(core, connection, holding, view, message)
   // The storage said where such a page ends: by that very state it knows where the next one begins.
-  const end = part === message && !passesOver(view) ? page.end : undefined
+  const end = part === message && !isPart && !passesOver(view) ? page.end : undefined
   if (!isEmpty(part)) deliver(core, connection, holding, view, part, end)
   else {
     // What was passed over is passed over by the next page: in its turn, as if it had been sent.

@@ -254,3 +254,36 @@ test('however large pages may be, what is sent has no more transactions than a r
   expect(sent.reduce((sum, page) => sum + transactionsOf(page.runs), 0)).toBe(240_000)
   expect(Math.max(...sent.map((page) => transactionsOf(page.runs)))).toBeLessThanOrEqual(100_000)
 })
+
+test('what was too large before a hello is sent when that comes while a page is read', async () => {
+  const runs = [run('a', 0, 60_000), ...[...'bcdefg'].map((session) => run(session, 0, 20_000))]
+  const world = createWorld()
+  const server = await world.node('server', { holds: [{ ...append('note', ''), runs }] })
+  const { real } = server.spy
+  const gates: (() => void)[] = []
+  let reads = 0
+  server.spy.replace = {
+    async read(id, after, options) {
+      reads++
+      await new Promise<void>((resolve) => gates.push(resolve))
+      return await real.read(id, after, options)
+    },
+  }
+  const peer = world.peer('small', server, { hello: true })
+  peer.load('note')
+  await settled()
+  let isSaid = false
+  for (let turns = 0; turns < 40; turns++) {
+    if (!isSaid && reads >= 4 && gates.length > 0) {
+      isSaid = true
+      peer.say(hello(8 * 1024 * 1024))
+      await settled()
+    }
+    for (const gate of gates.splice(0)) gate()
+    await settled()
+  }
+  expect(isSaid).toBe(true)
+  const pages = peer.heard.filter((message): message is ContentMessage => message.action === 'content')
+  const sessions = pages.flatMap((page) => page.runs.map(({ session }) => session))
+  expect(sessions.sort().join('')).toBe('abcdefg')
+})
