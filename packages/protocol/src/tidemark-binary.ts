@@ -33,8 +33,7 @@ function createCodec(limits: Partial<Limits> = {}): Codec {
   const announcer = new Announcer()
   const peer = createPeerLimits()
   const decoder = new Decoder(inForce, (hello, offered) => {
-    peer.hear(hello)
-    announcer.allow(Math.min(offered, namesMax))
+    if (peer.hear(hello)) announcer.allow(Math.min(offered, namesMax))
   })
   return {
     decode: (frame) => decoder.decode(frame, false) as Iterable<Decoded>,

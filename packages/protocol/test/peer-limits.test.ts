@@ -1,6 +1,7 @@
 /**
  * What a `hello` says that its sender takes: frames, and parts of states, are no larger from then on.
  */
+import { EMPTY } from '@tidemark/known-state'
 import { expect, test } from 'vitest'
 import {
   checkLimits,
@@ -121,6 +122,22 @@ for (const dialect of own)
     for (const frame of dialect.createCodec().encode([tiny], 1_000)) [...ours.decode(frame)]
     const state: Message = { action: 'load', id: 'd', known: { header: true, sessions: named(100, 's') } }
     expect(ours.encode([state], 128 * 1024)).toHaveLength(1)
+  })
+
+for (const dialect of own)
+  test(`${dialect.name}: the first hello counts: what another one says changes nothing`, () => {
+    const [ours, theirs] = [dialect.createCodec(), dialect.createCodec({ messageBytesMax: 65_536, namesMax: 1_024 })]
+    const more = { ...hello(1), limits: { messageBytesMax: 8_000_000, frameBytesMax: 8_000_000 } } as Message
+    for (const frame of theirs.encode([hello(1)], 1_000)) [...ours.decode(frame)]
+    // It offers more slots, too.
+    for (const frame of dialect.createCodec().encode([more], 1_000)) [...ours.decode(frame)]
+    const questions = Array.from(
+      { length: 3_000 },
+      (_, index): Message => ({ action: 'load', id: `n${index}`, known: EMPTY }),
+    )
+    const frames = ours.encode([...states, ...questions], 1_000_000)
+    expect(Math.max(...frames.map(({ length }) => length))).toBeLessThanOrEqual(70_000)
+    expect(read(frames.flatMap((frame) => [...theirs.decode(frame)]))).toHaveLength(3_003)
   })
 
 test('limits below what every peer may send are refused', () => {

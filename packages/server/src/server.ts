@@ -5,7 +5,7 @@
  * goes through the clock, so it runs in a simulation as it does behind a socket.
  * L3: closing waits until what was accepted is stored and acknowledged. Not here: HTTP and sockets (`listen.ts`).
  */
-import { type Frame, jazz, type Limits } from '@tidemark/protocol'
+import { checkLimits, type Frame, jazz, type Limits } from '@tidemark/protocol'
 import { type Clock, type Opened, systemClock } from '@tidemark/storage'
 import type { Effect, Event, Report } from '@tidemark/sync'
 import { type Channel, run } from '@tidemark/sync/run'
@@ -57,11 +57,12 @@ export interface Server {
   close(): Promise<void>
 }
 
-/** @throws StorageError if the storage does not open; TypeError for an allowed origin that is none. */
+/** @throws StorageError if the storage does not open; TypeError, before it is opened, for an allowed origin that is none or a limit that is too low. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { storage, hooks = {}, clock = systemClock, log = silent } = options
   const layered = layersOf(storage)
   const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits }
+  checkLimits(limits)
   const peer = options.peer ?? randomPeer(clock)
   const registry = createRegistry()
   const meter = options.meter ?? registry

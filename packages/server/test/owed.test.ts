@@ -88,3 +88,17 @@ test('an edge that cannot be created closes the storage that it opened', async (
   await expect(createServer({ storage, clock: manualClock(), upstream: { connect } })).rejects.toThrow('disk')
   expect(isOpen).toBe(false)
 })
+
+test('limits below what every peer may send are refused before anything is opened', async () => {
+  const called: string[] = []
+  const storage = wrapped(memoryStorage(), (method, call) => {
+    called.push(method)
+    return call()
+  })
+  const connect = () => new Promise<never>(() => {})
+  for (const upstream of [{ upstream: { connect } }, {}])
+    await expect(createServer({ storage, limits: { messageBytesMax: 65_535 }, ...upstream })).rejects.toThrow(
+      'limits.messageBytesMax: expected at least 65536',
+    )
+  expect(called.filter((method) => method === 'open' || method === 'marks')).toEqual([])
+})

@@ -4,7 +4,7 @@
  * A channel knows its dialect; here frames become messages and back. Not here: sockets (`@tidemark/websocket`), reconnecting
  * (`reconnect.ts`), keep-alives (the shells).
  */
-import type { Dialect, Frame, Limits, Message } from '@tidemark/protocol'
+import { checkLimits, type Dialect, type Frame, type Limits, type Message } from '@tidemark/protocol'
 import type { ConnectionId } from './events.ts'
 import type { Port, Runner, Sent } from './run.ts'
 import type { Hold } from './run-inflow.ts'
@@ -76,7 +76,11 @@ export interface Attached {
 const FRAME_BYTES = 128 * 1024
 const PROBE: Message = { action: 'reconcile', batch: 'probe', values: [] }
 
-/** Lets a runner speak through a channel until it closes. */
+/**
+ * Lets a runner speak through a channel until it closes.
+ *
+ * @throws TypeError for limits below what every peer may send.
+ */
 export function attach(runner: Runner, channel: Channel, options: AttachOptions = {}): Attached {
   const {
     upstream = false,
@@ -87,6 +91,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
     frameBytes = FRAME_BYTES,
     unsentBytesMax = Number.POSITIVE_INFINITY,
   } = options
+  checkLimits(limits ?? {})
   const { messageBytesMax, frameBytesMax } = runner.limits
   const codec = channel.dialect.createCodec({ messageBytesMax, frameBytesMax, ...limits })
   const reading = createGate(channel)

@@ -168,3 +168,11 @@ test('of a peer that does not read its answers not even the rest of a frame is h
   expect(runner.sizes().connections).toBe(0)
   await runner.close()
 })
+
+test('a channel is not attached with limits below what every peer may send', async () => {
+  const runner = await run({ storage: memoryStorage(), peer: 'server' })
+  const [near] = createPipe(tidemarkBinary)
+  expect(() => attach(runner, near, { limits: { sessionsMax: 500 } })).toThrow('limits.sessionsMax: expected at least')
+  expect(runner.sizes().connections).toBe(0)
+  await runner.close()
+})
