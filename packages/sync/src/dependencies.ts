@@ -14,7 +14,7 @@ import { allowed, question } from './checks.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Request, type View } from './core.ts'
 import type { Outcome } from './events.ts'
 import { guard, isAbsent, keeping } from './holdings.ts'
-import { asksItself, enter } from './lanes.ts'
+import { enter, tellsItself } from './lanes.ts'
 import { deliverLater, markReady, pump } from './senders.ts'
 import { createView, subscribe, subscribersOf } from './views.ts'
 import { askPeer } from './window.ts'
@@ -67,10 +67,10 @@ function isSent(core: Core, connection: Connection, id: string): boolean {
   return belief === IN_STEP || (belief !== undefined && !belief.sending && !isAskedFor(core, connection, id))
 }
 
-/** A LOAD of it waits, and it is sent nothing before that is answered. */
+/** A LOAD or a correction of it waits, and it is sent nothing before that is answered. */
 function isAskedFor(core: Core, connection: Connection, id: string): boolean {
   const holding = core.holdings.get(id)
-  return holding !== undefined && asksItself(holding, connection)
+  return holding !== undefined && tellsItself(holding, connection)
 }
 
 /** Whether a document waits, directly or not, for another: the end of a cycle. */
@@ -96,7 +96,7 @@ export function onPush(core: Core, request: Request): void {
   if (holding === undefined) return
   const known = connection.views.get(id)
   // It asks for it itself, behind this: what it holds is heard first.
-  if (known === undefined && asksItself(holding, connection)) return enter(core, connection, id, request.work)
+  if (known === undefined && tellsItself(holding, connection)) return enter(core, connection, id, request.work)
   const view = known ?? (isAbsent(holding) ? undefined : subscribe(core, connection, id, createView(EMPTY, EMPTY)))
   if (view === undefined || view === IN_STEP) dependencyDone(core, connection, id)
   else markReady(core, connection, holding, view)

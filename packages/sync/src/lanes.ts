@@ -38,12 +38,12 @@ export function enter(core: Core, connection: Connection, id: string, work: Work
   wait(core, request)
 }
 
-/** Whether a LOAD waits in the lane of a connection: it will say what its peer holds. */
-export function asksItself(holding: Holding, connection: Connection): boolean {
+/** Whether a LOAD or a correction waits in the lane of a connection: it will say what its peer holds. */
+export function tellsItself(holding: Holding, connection: Connection): boolean {
   const lane = holding.lanes.get(connection)
   // The first is being handled if it waits for nothing.
   const waiting = lane?.waiting === undefined ? lane?.requests.slice(1) : lane.requests
-  return waiting?.some(({ work }) => work.action === 'load') === true
+  return waiting?.some(({ work }) => work.action === 'load' || (work.action === 'known' && work.correction)) === true
 }
 
 /** Parks a request (the one being handled) until `replay` is called for what it waits for. */

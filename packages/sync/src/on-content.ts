@@ -15,12 +15,13 @@ import { askForProof, noteProven, partByProof } from './continuity.ts'
 import { type Connection, type Core, type Holding, type Request, ticket, type View } from './core.ts'
 import { correctGaps, refusedUnjudged } from './corrections.ts'
 import { needDependencies } from './dependencies.ts'
+import { sendRest } from './forward.ts'
 import { durable, guard, isAbsent } from './holdings.ts'
 import { enter } from './lanes.ts'
 import { crossedDone } from './on-done.ts'
 import { otherKind, type Refusal, refuseContent, tooManyDocuments, tooManySessions } from './refusals.ts'
 import { endOf } from './senders.ts'
-import { ahead, isVerified, UNVERIFIED, verified, withoutHeader } from './verification.ts'
+import { ahead, isVerified, REFUSED, UNVERIFIED, verified, withoutHeader } from './verification.ts'
 import { confirm, createView, subscribedView } from './views.ts'
 import { notePage } from './window.ts'
 
@@ -53,7 +54,12 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   else if (refusal !== undefined) refuseContent(core, connection, id, refusal)
   if (crowded) refuseContent(core, connection, id, tooManySessions(core))
   if (content.kind === 'json') noteProven(core, view, content.runs)
-  take(core, request, holding, view, content, facts, basisOf(core, counts, content))
+  const taken = take(core, request, holding, view, content, facts, basisOf(core, counts, content))
+  if (!taken && (refusal === REFUSED || crowded)) {
+    // Who sent what was refused is subscribed all the same, and may lack the rest. Its header is compared by sending ours.
+    confirm(view, { header: message.header === undefined, sessions: EMPTY.sessions })
+    sendRest(core, connection, holding)
+  }
   askForProof(core, connection, holding, view, unproven)
   if (gaps.size > 0) correctGaps(core, connection, holding, view, gaps)
 }
@@ -144,6 +150,7 @@ function learn(core: Core, request: Request, holding: Holding, content: ContentM
   return { dependencies, tombstones }
 }
 
+/** Accepts what is to be stored; `false` if that is nothing. */
 function take(
   core: Core,
   request: Request,
@@ -152,7 +159,7 @@ function take(
   content: ContentMessage & Append,
   facts: Facts,
   basis: Counts,
-): void {
+): boolean {
   const { connection } = request
   const ends = endOf(content)
   const carries = content.header !== undefined || content.runs.some(hasTransactions)
@@ -161,7 +168,7 @@ function take(
     const sessions = content.runs.map(({ session }) => session)
     if (sessions.length > 0)
       sendKnown(core, connection, holding, tellable(connection, holding, durable(holding), sessions))
-    return
+    return false
   }
   const sure = certain(holding, connection, content, ends)
   confirm(view, sure)
@@ -180,6 +187,7 @@ function take(
     unknown: undefined,
   })
   needDependencies(core, connection, holding, facts.dependencies)
+  return true
 }
 
 /**

@@ -28,7 +28,7 @@ import {
 import { dependenciesFirst, dependencyDone } from './dependencies.ts'
 import type { Outcome } from './events.ts'
 import { durable, guard, relax } from './holdings.ts'
-import { asksItself, enter } from './lanes.ts'
+import { enter, tellsItself } from './lanes.ts'
 import { probeClaim } from './probes.ts'
 import { enterLater, refuseLoad } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
@@ -154,8 +154,8 @@ function deliver(
   page: ContentMessage,
   end?: KnownState,
 ): void {
-  // A LOAD of its own that waits says better what it lacks; between us and the application nothing is on its way.
-  if (!view.streaming && !connection.traits.local && asksItself(holding, connection)) {
+  // A LOAD or a correction of its own that waits says better what it lacks; between us and the application nothing is on its way.
+  if (!view.streaming && !connection.traits.local && tellsItself(holding, connection)) {
     stop(holding, view)
     return enter(core, connection, holding.id, { action: 'resend' })
   }

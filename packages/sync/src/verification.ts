@@ -69,7 +69,7 @@ export function ahead(holding: Holding, connection: Connection): Ahead {
 }
 
 export const UNVERIFIED: Refusal = { code: 'failed', message: 'the content could not be verified' }
-const REFUSED: Refusal = { code: 'refused', message: 'the content was refused by verification' }
+export const REFUSED: Refusal = { code: 'refused', message: 'the content was refused by verification' }
 
 function keepAccepted(counts: ReadonlyMap<string, number>, content: ContentMessage, answer: Verified): Judged {
   const runs = content.runs.flatMap((run) => cut(counts, run, answer.accepted.get(run.session) ?? 0))

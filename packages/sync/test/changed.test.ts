@@ -138,3 +138,19 @@ test('a page that was begun before its peer asked, and said more, waits for what
     'server > late  CONTENT list header b:0-1',
   ])
 })
+
+test('who says what it holds before a page that it waits for was sent is sent what it lacks (disks, seed 26005711)', async () => {
+  const { writer, reader, say, letGo, said } = await node()
+  writer.say(content('note', 'b:0-1', false))
+  await settled()
+  await letGo('looks')
+  await say()
+  reader.say({ action: 'known', id: 'note', known: state('b:1'), correction: true })
+  await settled()
+  await letGo('appends')
+  await letGo('looks')
+  await letGo('reads')
+  await letGo('looks')
+  await letGo('reads')
+  expect(said()).toEqual(['server > writer  KNOWN note header b:1', 'server > reader  CONTENT note a:0-2'])
+})

@@ -17,13 +17,17 @@ test('a session too many is refused with a code; what came with it for other ses
   expect(world.trace).toContain('server > peer  KNOWN note header a:2')
 })
 
-test('where errors cannot be said, its writer is told plainly what is held', async () => {
+test('where errors cannot be said, its writer is told plainly what is held, and sent it', async () => {
   const world = createWorld()
   const server = await world.node('server', { limits, holds: [append('note', 'a:0-1 b:0-1')] })
   const peer = world.peer('peer', server, JAZZ)
   peer.say(content('note', 'c:0-1', false))
   await settled()
-  expect(world.trace.slice(1)).toEqual(['server > peer  KNOWN note header a:1 b:1'])
+  // It is subscribed, as everybody who writes: what it lacks is sent to it, now and when it grows.
+  expect(world.trace.slice(1)).toEqual([
+    'server > peer  KNOWN note header a:1 b:1',
+    'server > peer  CONTENT note a:0-1 b:0-1',
+  ])
 })
 
 test('a document is created with as many sessions as there may be, and the rest of its content is refused', async () => {

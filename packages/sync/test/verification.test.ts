@@ -76,3 +76,18 @@ test('verification: content that repeats what is not stored yet is judged like a
   expect(page?.runs.map((run) => run.transactions.every(isGenuine))).toEqual([true])
   expect(world.trace).toContain('server > honest  KNOWN note header a:1')
 })
+
+test('verification: who writes what others began, and is refused, is sent what they wrote (storm, seed 26009157)', async () => {
+  const world = createWorld()
+  const verify = ({ runs }: { readonly runs: readonly { readonly session: string }[] }) => ({
+    accepted: new Map(runs.map(({ session }) => [session, session === 'evil' ? 0 : 1])),
+    states: new Map(),
+  })
+  const server = await world.node('server', { holds: [append('note', 'x:0-1')], hooks: { verify } })
+  world.peer('writer', server).say(content('note', 'evil:0-1'))
+  await settled()
+  expect(world.trace.slice(1)).toEqual([
+    'server > writer  ERROR note refused',
+    'server > writer  CONTENT note header x:0-1',
+  ])
+})
