@@ -33,7 +33,9 @@ export async function erase(
         // What a layer lacks of the tombstones it could not be given afterwards.
         if (!layer.available || !isInStep(core, id, layer))
           throw new StorageError('IO', `layer ${layer.name}: it is not there`)
-        core.seen.wrote(id, layer, await layer.call('append', (storage) => storage.erase(id, version, { keep })))
+        const asked = core.seen.tick()
+        const state = await layer.call('append', (storage) => storage.erase(id, version, { keep }))
+        core.seen.wrote(id, layer, state, asked)
         return { layer, unable: false }
       } catch (cause) {
         await miss(core, layer, new Set([id]))

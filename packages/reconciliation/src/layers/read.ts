@@ -48,7 +48,8 @@ export async function readPage(
       if (silentLayers(core, id).length > 0) throw unknown(id, silences)
       return asPage(joined, id, after, undefined)
     }
-    const page = await readFrom(core, source, id, cursorFor(core, id, after, source, passed(source)), bytesMax, failed)
+    const cursor = cursorFor(core, id, after, source, passed(source))
+    const page = await readFrom(core, source, id, { after, cursor, bytesMax }, failed)
     if (page === undefined || !continues(core, id, page, source)) continue
     // L13: what was not compared may not be put together there either.
     if (!source.isCache && uncompared(core, id, joined).size === 0) fillCaches(core, [page])
@@ -112,24 +113,37 @@ function cursorFor(core: Core, id: string, after: KnownState, layer: Layer, pass
   return passing(after, others, sight?.states.get(layer)?.known ?? after)
 }
 
+interface Wanted {
+  readonly after: KnownState
+  /** As `after`, past what this layer is not to be read for. */
+  readonly cursor: KnownState
+  readonly bytesMax: number
+}
+
 async function readFrom(
   core: Core,
   source: Layer,
   id: string,
-  cursor: KnownState,
-  bytesMax: number,
+  { after, cursor, bytesMax }: Wanted,
   failed: Map<Layer, unknown>,
 ): Promise<Page | undefined> {
   try {
-    const page = await source.call('page', (storage, options) => storage.read(id, cursor, { bytesMax, ...options }))
+    const read = await source.call('page', (storage, options) => storage.read(id, cursor, { bytesMax, ...options }))
+    const page = read === undefined ? undefined : following(read, after)
     if (page !== undefined && (page.runs.length > 0 || page.header !== undefined)) return page
-    failed.set(source, new StorageError('IO', `layer ${source.name}: it lacks what it said it holds`))
+    failed.set(source, new StorageError('IO', `layer ${source.name}: it does not hold what it said it holds`))
     await ask(core, [id])
   } catch (cause) {
     failed.set(source, cause)
     if (codeOf(cause) === 'CORRUPT') tellCorrupt(core, id, source)
   }
   return undefined
+}
+
+/** Without the sessions that were passed over: a layer may hold more of them by now than was seen, which follows nothing. */
+function following(page: Page, after: KnownState): Page {
+  const follows = ({ session, after: begin }: Page['runs'][number]) => begin === (after.sessions.get(session) ?? 0)
+  return page.runs.every(follows) ? page : { ...page, runs: page.runs.filter(follows) }
 }
 
 /** Whether what was read continues what every other layer holds at that count; if not, the session is a fork. */

@@ -291,8 +291,9 @@ async function store(run: Run, source: Layer, page: Page, held: StoredState | un
   await breathe(run, bytes)
   await source.throttle(bytes)
   await target.throttle(bytes)
+  const asked = core.seen.tick()
   const result = await appendTo(run, content)
-  core.seen.wrote(id, target, result.state)
+  core.seen.wrote(id, target, result.state, asked)
   if (result.headerRefused === 'fork') core.forks.freeze(id, undefined, [source.name, target.name])
   let refused = result.headerRefused !== undefined
   for (const [session, { why }] of result.refused) {
@@ -358,8 +359,9 @@ async function eraseIn(run: Run, joined: StoredState): Promise<boolean> {
   const version = joined.erased
   if (version === undefined || target.opened?.capabilities.erase !== true) return false
   const keep = [...joined.known.sessions.keys()]
+  const asked = core.seen.tick()
   const state = await target.call('append', (storage) => storage.erase(id, version, { keep }), true)
-  core.seen.wrote(id, target, state)
+  core.seen.wrote(id, target, state, asked)
   return inStep(state, joined)
 }
 

@@ -1,10 +1,11 @@
 /**
  * What each layer was last seen to hold of the documents that are in use. Bounded (L10); what is not remembered is asked again.
  *
- * A look-up that was asked before a write of the same document says nothing about what was written meanwhile.
+ * A look-up that was asked before a write of the same document says nothing about what was written meanwhile. Nor does a write that was
+ * handed over before another one was answered, where it shows less: its answer was on its way for longer.
  */
 import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
-import type { StoredState } from '@tidemark/storage'
+import { compareVersions, type StoredState } from '@tidemark/storage'
 import { Remembered } from '@tidemark/storage/adapter'
 import type { Events } from './events.ts'
 import type { Layer } from './layer.ts'
@@ -19,6 +20,8 @@ export interface Sight {
   readonly doubtful: Set<Layer>
   /** The tick of the last write. */
   written: number
+  /** The tick of the last write that each layer answered. */
+  readonly answered: Map<Layer, number>
   /** What whoever asked or wrote knows of the join; what is more is told to watchers before it is answered. */
   told: KnownState | undefined
   /** What watchers were told to ask for since. */
@@ -41,7 +44,8 @@ export interface Seen {
   announce(id: string, known: KnownState): void
   /** A look-up failed, so nothing was answered: what was told stands, and watchers are told once more. */
   failed(id: string): void
-  wrote(id: string, layer: Layer, state: StoredState | undefined): void
+  /** It answered a write that was handed to it at `asked`. */
+  wrote(id: string, layer: Layer, state: StoredState | undefined, asked: number): void
   /** A write failed: it is unknown whether it holds more than it did. */
   doubt(id: string, layer: Layer): void
   /** Documents of which a partial answer was given, and what was answered last: until all layers have answered. */
@@ -76,6 +80,7 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
       compared: new Map(),
       doubtful: new Set(),
       written: 0,
+      answered: new Map(),
       told: undefined,
       announced: undefined,
     }
@@ -143,9 +148,13 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
       noteUnsure(id, seen?.told ?? EMPTY)
       if (seen !== undefined) seen.announced = undefined
     },
-    wrote(id, layer, state) {
+    wrote(id, layer, state, asked) {
       const seen = sight(id)
+      const isOvertaken = (seen.answered.get(layer) ?? 0) > asked
       seen.written = ++ticks
+      seen.answered.set(layer, ticks)
+      // Of a layer that fell silent since, it does not say what that holds now.
+      if (isOvertaken && (!seen.states.has(layer) || contains(seen.states.get(layer), state))) return
       note(seen, id, layer, state)
     },
     doubt(id, layer) {
@@ -155,4 +164,12 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
     },
     clear: () => sights.clear(),
   }
+}
+
+/** Whether a layer that held `state` may have come to hold `later`, with no loss. */
+function contains(later: StoredState | undefined, state: StoredState | undefined): boolean {
+  if (state === undefined) return true
+  if (later === undefined) return false
+  if (state.erased !== undefined) return later.erased !== undefined && compareVersions(later.erased, state.erased) >= 0
+  return later.erased !== undefined || covers(later.known, state.known)
 }

@@ -181,6 +181,7 @@ async function store(core: Core, contents: readonly Append[], gift: Gift): Promi
   const batch = indexes.map((index) => contents[index] as Append)
   const bytes = batch.reduce((sum, content) => sum + sizeOf(content), 0)
   layer.unstoredBytes += bytes
+  const asked = core.seen.tick()
   try {
     const options = marks.size === 0 ? {} : { marks }
     const answers = isMarked
@@ -191,7 +192,7 @@ async function store(core: Core, contents: readonly Append[], gift: Gift): Promi
     for (const [index, result] of results) {
       const { id } = contents[index] as Append
       if ('failed' in result) missed.add(id)
-      else core.seen.wrote(id, layer, result.state)
+      else core.seen.wrote(id, layer, result.state, asked)
     }
     if (missed.size > 0) await miss(core, layer, missed)
     else if (batch.length > 0) layer.noteStored()

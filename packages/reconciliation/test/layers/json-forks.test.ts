@@ -74,6 +74,21 @@ test('a layer whose part cannot be compared is passed over', async () => {
   expect([isMixed(handed), handed.length]).toEqual([false, 8])
 })
 
+test('of a session that could not be compared a layer gives nothing, also if it holds more by now than was seen (disks, seed 5300060)', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  a.data.append([json('r:0-1 s:0-1')])
+  b.data.append([json('s:0-2')])
+  const { all, b: second } = await over([a, b], { clock, limits: { repairsMax: 0 } })
+  await all.knownStates(['note'])
+  a.data.append([content('note', 's:1-2', { kind: 'json', header: false })])
+  second.plan = ({ method, nth }) => (method === 'read' && nth === 1 ? { fails: 'IO' } : undefined)
+  const begins = (page: Page | undefined) => page?.runs.map(({ session, after }) => `${session} ${after}`)
+  const page = await all.read('note', EMPTY, { bytesMax: 1_000 })
+  expect([begins(page), page?.more]).toEqual([['r 0'], true])
+  expect(begins(await all.read('note', page?.end ?? EMPTY, { bytesMax: 1_000 }))).toEqual(['s 0'])
+})
+
 for (const [salt, fails] of [
   [' other', 'reads'],
   [' other', 'is taken out'],

@@ -2,7 +2,7 @@
  * Writes that a layer has not answered: nobody knows whether it has them, so nothing is acknowledged by it.
  */
 import { expect, test } from 'vitest'
-import { content, counts, disk, held, manualClock, over, passing, type Store, settled } from './world.ts'
+import { content, counts, disk, held, manualClock, of, over, passing, type Store, settled, writes } from './world.ts'
 
 const outcome = (work: PromiseLike<unknown> | unknown) =>
   Promise.resolve(work).then(
@@ -99,6 +99,51 @@ test('a repair that runs while others are still writing lets no layer count that
   never.send()
   b.plan = undefined
   await passing(clock, writing)
+})
+
+/** What it is given to append is stored at once, and answered when `done` is. */
+function answersLate(one: Store, done: Promise<void>): void {
+  const { append } = one
+  one.append = (batch, options) => {
+    const answer = append(batch, options)
+    return batch.length === 0 ? answer : done.then(() => answer)
+  }
+}
+
+async function overtaken() {
+  const clock = manualClock()
+  const { all, a, b, events } = await over([disk(), disk()], { clock, policy: 'any-durable' })
+  const { append } = b
+  const done = signal()
+  answersLate(b, done.sent)
+  await all.append([content('note', 'a:0-1 tomb:0-1')])
+  b.append = append
+  return { clock, all, a, b, events, done }
+}
+
+test('an answer that an erasure has overtaken does not take that back (disks, seed 920151 of two disks)', async () => {
+  const { clock, all, a, b, done } = await overtaken()
+  a.plan = ({ method }) => (method === 'erase' ? { fails: 'IO' } : undefined)
+  await all.erase('note', [1, ''], { keep: ['tomb'] })
+  expect([held(a), held(b)]).toEqual(['a:1 tomb:1', 'tomb:1'])
+  // Nothing is in doubt, so that nobody asks again.
+  await all.knownStates(['note'])
+  done.send()
+  await settled()
+  const [result] = await passing(clock, Promise.resolve(all.append([second()])))
+  expect(result).toMatchObject({ state: { known: { sessions: new Map([['tomb', 1]]) }, erased: [1, ''] } })
+})
+
+test('an answer that a later write has overtaken is no loss', async () => {
+  const { clock, all, a, b, events, done } = await overtaken()
+  await passing(clock, all.whenSettled('note'))
+  await all.append([second()])
+  expect([held(a), held(b)]).toEqual(['a:2 tomb:1', 'a:2 tomb:1'])
+  const written = writes(b)
+  done.send()
+  await settled()
+  await passing(clock, all.whenSettled('note'))
+  expect([of(events, 'regressed'), written.entries]).toEqual([[], 0])
 })
 
 test('a layer that is being refilled does not count before the others have said what it missed', async () => {
