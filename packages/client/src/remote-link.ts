@@ -2,17 +2,27 @@
  * One connection to a server, and talks over it: what is said about one document and what is answered, one talk at a time per document.
  *
  * Law L2: a connection that closes fails its talks; none of them is an answer. Answers say no more than their document, so a talk that nobody waits for
- * any more still hears its answer; while that is missing nothing else can be asked about the document here.
+ * any more still hears its answer; while that is missing nothing else can be asked about the document here. An error that names no document fails
+ * every talk: whose answer it is cannot be told.
  * Not here: what is said, and closing a connection that does not answer (`remote.ts`).
  */
-import type { HelloMessage, Message } from '@tidemark/protocol'
-import { ProtocolError } from '@tidemark/protocol'
-import { StorageError } from '@tidemark/storage'
+import {
+  type ErrorCode,
+  type ErrorMessage,
+  type HelloMessage,
+  type Message,
+  MINIMUM_LIMITS,
+  ProtocolError,
+} from '@tidemark/protocol'
+import { StorageError, type StorageErrorCode } from '@tidemark/storage'
 import type { Channel } from '@tidemark/sync/run'
 
 export interface RemoteLink {
   /** What the server said of itself. */
   readonly greeted: Promise<HelloMessage>
+  /** The largest message that the server takes: as it said, and until then what every receiver takes. */
+  messageBytesMax(): number
+  isGreeted(): boolean
   /** Says `messages` about a document; `hear` gets what is answered until it makes something of it. It ends early with the reason of `signal`. */
   talk<T>(
     id: string,
@@ -34,13 +44,26 @@ export interface RemoteLink {
 
 interface Hearing {
   hear(message: Message): void
+  /** Its answer may not come. */
+  doubt(error: ErrorMessage): void
   fail(cause: StorageError): void
 }
 
 const FRAME_BYTES = 128 * 1024
 
+/** What a server refused or could not do, in the words of storages. */
+export function errorOf({ code, message }: ErrorMessage): StorageError {
+  return new StorageError(CODES[code] ?? 'IO', `the server refused: ${code} (${message})`)
+}
+
+const CODES: Readonly<Partial<Record<ErrorCode, StorageErrorCode>>> = {
+  quota: 'QUOTA',
+  tooLarge: 'TOO_LARGE',
+  forbidden: 'READ_ONLY',
+}
+
 export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteLink {
-  const codec = channel.dialect.createCodec()
+  const codec = channel.dialect.createCodec(hello.limits)
   const hearings = new Map<string, Hearing>()
   const lanes = new Map<string, Promise<unknown>>()
   const owed = new Set<string>()
@@ -51,6 +74,7 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
     turnAway = reject
   })
   greeted.catch(() => {})
+  let messageBytesMax: number | undefined
   let closed = false
   let inside = 0
   let isRetired = false
@@ -60,8 +84,12 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
   }
 
   function take(message: Message): void {
-    if (message.action === 'hello') greet(message)
-    else if ('id' in message && message.id !== undefined) hearings.get(message.id)?.hear(message)
+    if (message.action === 'hello') {
+      messageBytesMax ??= Math.min(message.limits.messageBytesMax, message.limits.frameBytesMax)
+      greet(message)
+    } else if ('id' in message && message.id !== undefined) hearings.get(message.id)?.hear(message)
+    // It does not say what it is about: it may be the answer to any of them.
+    else if (message.action === 'error') for (const hearing of hearings.values()) hearing.doubt(message)
   }
 
   function fail(cause: StorageError): void {
@@ -93,10 +121,11 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
       if (closed) return reject(new StorageError('IO', 'the connection is closed'))
       if (signal?.aborted) return reject(signal.reason)
       if (owed.has(id)) return reject(new StorageError('IO', 'an earlier question about the document is not answered'))
-      const left = () => {
+      const leave = (reason: unknown) => {
         owed.add(id)
-        reject(signal?.reason)
+        reject(reason)
       }
+      const left = () => leave(signal?.reason)
       const end = (how: () => void) => {
         signal?.removeEventListener('abort', left)
         hearings.delete(id)
@@ -112,6 +141,10 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
           } catch (cause) {
             end(() => reject(cause))
           }
+        },
+        doubt(error) {
+          signal?.removeEventListener('abort', left)
+          leave(errorOf(error))
         },
         fail(cause) {
           signal?.removeEventListener('abort', left)
@@ -134,10 +167,14 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
 
   return {
     greeted,
+    messageBytesMax: () => messageBytesMax ?? MINIMUM_LIMITS.messageBytesMax,
+    isGreeted: () => messageBytesMax !== undefined,
     get closed() {
       return closed
     },
-    say: (message) => say(message),
+    say(message) {
+      if (!closed) say(message)
+    },
     isOwed: (id) => owed.has(id),
     talk(id, messages, hear, signal) {
       const before = lanes.get(id) ?? Promise.resolve()

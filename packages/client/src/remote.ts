@@ -4,10 +4,10 @@
  * It is asked with what the asker holds, never with nothing unless nothing is held, so that a server which has no more costs no content.
  * It keeps no marks and no small maps and lists nothing. L2: a connection that fails is a failure, never absence. L3: what `append` answers the
  * server has acknowledged.
- * Not here: the connection (`remote-link.ts`), keeping layers in step (`@tidemark/reconciliation/layers`).
+ * Not here: the connection (`remote-link.ts`), what a server takes at once (`remote-parts.ts`), keeping layers in step (`@tidemark/reconciliation/layers`).
  */
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
-import type { ContentMessage, HelloMessage, KnownMessage, Message } from '@tidemark/protocol'
+import type { Content, ContentMessage, HelloMessage, KnownMessage, Message } from '@tidemark/protocol'
 import type {
   Append,
   AppendResult,
@@ -30,7 +30,8 @@ import {
   throwIfAborted,
 } from '@tidemark/storage/adapter'
 import type { Connect } from '@tidemark/sync/run'
-import { createRemoteLink, type RemoteLink } from './remote-link.ts'
+import { createRemoteLink, errorOf, type RemoteLink } from './remote-link.ts'
+import { partsFor } from './remote-parts.ts'
 
 export interface RemoteStorageOptions {
   /** Opens a channel to the server, in a dialect that has errors and digests (our own). Called again after the connection was lost. */
@@ -45,6 +46,9 @@ const HELD_MAX = 1_000
  * A server as a storage. Calls have no time limit of their own: layers give them one, by a signal. A connection that did not answer about a document in
  * time is left when the document is asked about again and the answer has not come by then: all that is asked from then on goes over a new one, and
  * the old one is closed when what is under way there is done.
+ *
+ * `append` writes what is more than the server takes in one message in several, so a part of it may stay if it fails in between. A header, a
+ * transaction or what one seal covers that is more than one message takes is refused as `tooLarge`.
  */
 export function remoteStorage(options: RemoteStorageOptions): Storage {
   return new RemoteStorage(options)
@@ -280,30 +284,55 @@ function continues({ header, runs }: ContentMessage, after: KnownState): boolean
   return runs.every((run) => run.after === (after.sessions.get(run.session) ?? 0))
 }
 
+/** Writes a content, in as many messages as the server needs to take it, each of which it has acknowledged before the next is said. */
 async function append(
   link: RemoteLink,
   content: Append,
   held: KnownState | undefined,
   signal: AbortSignal | undefined,
 ): Promise<AppendResult> {
-  const { verifier: _, ...plain } = content
-  // Who sends content is sent what it seems to lack: it says first that it lacks nothing.
-  if (held?.header) await link.talk(content.id, [{ action: 'load', id: content.id, known: held }], answered, signal)
+  const { id, runs } = content
+  // Who sends content is sent what it seems to lack: it says first that it lacks nothing. How much the server takes stands before its answers.
+  if (held?.header) await link.talk(id, [{ action: 'load', id, known: held }], answered, signal)
+  else if (!link.isGreeted()) await look(link, id, EMPTY, signal)
+  const parts = partsFor(content, link.messageBytesMax())
+  if (parts === undefined)
+    return { state: await look(link, id, held, signal), refused: new Map(), headerRefused: 'tooLarge' }
+  const isOther = await write(link, id, parts.contents, signal)
+  const state = await look(link, id, endOf(content), signal)
+  const refused = new Map<string, Refused>()
+  if (isOther) return { state, refused, headerRefused: 'fork' }
+  for (const { session, after, transactions } of runs) {
+    const have = state?.known.sessions.get(session) ?? 0
+    if (have < after + transactions.length)
+      refused.set(session, { why: parts.tooLarge.has(session) ? 'tooLarge' : 'gap', have })
+  }
+  return { state, refused }
+}
+
+/** Answers whether the server holds something else in its place. What was not all taken is not gone on with: the rest may continue it. */
+async function write(
+  link: RemoteLink,
+  id: string,
+  contents: readonly Content[],
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
   const hear = (message: Message): KnownMessage | 'fork' | undefined => {
     if (message.action === 'error' && message.code === 'fork') return 'fork'
     failIfError(message)
     return message.action === 'known' ? message : undefined
   }
-  const answer = await link.talk(content.id, [{ ...plain, action: 'content' }], hear, signal)
-  link.say({ action: 'done', id: content.id })
-  const state = await look(link, content.id, endOf(content), signal)
-  const refused = new Map<string, Refused>()
-  if (answer === 'fork') return { state, refused, headerRefused: 'fork' }
-  for (const { session, after, transactions } of content.runs) {
-    const have = state?.known.sessions.get(session) ?? 0
-    if (have < after + transactions.length) refused.set(session, { why: 'gap', have })
+  try {
+    for (const content of contents) {
+      const answer = await link.talk(id, [{ ...content, action: 'content' }], hear, signal)
+      if (answer === 'fork') return true
+      if (!covers(answer.known, endOf(content))) return false
+    }
+    return false
+  } finally {
+    // Whose answer is still to come is left when it comes.
+    if (!link.isOwed(id)) link.say({ action: 'done', id })
   }
-  return { state, refused }
 }
 
 function endOf({ header, runs }: Pick<ContentMessage, 'header' | 'runs'>): KnownState {
@@ -319,16 +348,7 @@ function answered(message: Message): true | undefined {
 }
 
 function failIfError(message: Message): void {
-  if (message.action !== 'error') return
-  const code =
-    message.code === 'quota'
-      ? 'QUOTA'
-      : message.code === 'tooLarge'
-        ? 'TOO_LARGE'
-        : message.code === 'forbidden'
-          ? 'READ_ONLY'
-          : 'IO'
-  throw new StorageError(code, `the server refused: ${message.code} (${message.message})`)
+  if (message.action === 'error') throw errorOf(message)
 }
 
 const BYTES_MAX = 64 * 1024 * 1024
