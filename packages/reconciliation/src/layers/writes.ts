@@ -160,8 +160,10 @@ function resultOf(core: Core, plan: Plan, index: number, votes: readonly Vote[])
 /** What a layer in step answered is the join; a batch may have gone on with the same document since. */
 function stateAfter(core: Core, id: string, stored: StoredState | undefined): StoredState | undefined {
   const now = answerOf(core, id)
-  const isJoin = stored !== undefined && now !== undefined && core.forks.of(id) === undefined
-  const { partial, durable } = now ?? {}
+  // L2: whoever stored it fell silent since, and nobody else holds anything of it.
+  if (now === undefined) return stored && { ...stored, partial: true }
+  const isJoin = stored !== undefined && core.forks.of(id) === undefined
+  const { partial, durable } = now
   return isJoin ? { ...stored, ...(partial && { partial }), ...(durable !== undefined && { durable }) } : now
 }
 

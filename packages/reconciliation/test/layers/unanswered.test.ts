@@ -146,6 +146,29 @@ test('an answer that a later write has overtaken is no loss', async () => {
   expect([of(events, 'regressed'), written.entries]).toEqual([[], 0])
 })
 
+test('what was stored is answered although its layer fell silent since, alone in having it (disks, seed 5301341 of two disks)', async () => {
+  const clock = manualClock()
+  const { all, a, b } = await over([disk(), disk()], { clock, policy: 'any-durable' })
+  const [stored, noted] = [signal(), signal()]
+  let isSilent = false
+  let flags = 0
+  a.plan = (call) => {
+    if (isOfContent(call)) return { after: stored.sent }
+    if (call.method === 'append') return flags++ === 0 ? { fails: 'IO' } : { after: noted.sent }
+    return call.method === 'knownStates' && isSilent ? { fails: 'IO' } : undefined
+  }
+  storesNoContent(b)
+  const writing = Promise.resolve(all.append([first()]))
+  await settled()
+  stored.send()
+  await settled()
+  isSilent = true
+  expect(await outcome(all.knownStates(['note']))).toBe('failed')
+  noted.send()
+  const [result] = await passing(clock, writing)
+  expect(result).toMatchObject({ state: { known: { header: true, sessions: new Map([['a', 1]]) }, partial: true } })
+})
+
 test('a layer that is being refilled does not count before the others have said what it missed', async () => {
   const clock = manualClock()
   const [one, other] = [disk(), disk()]
