@@ -126,6 +126,22 @@ export const mutations: readonly Mutation[] = [
     caught: { profile: 'losses', seed: 74, checker: 'forks' },
   },
   {
+    name: 'send a session that has two histories',
+    law: 'L13',
+    file: 'sync/src/senders.ts',
+    from: 'const passesOver = ({ frozen, tooLarge }: View): boolean => frozen !== undefined || tooLarge !== undefined\n',
+    to: 'const passesOver = ({ tooLarge }: View): boolean => tooLarge !== undefined\n',
+    caught: { profile: 'losses', seed: 74, checker: 'frozen' },
+  },
+  {
+    name: 'store what continues another history of a session',
+    law: 'L13',
+    file: 'storage/src/judge.ts',
+    from: '    if (required(digest, run) !== run.digest) return false\n',
+    to: '    required(digest, run)\n',
+    caught: { profile: 'losses', seed: 74, checker: 'forks' },
+  },
+  {
     name: 'tell the application that it is written when it is sent',
     law: 'L3',
     file: 'client/src/writes.ts',

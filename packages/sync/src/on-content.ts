@@ -91,6 +91,7 @@ function split(
     return { continuing: { ...message, runs: [] }, gaps, crowded }
   }
   const runs = message.runs.filter((run) => {
+    // L13. The digest of bytes would show the other history in the storage; JSON has none, and goes on from wherever it ends.
     if (frozen?.has(run.session)) return false
     if (holding.stored?.erased !== undefined) return true
     const have = counts.get(run.session)

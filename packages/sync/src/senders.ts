@@ -57,7 +57,10 @@ export function pump(core: Core, connection: Connection): void {
   }
 }
 
-/** What is stored and may be sent: without the sessions that this peer forked (L13), or cannot take. */
+/**
+ * What is stored and may be sent: without the sessions that this peer forked (L13), or cannot take. A read passes over them as well: what
+ * must not be sent is not read, and what is wanted here says when there is nothing left to read.
+ */
 export function wanted(holding: Holding, view: View): KnownState {
   const stored = durable(holding)
   if (!passesOver(view)) return stored

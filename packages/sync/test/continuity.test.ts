@@ -142,3 +142,22 @@ test('a session that forked stays frozen after DONE and another LOAD, and the ot
   expect(await stored()).toEqual(state('a:3 b:2'))
   expect(peer.heard.slice(heard)).toMatchObject([{ action: 'known', known: state('b:2') }])
 })
+
+test('what others add to a session that a peer forked is not sent to it, nor read for it', async () => {
+  const { world, server, peer, stored } = await set(false)
+  const writer = world.peer('writer', server, JAZZ)
+  writer.load('note', state('a:3 b:1'))
+  const other = { session: 'a', after: 2, transactions: [bytes('{"x":3}'), bytes('{"x":4}')], seal: bytes('other') }
+  peer.load('note', state('a:3 b:1'))
+  await settled()
+  peer.say({ ...content('note', '', false), runs: [other] })
+  await settled()
+  expect(server.reports.filter(({ kind }) => kind === 'fork')).toHaveLength(1)
+  const { length } = peer.heard
+  const { read } = server.spy.calls
+  writer.say(content('note', 'a:3-6', false))
+  await settled()
+  expect(await stored()).toEqual(state('a:6 b:1'))
+  expect(server.spy.calls.read).toBe(read)
+  expect(peer.heard.slice(length)).toEqual([])
+})

@@ -8,6 +8,7 @@ import { convergence } from './convergence.ts'
 import { dependencies } from './dependencies.ts'
 import { durability } from './durability.ts'
 import { forks } from './forks.ts'
+import { frozen } from './frozen.ts'
 import { handles } from './handles.ts'
 import { layers } from './layers.ts'
 import { once } from './once.ts'
@@ -20,6 +21,7 @@ export type { Checker, MakeChecker } from './checker.ts'
 
 export const checkers: readonly MakeChecker[] = [
   forks,
+  frozen,
   layers,
   convergence,
   durability,
