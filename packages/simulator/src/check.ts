@@ -16,6 +16,16 @@ export function checkSeed(seed: number): void {
   )
 }
 
+/** Expected in one stretch of trouble: with a million of them no world would ever come to its end. */
+const TROUBLES_MAX = 1_000
+/** Of anything that takes time: a world passes what it waits for. */
+const LASTS_DAYS_MAX = 7
+/** Of a clock that jumps. */
+const JUMP_DAYS_MAX = 36_525
+const DAY_MS = 86_400_000
+/** One byte a second. */
+const SLOWEST_BYTES_PER_MS = 0.001
+
 /** A profile has everything that `calm` has, and nothing else. */
 export function checkFaults(faults: Faults): void {
   checkAs('faults', faults, calm)
@@ -102,19 +112,23 @@ function checkAs(path: string, given: unknown, sample: unknown): void {
 function checkNumber(path: string, given: unknown): void {
   const [, part, name] = path.split('.')
   if (name === 'slowBytesPerMs') {
-    if (!(Number.isFinite(given) && (given as number) > 0)) throw wrong(path, 'a number above 0', given)
+    if (!(Number.isFinite(given) && (given as number) >= SLOWEST_BYTES_PER_MS))
+      throw wrong(path, `a number, at least ${SLOWEST_BYTES_PER_MS}`, given)
     return
   }
   // What is no number of troubles is a probability.
-  const most = part === 'troubles' ? Number.MAX_VALUE : 1
-  if (typeof given !== 'number' || !(given >= 0 && given <= most))
-    throw wrong(path, most === 1 ? 'a probability from 0 to 1' : 'a number that is not negative', given)
+  const isCount = part === 'troubles'
+  if (typeof given !== 'number' || !(given >= 0 && given <= (isCount ? TROUBLES_MAX : 1)))
+    throw wrong(path, isCount ? `a number from 0 to ${TROUBLES_MAX}` : 'a probability from 0 to 1', given)
 }
 
 function checkRange(path: string, given: unknown, maybeNegative: boolean): void {
+  const days = maybeNegative ? JUMP_DAYS_MAX : LASTS_DAYS_MAX
+  const end = days * DAY_MS
+  const least = maybeNegative ? -end : 0
   const isRange = Array.isArray(given) && given.length === 2 && given.every(Number.isFinite) && given[0] <= given[1]
-  if (isRange && (maybeNegative || given[0] >= 0)) return
-  throw wrong(path, `two numbers${maybeNegative ? '' : ' that are not negative'}, [least, end]`, given)
+  if (isRange && given[0] >= least && given[1] <= end) return
+  throw wrong(path, `two numbers [least, end] from ${least} to ${end} (${days} days)`, given)
 }
 
 /** As it would be written; not all of a large object. */

@@ -64,15 +64,45 @@ test('trouble has a length, and somebody whom it befalls', async () => {
   expect(() => trouble(world, none)).toThrow(milliseconds)
 })
 
+const { network, disk, troubles } = calm
+
 test.each<[string, Faults, RegExp]>([
-  ['delay', { ...calm, network: { ...calm.network, delayMs: [-5, 1] } }, /^faults\.network\.delayMs: .*not negative/],
   [
-    'speed',
-    { ...calm, network: { ...calm.network, slowBytesPerMs: 0 } },
-    /slowBytesPerMs: expected a number above 0, got 0/,
+    'a delay that no network has',
+    { ...calm, network: { ...network, delayMs: [-5, 1] } },
+    /^faults\.network\.delayMs: expected two numbers .* from 0 to 604800000 \(7 days\), got \[-5,1\]: begin with/,
   ],
-])('a %s that no network has is refused', (_what, faults, sentence) => {
+  [
+    'a speed that no network has',
+    { ...calm, network: { ...network, slowBytesPerMs: 0 } },
+    /slowBytesPerMs: expected a number, at least 0.001, got 0/,
+  ],
+  ['a speed of nothing', { ...calm, network: { ...network, slowBytesPerMs: 1e-300 } }, /at least 0.001, got 1e-300/],
+  [
+    'more troubles than a world has steps',
+    { ...calm, troubles: { ...troubles, cuts: 1e9 } },
+    /^faults\.troubles\.cuts: expected a number from 0 to 1000, got 1000000000: begin with/,
+  ],
+  [
+    'a disk that takes years',
+    { ...calm, disk: { ...disk, delayMs: [0, 1e12] } },
+    /\.delayMs: .*\(7 days\), got \[0,1000000000000\]/,
+  ],
+  [
+    'a clock that jumps by millennia',
+    { ...calm, troubles: { ...troubles, clockJumpMs: [-1e300, 0] } },
+    /\.clockJumpMs: .* from -\d+ to \d+ \(36525 days\), got \[-1e\+300,0\]/,
+  ],
+])('%s: such a profile is refused', (_what, faults, sentence) => {
   expect(() => createWorld(1, faults)).toThrow(sentence)
+})
+
+test('the most of everything is a profile', () => {
+  const faults = {
+    ...calm,
+    troubles: { ...troubles, cuts: 1_000, outageMs: [0, 604_800_000], clockJumpMs: [-3_155_760_000_000, 0] },
+  } satisfies Faults
+  expect(createWorld(1, faults).faults).toBe(faults)
 })
 
 test('a scenario of nobody is none', () => {
