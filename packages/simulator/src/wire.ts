@@ -48,6 +48,8 @@ export function createWire({ schedule, chance, faults, ends, quietUntil }: WireO
     let arrived: Frame[] = []
     let paused = false
     let over = false
+    /** It was over before anybody opened it: as a socket does, it says so then. */
+    let tellLate: (() => void) | undefined
     let unsent = 0
     let leavesAt = 0
     let arrivesAt = 0
@@ -78,13 +80,14 @@ export function createWire({ schedule, chance, faults, ends, quietUntil }: WireO
         arrived = []
         if (!end.process.alive) return
         end.ended()
-        receiver?.closed(code, reason)
+        if (receiver === undefined) tellLate = () => receiver?.closed(code, reason)
+        else receiver.closed(code, reason)
       },
       channel: {
         dialect: end.dialect,
         open(to) {
           receiver = to
-          end.process.after(0, deliver)
+          end.process.after(0, tellLate ?? deliver)
         },
         send(frame) {
           if (over || !end.process.alive) return

@@ -101,11 +101,7 @@ export function createWriter(name: string, options: WriterOptions, process: Proc
       say = (message) => {
         for (const frame of codec.encode([message], FRAME_BYTES)) channel.send(frame)
       }
-      hangUp = () => {
-        channel.close(1000, 'silent')
-        // One that was cut before it was opened never says so.
-        ended()
-      }
+      hangUp = () => channel.close(1000, 'silent')
       unanswered = 0
       ask()
     })
