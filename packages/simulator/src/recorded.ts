@@ -54,6 +54,11 @@ export function recorded(client: Client, node: string, observe: Observe, handles
     /** Whether it takes what there is, or is at something else. */
     const reads = (now: boolean) => observe({ type: now ? 'reads' : 'left', ...facts })
 
+    const close = () => {
+      observe({ type: 'closed', ...facts })
+      return doc.close()
+    }
+
     doc.watch(look)
     look()
     const overrides: Partial<Doc> = {
@@ -85,10 +90,8 @@ export function recorded(client: Client, node: string, observe: Observe, handles
         await doc.whenUploaded(options)
         observe({ type: 'uploaded', node, id: doc.id, level: options?.level })
       },
-      close() {
-        observe({ type: 'closed', ...facts })
-        return doc.close()
-      },
+      close,
+      [Symbol.asyncDispose]: close,
     }
     return overridden(doc, overrides)
   }

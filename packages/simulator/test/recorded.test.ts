@@ -87,6 +87,34 @@ test('a handle whose signal is aborted is closed, and nobody expects more of it'
   expect(world.trace.join('\n')).toContain('handle 1 of d closed')
 })
 
+test('a handle that is disposed of is closed, and nobody expects more of it', async () => {
+  const { failure, world } = await simulate(
+    async (world) => {
+      const server = await world.server('server')
+      await world.client('anna', {
+        server,
+        application: ({ client }) => {
+          const doc = client.open('d')
+          doc.subscribe(() => {})
+          world.after(1_000, () => void doc[Symbol.asyncDispose]())
+        },
+      })
+      await world.pass(5_000)
+      await world.client('ben', {
+        server,
+        application: async ({ client }) => {
+          await client.create('d', { header, session: 'ben.1', transactions: [utf8.encode('x1')] })
+        },
+      })
+      await rest(world)
+    },
+    1,
+    calm,
+  )
+  expect(failure).toBeUndefined()
+  expect(world.trace.filter((line) => line.endsWith('handle 1 of d closed'))).toHaveLength(1)
+})
+
 test('a write that is refused is told as such, also one of a handle that creates', async () => {
   const { failure, world } = await simulate(
     async (world) => {
