@@ -44,6 +44,8 @@ export interface ClientNodeOptions {
   readonly application: Application
   /** It threw as it started: whoever started its process is not whom that concerns. */
   failed(cause: unknown): void
+  /** It does not start. */
+  gaveUp(cause: unknown): void
   needs(header: Uint8Array): readonly string[]
   boot(): Process
   connect(process: Process): Connect
@@ -52,7 +54,7 @@ export interface ClientNodeOptions {
 
 /** Peers of the Jazz dialect that stay silent are given up; those of this world may have nothing to say for long. */
 export function createClientNode(options: ClientNodeOptions): ClientNode {
-  const { name, disk, kind, hooks, observe, application, failed, needs, boot, connect, handles } = options
+  const { name, disk, kind, hooks, observe, application, failed, gaveUp, needs, boot, connect, handles } = options
   let fate: Fate = 'wiped'
   let number = 0
 
@@ -80,8 +82,9 @@ export function createClientNode(options: ClientNodeOptions): ClientNode {
       if (!node.process.alive) node.process = boot()
       number += 1
       const mine = node.process
-      const started = await persist(mine, () => open(mine))
-      if (!mine.alive) return
+      const excused = () => disk.outage !== undefined
+      const started = await persist(mine, { start: () => open(mine), excused, gaveUp })
+      if (started === undefined || !mine.alive) return
       const client = recorded(started, name, observe, handles)
       node.client = client
       client.listen((report) => {

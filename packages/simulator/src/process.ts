@@ -65,13 +65,26 @@ export function createProcess(schedule: Schedule, chance: Chance, wrongMs: () =>
 }
 
 const AGAIN_MS = 1_000
+/** So often fails a start that never works, and hardly ever one on a disk that fails nine times in ten. */
+export const TRIES_MAX = 1_000
 
-/** Tries again for as long as the process lives, as whoever starts it would. */
-export async function persist<T>(process: Process, start: () => Promise<T>): Promise<T> {
+export interface Starting<T> {
+  start(): Promise<T>
+  /** Whether it is no wonder that a try fails now, however often that happens. */
+  excused(): boolean
+  /** It failed so often that it never will start. */
+  gaveUp(cause: unknown): void
+}
+
+/** Tries again for as long as the process lives, as whoever starts it would; `undefined` if it gave up. */
+export async function persist<T>(process: Process, { start, excused, gaveUp }: Starting<T>): Promise<T | undefined> {
+  let failed = 0
   for (;;) {
     try {
       return await start()
-    } catch {
+    } catch (cause) {
+      if (!excused()) failed += 1
+      if (failed === TRIES_MAX) return void gaveUp(cause)
       await process.clock.wait(AGAIN_MS)
     }
   }

@@ -41,6 +41,8 @@ export interface ServerNodeOptions {
   readonly observe: Observe
   permits(client: string, action: 'read' | 'write', id: string): boolean
   needs(header: Uint8Array): readonly string[]
+  /** It does not start. */
+  gaveUp(cause: unknown): void
   /** What every process needs. */
   boot(): Process
 }
@@ -56,6 +58,7 @@ export function createServerNode({
   limits,
   proveContinuity,
   observe,
+  gaveUp,
   boot,
 }: ServerNodeOptions): ServerNode {
   let gauges = createGauges()
@@ -89,8 +92,9 @@ export function createServerNode({
     async start() {
       if (!node.process.alive) node.process = boot()
       const mine = node.process
-      const started = await persist(mine, () => open(mine))
-      if (!mine.alive) return
+      const excused = () => disk.outage !== undefined
+      const started = await persist(mine, { start: () => open(mine), excused, gaveUp })
+      if (started === undefined || !mine.alive) return
       node.server = started
       started.onReport((report) => observe({ type: 'reported', node: name, report }))
     },

@@ -19,7 +19,7 @@ import { type Faults, healed } from './faults.ts'
 import type { Happening } from './happenings.ts'
 import { layeredDisk, votesNeeded } from './layered-disk.ts'
 import { createNetwork, type Network } from './network.ts'
-import { createProcess, type Process } from './process.ts'
+import { createProcess, type Process, TRIES_MAX } from './process.ts'
 import { createSchedule, type Schedule } from './schedule.ts'
 import { createServerNode, type ServerNode } from './server-node.ts'
 import { describeHappening } from './trace.ts'
@@ -144,6 +144,12 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     happenings.push({ at: schedule.now, happening: { type: 'trouble', text } })
   }
 
+  /** Whoever waits for it would wait for ever. */
+  function gaveUp(name: string, cause: unknown): void {
+    const text = `seed ${seed}: expected ${name} to start, and ${TRIES_MAX} tries failed, at last with ${cause}: look at what it is made with, and how often its disk fails`
+    fail(new Error(text, { cause }), text)
+  }
+
   function endIfFailed(): void {
     if (failure !== undefined) throw failure.cause
   }
@@ -232,6 +238,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
         limits: given.limits ?? {},
         proveContinuity: given.proveContinuity ?? false,
         observe,
+        gaveUp: (cause) => gaveUp(name, cause),
         boot: () => boot(name, ++processes),
       })
       servers.push(node)
@@ -251,6 +258,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
         observe,
         application,
         failed: (cause) => fail(cause, `the application of ${name} threw ${cause}`),
+        gaveUp: (cause) => gaveUp(name, cause),
         needs: (header) => needsOf({ ...options.hooks, ...given.hooks }, header),
         boot: () => boot(name, ++processes),
         connect: (process) => network.connect(name, process, server, dialect),
