@@ -180,8 +180,6 @@ export interface Connection {
   readonly arrivals: Slot[]
   /** It may be handed a page, or a known state of many sessions. See `room.ts`. */
   room: boolean
-  /** Documents of which something was too large before the peer said how much it takes. */
-  readonly unfit: Set<string>
   /** Documents of which a request waits for room, in order. */
   readonly roomless: Set<string>
   /** The one page being read for it. */

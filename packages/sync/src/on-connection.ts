@@ -33,7 +33,6 @@ export function onConnected(
     lanes: new Set(),
     arrivals: [],
     room: true,
-    unfit: new Set(),
     roomless: new Set(),
     reading: undefined,
     ready: [new Set(), new Set(), new Set()],

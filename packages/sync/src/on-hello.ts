@@ -49,11 +49,8 @@ export function onHello(core: Core, connection: Connection, message: HelloMessag
 /** What was too large for every receiver may fit by what this one says. */
 function takesMore(core: Core, connection: Connection, messageBytesMax: number): void {
   connection.messageBytesMax = messageBytesMax
-  const ids = [...connection.unfit]
-  connection.unfit.clear()
-  for (const id of ids) {
-    const view = connection.views.get(id)
-    if (view === undefined || view === IN_STEP) continue
+  for (const [id, view] of connection.views) {
+    if (view === IN_STEP || view.tooLarge === undefined) continue
     view.tooLarge = undefined
     enter(core, connection, id, { action: 'resend' })
   }

@@ -131,7 +131,7 @@ function deliverFitting(
   const { id } = holding
   const headerBytes = page.header?.length ?? 0
   if (!fits(connection, headerBytes)) {
-    if (awaitsHello(holding, connection, view)) return stop(holding, view)
+    if (awaitsHello(connection, view)) return putOffHeader(core, connection, id, view)
     endReading(core, connection, id)
     return refuseLoad(core, connection, id, { code: 'tooLarge', message: 'the header is more than this peer takes' })
   }
@@ -146,6 +146,13 @@ function deliverFitting(
     emit(core, { type: 'passed', connection: connection.id, bytes: contentWeight(message) })
     markReady(core, connection, holding, view)
   }
+}
+
+/** It may be sent once its peer says how much it takes; who asked for it is told, and nothing waits for what may never come (L9). */
+function putOffHeader(core: Core, connection: Connection, id: string, { loads }: View): void {
+  stopSender(core, connection, id)
+  const message = 'the header is more than every peer takes, and this one has not said in a hello that it takes more'
+  if (loads) refuseLoad(core, connection, id, { code: 'tooLarge', message })
 }
 
 /** Sends one page, its dependencies first, and moves the cursor past it. */

@@ -33,7 +33,7 @@ export function fitting(
   const runs = page.runs.filter((run) => takes(connection, run))
   if (runs.length === page.runs.length) return page
   // Once for a document: of a peer that takes little there may be very many.
-  const isNews = view.tooLarge === undefined && !awaitsHello(holding, connection, view)
+  const isNews = view.tooLarge === undefined && !awaitsHello(connection, view)
   view.tooLarge ??= new Set()
   const taken = new Set(runs)
   for (const run of page.runs) if (!taken.has(run)) view.tooLarge.add(run.session)
@@ -44,12 +44,11 @@ export function fitting(
   return { ...page, runs }
 }
 
-/** What is too large before its peer has said how much it takes is tried again then. */
-export function awaitsHello({ id }: Holding, connection: Connection, view: View): boolean {
+/** What is too large before its peer has said how much it takes is tried again then; its view says so. */
+export function awaitsHello(connection: Connection, view: View): boolean {
   const { traits, peer } = connection
   if (!traits.hello || peer !== undefined) return false
   view.tooLarge ??= new Set()
-  connection.unfit.add(id)
   return true
 }
 

@@ -287,3 +287,45 @@ test('what was too large before a hello is sent when that comes while a page is 
   const sessions = pages.flatMap((page) => page.runs.map(({ session }) => session))
   expect(sessions.sort().join('')).toBe('abcdefg')
 })
+
+test('who asks before its hello for a document whose header is too large until then is told each time, and sent it then', async () => {
+  const header = utf8(JSON.stringify('x'.repeat(60_000)))
+  const world = createWorld()
+  const server = await world.node('server', { holds: [{ ...append('note', 'a:0-1'), header }] })
+  const peer = world.peer('silent', server, { hello: true })
+  const heard = () => peer.heard.slice(1).map((message) => message.action)
+  peer.load('note')
+  peer.load('note')
+  expect(peer.heard.slice(1)).toMatchObject(times(2, () => ({ action: 'error', id: 'note', code: 'tooLarge' })))
+  // What comes to it later is no answer.
+  world.peer('writer', server).link.receive([{ message: content('note', 'a:1-2', false), bytes: 100 }])
+  await server.runner.flushed()
+  await settled()
+  expect(heard()).toEqual(['error', 'error'])
+  peer.say(hello(8 * megabyte))
+  await settled()
+  expect(heard()).toEqual(['error', 'error', 'content'])
+  expect(peer.heard.at(-1)).toMatchObject({ header, runs: [{ transactions: { length: 2 } }] })
+})
+
+test('nothing waits for a dependency that is too large until a hello is heard, and what was left is not sent then', async () => {
+  const header = utf8(JSON.stringify('x'.repeat(60_000)))
+  const holds = [
+    append('list', 'a:0-1'),
+    { ...append('note', 'a:0-1'), header },
+    { ...append('left', 'a:0-1'), header },
+  ]
+  const dependenciesOf = (of: Uint8Array | undefined) => (new TextDecoder().decode(of).includes('list') ? ['note'] : [])
+  const world = createWorld()
+  const server = await world.node('server', { holds, hooks: { dependenciesOf } })
+  const peer = world.peer('silent', server, { hello: true })
+  const ids = () => peer.heard.flatMap((message) => (message.action === 'content' ? [message.id] : []))
+  peer.load('list')
+  peer.load('left')
+  peer.say({ action: 'done', id: 'left' })
+  await settled()
+  expect(ids()).toEqual(['list'])
+  peer.say(hello(8 * megabyte))
+  await settled()
+  expect(ids()).toEqual(['list', 'note'])
+})
