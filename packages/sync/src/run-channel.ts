@@ -45,7 +45,7 @@ export interface AttachOptions {
   readonly principal?: unknown
   /** Connections of one account share what they may have. */
   readonly account?: string | undefined
-  /** Limits of what is received, beside those that the runner says in its `hello`. */
+  /** Limits of what is received. Those of messages and frames are the runner's, which says them in its `hello`, whatever stands here. */
   readonly limits?: Partial<Limits>
   /** A peer that does not read its answers, so that more than this is unsent, is not read from until there is room again. */
   readonly unsentBytesMax?: number
@@ -93,7 +93,7 @@ export function attach(runner: Runner, channel: Channel, options: AttachOptions 
   } = options
   checkLimits(limits ?? {})
   const { messageBytesMax, frameBytesMax } = runner.limits
-  const codec = channel.dialect.createCodec({ messageBytesMax, frameBytesMax, ...limits })
+  const codec = channel.dialect.createCodec({ ...limits, messageBytesMax, frameBytesMax })
   const reading = createGate(channel)
   const port: Port = {
     traits: { ...channel.dialect.traits, upstream, local: false, account },

@@ -176,3 +176,20 @@ test('a channel is not attached with limits below what every peer may send', asy
   expect(runner.sizes().connections).toBe(0)
   await runner.close()
 })
+
+for (const dialect of own)
+  test(`${dialect.name}: what a hello says is taken, whatever limits its channel was attached with`, async () => {
+    const stores = [memoryStorage(), memoryStorage()] as const
+    const [server, client] = await Promise.all([
+      run({ storage: stores[0], peer: 'server' }),
+      run({ storage: stores[1], peer: 'client' }),
+    ])
+    const large = { session: 'a', after: 0, transactions: [new Uint8Array(mebibyte)] }
+    stores[1].append([{ ...append('note', '', true, 'bytes'), runs: [large] }])
+    const [near, far] = createPipe(dialect)
+    attach(server, far, { limits: { messageBytesMax: 65_536, frameBytesMax: 65_536 } })
+    attach(client, near, { upstream: true, owed: ['note'] })
+    await settled()
+    expect(stores[0].knownStates(['note'])[0]?.known).toEqual(state('a:1'))
+    await Promise.all([server.close(), client.close()])
+  })
