@@ -154,8 +154,9 @@ export function replaceBelief(
 ): View | undefined {
   const old = viewOf(connection, holding.id, durable(holding))
   if (old === undefined) return subscribe(core, connection, holding.id, createView(claim, claim))
-  // In mid-stream the cursor may be lowered, never raised past what was sent: the claim may be the stream's announced end.
-  const believed = old.streaming && old.assumed !== undefined ? lower(claim, old.assumed) : claim
+  // In mid-stream it may claim the announced end, where its dialect does that: the cursor is lowered, never raised past what was sent.
+  const isAnnounced = connection.traits.claimsStreams && old.streaming
+  const believed = isAnnounced && old.assumed !== undefined ? lower(claim, old.assumed) : claim
   Object.assign(old, {
     mayHold: false,
     confirmed: believed,

@@ -323,6 +323,31 @@ test('a stream is not cut short by a KNOWN that claims its announced end', async
   )
 })
 
+test('a LOAD in mid-stream moves it to where its sender stands, unless its dialect claims announced ends (storm, seed 5302531)', async () => {
+  for (const [traits, next] of [
+    [OWN, 'a:30-40'],
+    [JAZZ, 'a:10-20'],
+  ] as const) {
+    const world = createWorld()
+    const runs = Array.from({ length: 5 }, (_, index) =>
+      append('big', `a:${index * 10}-${index * 10 + 10}`, index === 0),
+    )
+    const server = await world.node('server', { holds: runs, limits: { pageBytes: 100 } })
+    const peer = world.peer('peer', server, traits)
+    peer.full = true
+    peer.load('big')
+    await settled()
+    peer.load('big', state('a:30'))
+    await settled()
+    const before = world.trace.length
+    peer.full = false
+    peer.link.drained()
+    await settled()
+    const sent = world.trace.slice(before).filter((line) => line.startsWith('server > peer  CONTENT'))
+    expect(sent[0]).toBe(`server > peer  CONTENT big ${next}`)
+  }
+})
+
 test('nothing is read or sent for a connection that is closed', async () => {
   const world = createWorld()
   const dependenciesOf = (header: Uint8Array | undefined) =>
