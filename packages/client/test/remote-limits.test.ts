@@ -3,6 +3,7 @@
  */
 import { EMPTY } from '@tidemark/known-state'
 import { type Dialect, ProtocolError, type Run, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
+import { layers } from '@tidemark/reconciliation/layers'
 import { createServer } from '@tidemark/server'
 import { listen } from '@tidemark/server/node'
 import { type Append, memoryStorage, type Storage } from '@tidemark/storage'
@@ -10,6 +11,7 @@ import { type Channel, createPipe } from '@tidemark/sync/run'
 import { webSocket } from '@tidemark/websocket'
 import { afterEach, expect, test } from 'vitest'
 import { remoteStorage } from '../src/remote.ts'
+import { durable } from './durable.ts'
 
 const mebibyte = 1024 * 1024
 const least = { messageBytesMax: 65_536, frameBytesMax: 65_536 }
@@ -26,6 +28,8 @@ interface Far {
   readonly remote: Storage
   /** Of the largest frame that was sent to the server. */
   frameBytes(): number
+  /** Frames, to the server. */
+  sent(): number
   /** Ends the connection; answers when it has ended. */
   cut(): Promise<void>
   connections(): number
@@ -37,6 +41,7 @@ async function far(dialect: Dialect, limits: typeof raised): Promise<Far> {
   leftovers.push(close)
   const connect = webSocket(url, { dialect })
   let largest = 0
+  let sent = 0
   let connections = 0
   let near: Channel | undefined
   let ended: () => void = () => {}
@@ -57,6 +62,7 @@ async function far(dialect: Dialect, limits: typeof raised): Promise<Far> {
             },
           }),
         send(frame) {
+          sent++
           largest = Math.max(largest, frame.length)
           channel.send(frame)
         },
@@ -69,6 +75,7 @@ async function far(dialect: Dialect, limits: typeof raised): Promise<Far> {
     data,
     remote,
     frameBytes: () => largest,
+    sent: () => sent,
     connections: () => connections,
     cut: () =>
       new Promise((resolve) => {
@@ -156,6 +163,21 @@ for (const dialect of own) {
     expect(header).toMatchObject({ state: undefined, headerRefused: 'tooLarge' })
     expect(await f.data.knownStates(['other'])).toEqual([undefined])
     expect(f.connections()).toBe(1)
+  })
+
+  test(`${dialect.name}: as a layer it is repaired with what it takes, and not held up by the rest`, async () => {
+    const f = await far(dialect, least)
+    const near = durable()
+    near.append([document(10, run('a', [new Uint8Array(60_000)]), run('b', filled(60, 3_000)))])
+    const all = layers([near, { storage: f.remote, name: 'core', remote: true }])
+    await all.open()
+    leftovers.push(() => all.close())
+    await all.load('note', { until: 'settled' })
+    expect(await sessionsIn(f.data)).toEqual({ b: 60 })
+    // What it does not take is not tried for ever.
+    const before = f.sent()
+    await all.load('note', { until: 'settled' })
+    expect(f.sent() - before).toBeLessThan(4)
   })
 
   test(`${dialect.name}: what a server of raised limits takes and sends is written and read, also over a new connection`, async () => {

@@ -9,6 +9,7 @@ import { type Append, memoryStorage, type Storage, StorageError } from '@tidemar
 import { type Channel, createPipe } from '@tidemark/sync/run'
 import { afterEach, expect, test } from 'vitest'
 import { remoteStorage } from '../src/remote.ts'
+import { durable } from './durable.ts'
 
 declare function setImmediate(callback: () => void): unknown
 
@@ -134,20 +135,6 @@ function lines(frame: Frame): string[] {
     if (message.action !== 'hello') said.push([message.action, ...sessions].join(' '))
   }
   return said
-}
-
-/** A store in memory that passes for a durable one. */
-function durable(): Storage {
-  const data = memoryStorage()
-  const opened = data.open()
-  return Object.assign(Object.create(data) as Storage, {
-    open: () => ({ ...opened, level: 'durable' as const }),
-    ...Object.fromEntries(
-      (['knownStates', 'read', 'append', 'headers', 'marks', 'verifierStates', 'list', 'close'] as const).map(
-        (name) => [name, (...args: never[]) => (data[name] as (...values: never[]) => unknown)(...args)],
-      ),
-    ),
-  })
 }
 
 test('a server is asked what it holds, read page by page, and written: what it answers is acknowledged', async () => {
