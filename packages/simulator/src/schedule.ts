@@ -14,8 +14,10 @@ export interface Schedule {
   nextAt(): number | undefined
   /** Calls back `ms` from now; answers how to call that off. */
   after(ms: number, callback: () => void): () => void
-  /** Lets time pass. @throws what a callback throws; Error if nothing comes to rest. */
-  pass(ms: number): Promise<void>
+  /** From now on every callback has a turn of the event loop: for what waits for such turns, as SQLite does before it ends a read. */
+  oneATurn(): void
+  /** Lets time pass, or less of it if it is over before. @throws what a callback throws; Error if nothing comes to rest. */
+  pass(ms: number, isOver?: () => boolean): Promise<void>
 }
 
 interface Entry {
@@ -26,12 +28,15 @@ interface Entry {
 
 /** More than any world needs that is not caught in a circle. */
 const STEPS_MAX = 300_000
+/** Of one turn. */
+const CALLBACKS = 32
 
 declare function setImmediate(callback: () => void): unknown
 
 export function createSchedule(stepsMax: number = STEPS_MAX): Schedule {
   const heap: Entry[] = []
   let order = 0
+  let callbacks = CALLBACKS
 
   const schedule: Changing<Schedule> = {
     now: 0,
@@ -44,26 +49,61 @@ export function createSchedule(stepsMax: number = STEPS_MAX): Schedule {
         entry.callback = undefined
       }
     },
-    async pass(ms) {
+    oneATurn() {
+      callbacks = 1
+    },
+    async pass(ms, isOver = () => false) {
       const end = schedule.now + ms
       await rest()
-      for (let first = heap[0]; first !== undefined && first.at <= end; first = heap[0]) {
-        pop(heap)
-        if (first.callback === undefined) continue
-        if (++schedule.steps > stepsMax) throw new Error(`this world does not come to rest: ${stepsMax} steps`)
-        schedule.now = first.at
-        first.callback()
-        await rest()
-      }
-      schedule.now = end
+      const next = () => (isOver() ? undefined : nextUntil(end))
+      while (next() !== undefined) await turn(callbacks, () => step(next()))
+      if (!isOver()) schedule.now = end
     },
   }
+
+  /** What was called off takes no step. */
+  function nextUntil(end: number): Entry | undefined {
+    for (let first = heap[0]; first !== undefined && first.at <= end; first = heap[0]) {
+      if (first.callback !== undefined) return first
+      pop(heap)
+    }
+    return undefined
+  }
+
+  function step(next: Entry | undefined): void {
+    if (next === undefined) return
+    pop(heap)
+    if (++schedule.steps > stepsMax) throw new Error(`this world does not come to rest: ${stepsMax} steps`)
+    schedule.now = next.at
+    next.callback?.()
+  }
+
   return schedule
 }
 
-/** A turn of the event loop: afterwards no promise is left that could settle by itself. */
+/** Afterwards no promise is left that could settle by itself. */
 function rest(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
+}
+
+/**
+ * One turn of the event loop with many callbacks, each of which acts: after every one all promises settle, as at the end of the turn, and a turn
+ * costs more than the rest of this file. @throws what `act` throws, which does not act again
+ */
+function turn(callbacks: number, act: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let threw = false
+    const one = () => {
+      try {
+        if (!threw) act()
+      } catch (cause) {
+        threw = true
+        reject(cause)
+      }
+    }
+    for (let left = callbacks; left > 0; left--) setImmediate(one)
+    setImmediate(resolve)
+  })
 }
 
 const before = (a: Entry, b: Entry) => a.at < b.at || (a.at === b.at && a.order < b.order)

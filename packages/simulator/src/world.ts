@@ -171,6 +171,7 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     given: { makeStorage?: (generation: string) => Storage; level?: AckLevel },
     number?: number,
   ) {
+    if (given.makeStorage !== undefined) schedule.oneATurn()
     return createDisk({
       node,
       ...(number !== undefined && { number }),
@@ -304,12 +305,8 @@ export function createWorld(seed: number, profile: Faults, options: WorldOptions
     async pass(ms) {
       checkMs('pass', ms, 'await world.pass(30_000)')
       endIfFailed()
-      const end = schedule.now + ms
-      // In small portions, so that nothing goes on for long after a violation.
-      do {
-        await schedule.pass(Math.min(end - schedule.now, PORTION_MS))
-        endIfFailed()
-      } while (schedule.now < end)
+      await schedule.pass(ms, () => failure !== undefined)
+      endIfFailed()
     },
     async heal() {
       observe({ type: 'trouble', text: 'everything heals' })
@@ -359,6 +356,5 @@ function needsOf({ dependenciesOf }: Pick<Hooks, 'dependenciesOf'>, header: Uint
   return 'then' in answer ? [] : answer
 }
 
-const PORTION_MS = 5_000
 /** Until the last end of the last connection knows that it is over. */
 const ENDS_MS = 100_000

@@ -2,7 +2,18 @@
  * What a world is asked for: time that does not pass, nodes that there are not, disks that cannot be, each an error that says what to write.
  */
 import { expect, test } from 'vitest'
-import { bindings, calm, createWorld, type Faults, households, simulate, storm, trouble } from '../src/index.ts'
+import {
+  bindings,
+  calm,
+  createWorld,
+  type Faults,
+  households,
+  type MakeChecker,
+  simulate,
+  storm,
+  trouble,
+  Violation,
+} from '../src/index.ts'
 
 const none = undefined as unknown as number
 const milliseconds = /expected a number of milliseconds that is not negative, got .*: write, for example, /
@@ -18,6 +29,22 @@ test.each([none, Number.NaN, -500, Number.POSITIVE_INFINITY])('%s milliseconds a
   })
   await world.pass(100)
   expect({ now: world.now, called, steps: world.steps }).toEqual({ now: 100, called: true, steps: [] })
+})
+
+test('what is due after a violation is not called any more, nor is its time', async () => {
+  const law: MakeChecker = () => ({
+    happened({ type }) {
+      if (type === 'step') throw new Violation('steps', 'there was one')
+    },
+  })
+  const world = createWorld(1, calm, { checkers: [law] })
+  let called = false
+  world.after(5, () => world.note('a step'))
+  world.after(5, () => {
+    called = true
+  })
+  await expect(world.pass(100)).rejects.toThrow('there was one')
+  expect({ now: world.now, called }).toEqual({ now: 5, called: false })
 })
 
 test.each([
