@@ -5,6 +5,7 @@
  */
 import { Violation } from '../violation.ts'
 import type { MakeChecker } from './checker.ts'
+import { kept } from './kept.ts'
 import { mayRead } from './rights.ts'
 import { diskOf } from './stored.ts'
 
@@ -17,28 +18,22 @@ export const dependencies: MakeChecker = (world) => {
   /** Node → document → when it came onto the disk. */
   const came = new Map<string, Map<string, number>>()
   const failed = new Map<string, Set<string>>()
-  /** Connection and document → when its peer ended its subscription: what depends on it may be under way. */
-  const ended = new Map<string, number>()
+  /** Connection → document → when its peer ended its subscription: what depends on it may be under way. */
+  const ended = new Map<number, Map<string, number>>()
 
   function hasOf(connection: number, node: string): Set<string> {
-    const nodes = has.get(connection) ?? new Map<string, Set<string>>()
-    has.set(connection, nodes)
-    const present = nodes.get(node) ?? new Set<string>()
-    nodes.set(node, present)
-    return present
+    const nodes = kept(has, connection, () => new Map<string, Set<string>>())
+    return kept(nodes, node, () => new Set<string>())
   }
 
   function cameTo(node: string): Map<string, number> {
-    const documents = came.get(node) ?? new Map<string, number>()
-    came.set(node, documents)
-    return documents
+    return kept(came, node, () => new Map<string, number>())
   }
 
   return {
     happened(happening) {
       if (happening.type === 'disk failed') {
-        const ids = failed.get(happening.node) ?? new Set<string>()
-        failed.set(happening.node, ids)
+        const ids = kept(failed, happening.node, () => new Set<string>())
         for (const id of happening.ids) ids.add(id)
       } else if (happening.type === 'stored') {
         const there = cameTo(happening.node)
@@ -51,7 +46,8 @@ export const dependencies: MakeChecker = (world) => {
         const { connection, from, message } = happening
         const claims = (message.action === 'load' || message.action === 'known') && message.known.header
         if (claims || message.action === 'content') hasOf(connection, from).add(message.id)
-        if (message.action === 'done') ended.set(JSON.stringify([connection, message.id]), world.now)
+        if (message.action === 'done')
+          kept(ended, connection, () => new Map<string, number>()).set(message.id, world.now)
       } else if (happening.type === 'said' && happening.message.action === 'content') {
         const { connection, from, to, message } = happening
         const server = world.servers.find(({ name }) => name === from)
@@ -59,7 +55,7 @@ export const dependencies: MakeChecker = (world) => {
         const there = hasOf(connection, to)
         for (const id of server.needs(message.header)) {
           if (there.has(id) || !mayRead(server, to, id)) continue
-          if (world.now - (ended.get(JSON.stringify([connection, id])) ?? -UNDER_WAY_MS) < UNDER_WAY_MS) continue
+          if (world.now - (ended.get(connection)?.get(id) ?? -UNDER_WAY_MS) < UNDER_WAY_MS) continue
           if (failed.get(from)?.has(id) || diskOf(world, from)?.told(id)?.header !== true) continue
           // What was not there when its dependent was read is not waited for.
           if (world.now - (cameTo(from).get(id) ?? 0) < UNDER_WAY_MS) continue

@@ -9,6 +9,7 @@ import { EMPTY, type KnownState } from '@tidemark/known-state'
 import type { Message, Run } from '@tidemark/protocol'
 import { Violation } from '../violation.ts'
 import type { MakeChecker } from './checker.ts'
+import { kept } from './kept.ts'
 
 /** What one end of a connection sends of one document. */
 interface Stream {
@@ -30,15 +31,13 @@ interface Cursor {
 }
 
 export const once: MakeChecker = (world) => {
-  const streams = new Map<string, Stream>()
+  /** Connection → sender → document. */
+  const streams = new Map<number, Map<string, Map<string, Stream>>>()
 
   function streamOf(connection: number, sender: string, id: string): Stream {
-    const key = JSON.stringify([connection, sender, id])
-    const present = streams.get(key)
-    if (present !== undefined) return present
-    const made: Stream = { cursors: new Map(), words: [], isFresh: true }
-    streams.set(key, made)
-    return made
+    const senders = kept(streams, connection, () => new Map<string, Map<string, Stream>>())
+    const documents = kept(senders, sender, () => new Map<string, Stream>())
+    return kept(documents, id, () => ({ cursors: new Map(), words: [], isFresh: true }))
   }
 
   return {

@@ -6,23 +6,21 @@
 import type { Message } from '@tidemark/protocol'
 import { Violation } from '../violation.ts'
 import type { MakeChecker } from './checker.ts'
+import { kept } from './kept.ts'
 import { mayRead, mayWrite } from './rights.ts'
 import { contentsOf } from './stored.ts'
 
 export const secrecy: MakeChecker = (world) => {
   /** Text → who wrote it. */
   const writers = new Map<string, string>()
-  /** Connection and document → sessions that its client named. */
-  const named = new Map<string, Set<string>>()
-
-  const keyOf = (connection: number, id: string) => JSON.stringify([connection, id])
+  /** Connection → document → sessions that its client named. */
+  const named = new Map<number, Map<string, Set<string>>>()
 
   function heard(connection: number, message: Message): void {
     const sessions = namesOf(message)
     if (sessions.length === 0 || !('id' in message) || message.id === undefined) return
-    const key = keyOf(connection, message.id)
-    const all = named.get(key) ?? new Set<string>()
-    named.set(key, all)
+    const documents = kept(named, connection, () => new Map<string, Set<string>>())
+    const all = kept(documents, message.id, () => new Set<string>())
     for (const session of sessions) all.add(session)
   }
 
@@ -38,10 +36,11 @@ export const secrecy: MakeChecker = (world) => {
       }
       if (happening.type === 'heard' || !('id' in message) || message.id === undefined) return
       const { id } = message
-      if (namesOf(message).length === 0 && message.action !== 'content' && message.action !== 'known') return
       if (mayRead(server, to, id)) return
-      const own = named.get(keyOf(connection, id))
-      const isOwn = namesOf(message).every((session) => own?.has(session))
+      const names = namesOf(message)
+      if (names.length === 0 && message.action !== 'content' && message.action !== 'known') return
+      const own = named.get(connection)?.get(id)
+      const isOwn = names.every((session) => own?.has(session))
       if (message.action === 'known' && !message.known.header) return
       if (message.action !== 'content' && mayWrite(server, to, id) && isOwn) return
       throw new Violation('secrecy', `${from} sends ${to} ${message.action} of ${id}, which it may not read`)
