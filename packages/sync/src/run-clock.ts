@@ -15,6 +15,9 @@ export interface Alarm {
   end(): void
 }
 
+/** Nobody reads it; without a reason each time an error with a stack would be made. */
+const EARLIER = 'it is to ring earlier'
+
 export function createAlarm(clock: Clock, ring: () => void): Alarm {
   let latest = clock.now()
   let ahead = 0
@@ -32,7 +35,7 @@ export function createAlarm(clock: Clock, ring: () => void): Alarm {
     now,
     set(at) {
       if (at === undefined || ended || (next !== undefined && next.at <= at)) return
-      next?.abort.abort()
+      next?.abort.abort(EARLIER)
       const abort = new AbortController()
       next = { at, abort }
       clock.wait(Math.max(0, at - now()), abort.signal).then(
