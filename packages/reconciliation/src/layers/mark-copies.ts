@@ -12,7 +12,6 @@ import { runOf } from './intents.ts'
 import type { Layer } from './layer.ts'
 import {
   commitMarks,
-  type Giving,
   givable,
   giveMarks,
   isEnough,
@@ -62,15 +61,10 @@ async function settle(works: readonly Promise<void>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(works)) if (outcome.status === 'rejected') throw outcome.reason
 }
 
-/**
- * Before marks are written, in the turn of that write: waits for as many layers as must store them, and for no other.
- *
- * @throws StorageError if there is none to give them to.
- */
-export async function prepareMarks(core: Core, marks: Marks): Promise<Giving> {
+/** Before marks are written, in the turn of that write: waits for as many layers as must store them, and for no other. */
+export async function prepareMarks(core: Core): Promise<void> {
   await awaitLast(core, core.limits.mapPatienceMs)
   if (!isEnough(core)) await atMost(core, core.limits.appendTimeoutMs, lift(core))
-  return giveMarks(core, marks)
 }
 
 /**

@@ -20,6 +20,7 @@ import { endOf } from './contents.ts'
 import { type Core, voters, votesNeeded } from './core.ts'
 import type { Layer } from './layer.ts'
 import { prepareMarks, untilEnough } from './mark-copies.ts'
+import { giveMarks } from './marks.ts'
 import { answerOf, ask, isBehind, isInStep, sightOf, silentLayers, stateOf } from './race.ts'
 import { repairLayer } from './repair.ts'
 import { checkMarks, collect, type Plan, unfulfilled, type Vote } from './votes.ts'
@@ -33,11 +34,13 @@ export async function append(
 ): Promise<readonly AppendResult[]> {
   const ids = [...new Set(batch.map(({ id }) => id))]
   await look(core, ids)
-  const plans = planAll(core, batch)
   await lift(core, ids)
   const given = options.marks !== undefined && options.marks.size > 0 ? options.marks : undefined
+  if (given !== undefined) await prepareMarks(core)
+  // L2: a layer may have fallen silent meanwhile. From here on nothing is waited for until they are handed what is planned.
+  const plans = planAll(core, batch)
   const isFailed = plans.some(({ answer }) => answer !== undefined && 'failed' in answer)
-  const giving = isFailed || given === undefined ? undefined : await prepareMarks(core, given)
+  const giving = isFailed || given === undefined ? undefined : giveMarks(core, given)
   const votes = await collect(core, plans, giving)
   const results = plans.map((plan, index) => resultOf(core, plan, index, votes))
   if (giving !== undefined && results.every((result) => !('failed' in result))) checkMarks(core, votes)

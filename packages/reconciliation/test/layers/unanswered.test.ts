@@ -169,6 +169,23 @@ test('what was stored is answered although its layer fell silent since, alone in
   expect(result).toMatchObject({ state: { known: { header: true, sessions: new Map([['a', 1]]) }, partial: true } })
 })
 
+test('a layer that falls silent while another is brought into step leaves no gap to be judged (disks, seed 5302286 of two disks)', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  disks[0].data.append([content('note', 'b:0-1')])
+  disks[1].data.append([content('note', 'a:0-1 b:0-1')])
+  const { all, a, b } = await over(disks, { clock, policy: 'any-durable' })
+  const done = signal()
+  let repairs = 0
+  a.plan = (call) => (isOfContent(call) && repairs++ === 0 ? { after: done.sent } : undefined)
+  const writing = Promise.resolve(all.append([second()]))
+  await settled()
+  b.plan = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
+  await all.knownStates(['note'])
+  expect(await passing(clock, writing)).toMatchObject([{ failed: 'IO' }])
+  done.send()
+})
+
 test('a layer that is being refilled does not count before the others have said what it missed', async () => {
   const clock = manualClock()
   const [one, other] = [disk(), disk()]
