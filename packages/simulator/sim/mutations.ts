@@ -102,6 +102,15 @@ export const mutations: readonly Mutation[] = [
     caught: { profile: 'calm', seed: 1, checker: 'bounds' },
   },
   {
+    name: 'follow what nobody has open',
+    law: 'L10',
+    file: 'sync/src/settlement.ts',
+    from: '      endIfUnwanted(core, connection, holding.id)\n',
+    to: '',
+    varied: true,
+    caught: { profile: 'losses', seed: 193, checker: 'subscriptions' },
+  },
+  {
     name: 'let everybody read and write',
     law: 'L14',
     file: 'sync/src/checks.ts',

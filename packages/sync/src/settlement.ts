@@ -21,6 +21,7 @@ import { freeze } from './forks.ts'
 import { forward, rememberPage, sendRest } from './forward.ts'
 import { acknowledgeable, durable, forget, lookAgain, relax } from './holdings.ts'
 import { REQUEST_BYTES, replay } from './lanes.ts'
+import { endIfUnwanted } from './on-done.ts'
 import { discharge } from './pools.ts'
 import { OTHER_HEADER, refuseContent } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
@@ -130,6 +131,8 @@ function settled(
     for (const connection of new Set(pendings.map(({ request }) => request.connection))) {
       if (!grew) sendRest(core, connection, holding)
       if (grew && connection.traits.upstream) reportConfirmed(core, connection, holding.id)
+      // Nobody may want it any more, and it was not left before this had come.
+      endIfUnwanted(core, connection, holding.id)
     }
     // What brought nothing new, an erased document for instance, is owed no longer where it is confirmed already.
     if (!grew) for (const upstream of core.upstreams) reportConfirmed(core, upstream, holding.id)

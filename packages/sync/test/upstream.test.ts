@@ -171,6 +171,27 @@ test('what is no longer asked for and in step ends its subscription upstream, un
   expect(world.trace.slice(asked)).toEqual(['client > server  DONE note'])
 })
 
+test('what an upstream has more of ends its subscription when that has come, unless somebody here has it open', async () => {
+  for (const isOpen of [false, true]) {
+    const world = createWorld()
+    const client = await world.node('client', { holds: [append('note', 'a:0-1')], upstreamExpected: true })
+    const core = world.peer('core', client, { upstream: true })
+    if (isOpen) world.peer('application', client).load('note', state('a:1'))
+    core.link.ask(['note'], 'outbox')
+    await settled()
+    core.say({ action: 'known', id: 'note', known: state('a:1 b:1'), correction: false })
+    await settled()
+    core.link.leave(['note'])
+    expect(world.trace.at(-1)).toBe('core > client  KNOWN note header a:1 b:1')
+    core.say(content('note', 'b:0-1', false))
+    await settled()
+    const { length } = world.trace.filter((line) => line === 'client > core  DONE note')
+    expect(length).toBe(isOpen ? 0 : 1)
+    expect(world.trace).toContain('client > core  KNOWN note header b:1')
+    expect(client.reports.findLast(({ kind }) => kind === 'confirmed')).toMatchObject({ uploaded: true })
+  }
+})
+
 test('how far a document is uploaded is not known before the upstream has answered for it', async () => {
   const world = createWorld()
   const client = await world.node('client', { holds: [append('note', 'a:0-2')] })

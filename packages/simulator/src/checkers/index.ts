@@ -14,6 +14,7 @@ import { layers } from './layers.ts'
 import { once } from './once.ts'
 import { secrecy } from './secrecy.ts'
 import { shrinking } from './shrinking.ts'
+import { subscriptions } from './subscriptions.ts'
 import { uploads } from './uploads.ts'
 import { writes } from './writes.ts'
 
@@ -32,6 +33,7 @@ export const checkers: readonly MakeChecker[] = [
   shrinking,
   secrecy,
   bounds,
+  subscriptions,
   uploads,
   writes,
 ]
