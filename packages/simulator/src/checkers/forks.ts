@@ -40,7 +40,8 @@ export const forks: MakeChecker = (world) => {
     async judge() {
       for (const id of idsOf(world)) {
         const all = await everywhere(world, id)
-        for (const [node, contents] of all) for (const [session, texts] of contents) unmerged(node, id, session, texts)
+        for (const [node, contents] of [...all, ...(await layersOf(world, id))])
+          for (const [session, texts] of contents) unmerged(node, id, session, texts)
         const [session] = forkedSessions(shown(world, id, all).values())
         if (session !== undefined && reports === 0)
           throw new Violation('forks', `${id} has two histories of ${session}, and nobody said so`)
@@ -74,6 +75,17 @@ export async function everywhere(world: World, id: string): Promise<Map<string, 
     const contents = await contentsOf(disk, id)
     if (contents !== undefined) all.set(name, contents)
   }
+  return all
+}
+
+/** Of what a server has on several disks, each: together they show the one that holds most of a session. */
+async function layersOf(world: World, id: string): Promise<Map<string, Contents>> {
+  const all = new Map<string, Contents>()
+  for (const { name, disks } of world.servers.filter((server) => server.disks.length > 1))
+    for (const [index, disk] of disks.entries()) {
+      const contents = await contentsOf(disk, id)
+      if (contents !== undefined) all.set(`disk ${index + 1} of ${name}`, contents)
+    }
   return all
 }
 
