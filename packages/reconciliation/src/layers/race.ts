@@ -105,11 +105,17 @@ export function sightOf(core: Core, id: string): Sight | undefined {
   return asked.length > 0 && asked.every((layer) => remembers(core, layer, id)) ? sight : undefined
 }
 
-/** States in order of preference, and the forks that they show. */
+/**
+ * States in order of preference, and the forks that they show. A document does not come back while the layer that it was erased in is silent: whoever
+ * was told of the erasure would be sent all of it anew. As long as that is remembered; afterwards it is what the others say, until it answers.
+ */
 function statesOf(core: Core, id: string, layers: readonly Layer[]): readonly StoredState[] {
   const sight = core.seen.of(id)
-  const holding = layers.filter((layer) => sight?.states.get(layer) !== undefined)
-  const states = holding.map((layer) => sight?.states.get(layer) as StoredState)
+  const answering = layers.filter((layer) => sight?.states.get(layer) !== undefined)
+  // L2: of what nobody who answers has, nothing is said.
+  const erased = answering.length > 0 ? layers.filter((layer) => sight?.stood.get(layer)?.erased !== undefined) : []
+  const holding = [...answering, ...erased]
+  const states = holding.map((layer) => (sight?.states.get(layer) ?? sight?.stood.get(layer)) as StoredState)
   const forks = forksOf(states)
   const names = holding.map((layer) => layer.name)
   if (forks === 'document') core.forks.freeze(id, undefined, names)
@@ -127,7 +133,7 @@ export function silentLayers(core: Core, id: string): readonly Layer[] {
   const asked = readers(core)
   // Where there are only caches nobody can deny anything.
   if (asked.length === 0) return core.layers
-  return asked.filter((layer) => sight === undefined || !sight.states.has(layer))
+  return asked.filter((layer) => !sight?.states.has(layer))
 }
 
 /**
@@ -155,10 +161,10 @@ function durableOf(core: Core, id: string, state: StoredState): KnownState | und
   const wanted = without(state.known, core.forks.of(id))
   const mayLack = (layer: Layer) => core.dirty.has(layer, id) || layer.owing.has(id)
   const isFlagged = voting.some((layer) => core.dirty.has(layer, id))
-  const isSilent = (layer: Layer) => sight?.states.has(layer) !== true
+  const isSilent = (layer: Layer) => !sight?.states.has(layer)
   const excused = (layer: Layer) =>
     !mayLack(layer) && isSpokenOf(core, layer) && (isSilent(layer) || (layer.refilling && !isFlagged))
-  const said = (layer: Layer) => sight?.states.get(layer)?.known ?? sight?.stood.get(layer)
+  const said = (layer: Layer) => sight?.states.get(layer)?.known ?? sight?.stood.get(layer)?.known
   const stored = voting.map((layer) => (excused(layer) ? state.known : said(layer)))
   const durable = heldBy(stored, votesNeeded(core, voting.length), state.known)
   return covers(durable, wanted) ? undefined : { header: state.known.header, sessions: durable.sessions }
@@ -174,9 +180,8 @@ export function isSafe(core: Core, id: string, state: StoredState): boolean {
 
 /** Whether some layer that is to be written lacks what others hold. */
 export function isBehind(core: Core, id: string, layer: Layer): boolean {
-  const sight = core.seen.of(id)
-  if (sight === undefined || !sight.states.has(layer)) return false
-  return !inStep(sight.states.get(layer), stateOf(core, id), core.forks.of(id))
+  const states = core.seen.of(id)?.states
+  return states?.has(layer) === true && !inStep(states.get(layer), stateOf(core, id), core.forks.of(id))
 }
 
 /** Whether a layer is known to have all of what is known of a document. */
@@ -198,7 +203,7 @@ export async function lookUp(core: Core, ids: readonly string[]): Promise<readon
     }
     answer(core, id, state?.known ?? EMPTY)
     if (silent.length === 0) completed(core, id)
-    if (silent.length > 0) core.seen.noteUnsure(id, state?.known ?? EMPTY)
+    else core.seen.noteUnsure(id, state?.known ?? EMPTY)
     if (state !== undefined || silent.length > 0) core.background.consider(id, 'load')
     return state
   })

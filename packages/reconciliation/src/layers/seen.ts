@@ -12,8 +12,8 @@ import type { Layer } from './layer.ts'
 
 export interface Sight {
   readonly states: Map<Layer, StoredState | undefined>
-  /** What layers held that do not answer any more. */
-  readonly stood: Map<Layer, KnownState>
+  /** What layers held that do not answer any more. An erasure among it still counts: it is not taken back by silence. */
+  readonly stood: Map<Layer, StoredState>
   /** Of `json` sessions, up to which count a layer holds the same as the one that holds most. */
   readonly compared: Map<Layer, Map<string, number>>
   /** Layers that may hold more than was seen: a write failed there. */
@@ -131,7 +131,7 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
     },
     silent(id, layer) {
       const seen = of(id)
-      const held = seen?.states.get(layer)?.known
+      const held = seen?.states.get(layer)
       if (held !== undefined) seen?.stood.set(layer, held)
       seen?.states.delete(layer)
     },

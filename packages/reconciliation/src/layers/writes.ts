@@ -81,7 +81,7 @@ function planOne(core: Core, content: Append, held: KnownState): Plan {
     const answer = { state: answerOf(core, content.id), refused: none, headerRefused: 'fork' } as const
     return { content, refused: none, answer }
   }
-  if (silentLayers(core, content.id).length > 0 && denies(content, held)) {
+  if (silentLayers(core, content.id).length > 0 && denies(core, content, held)) {
     const cause = new StorageError('IO', 'not every layer answered: what is new or a gap cannot be told')
     return { content, refused: none, answer: { failed: 'IO', cause } }
   }
@@ -94,9 +94,10 @@ function planOne(core: Core, content: Append, held: KnownState): Plan {
   return { content: { ...content, runs }, refused, answer: undefined }
 }
 
-/** Whether storing or refusing this would say that something is not held. */
-function denies(content: Append, held: KnownState): boolean {
-  return !held.header || content.runs.some(({ session, after }) => after > (held.sessions.get(session) ?? 0))
+/** Whether storing or refusing this would say that something is not held. Of what is erased nothing is stored, and nothing refused. */
+function denies(core: Core, content: Append, held: KnownState): boolean {
+  const isNew = !held.header || content.runs.some(({ session, after }) => after > (held.sessions.get(session) ?? 0))
+  return isNew && stateOf(core, content.id)?.erased === undefined
 }
 
 /** Brings as many layers as must store what is written into step first; others are waited for only if they may be merely slow. */

@@ -1,0 +1,56 @@
+/**
+ * Erased documents, while the layer that they were erased in does not answer.
+ */
+import { EMPTY } from '@tidemark/known-state'
+import { expect, test } from 'vitest'
+import { content, counts, disk, held, manualClock, over, passing, type Store } from './world.ts'
+
+const cannotErase = (one: Store) => {
+  one.plan = ({ method }) => (method === 'erase' ? { fails: 'IO' } : undefined)
+}
+
+const saysNothing = (one: Store) => {
+  one.plan = () => ({ fails: 'IO' })
+}
+
+/** Three layers that hold a note, the second of which is erased and then silent. */
+async function erasedInOne() {
+  const clock = manualClock()
+  const { all, a, b, c } = await over([disk(), disk(), disk()], { clock, policy: 'any-durable' })
+  await all.append([content('note', 'a:0-2 tomb:0-1')])
+  await passing(clock, all.whenSettled('note'))
+  for (const one of [a, c]) cannotErase(one)
+  await all.erase('note', [1, 'me'], { keep: ['tomb'] })
+  expect([a, b, c].map((one) => held(one))).toEqual(['a:2 tomb:1', 'tomb:1', 'a:2 tomb:1'])
+  saysNothing(b)
+  return { clock, all, a, b, c }
+}
+
+test('a document does not come back while the layer that it was erased in is silent (storm, seed 5303292 of three disks)', async () => {
+  const { all } = await erasedInOne()
+  const told: string[] = []
+  all.watch(({ id, before }) => told.push(`${id} ${counts(before)}`))
+  const [state] = await all.knownStates(['note'])
+  expect([counts(state?.known), state?.erased, state?.partial, told]).toEqual(['tomb:1', [1, 'me'], true, []])
+  // Nobody who answers has it as it is now, and what it was is not read.
+  await expect(Promise.resolve(all.read('note', EMPTY, { bytesMax: 1_000 }))).rejects.toThrow('has nothing more')
+})
+
+test('layers are erased while the one that was erased first is silent, and are read then', async () => {
+  const { clock, all, a, c } = await erasedInOne()
+  for (const one of [a, c]) one.plan = undefined
+  await all.knownStates(['note'])
+  await clock.advance(60_000)
+  expect([held(a), held(c)]).toEqual(['tomb:1', 'tomb:1'])
+  const page = await all.read('note', EMPTY, { bytesMax: 1_000 })
+  expect(page?.runs.map(({ session }) => session)).toEqual(['tomb'])
+})
+
+test('what is written to a document that is erased is neither stored nor refused, also while a layer is silent', async () => {
+  const { clock, all, a, c } = await erasedInOne()
+  for (const one of [a, c]) one.plan = undefined
+  await all.knownStates(['note'])
+  const [result] = await passing(clock, Promise.resolve(all.append([content('note', 'a:2-3', { header: false })])))
+  expect(result).toMatchObject({ state: { erased: [1, 'me'] }, refused: new Map() })
+  expect([held(a), held(c)]).toEqual(['tomb:1', 'tomb:1'])
+})
