@@ -41,11 +41,25 @@ export const MINIMUM_LIMITS: Limits = {
   namesMax: 1_024,
 }
 
-/** @throws TypeError for a limit below what every receiver takes: peers that keep to the protocol would exceed it. */
+/**
+ * @throws TypeError for a limit below what every receiver takes, which peers that keep to the protocol would exceed, and for one that is
+ * no whole number up to 2^53−1: a `hello` could not say it.
+ */
 export function checkLimits(limits: Partial<Limits>): void {
   for (const [name, min] of Object.entries(MINIMUM_LIMITS)) {
     const limit = limits[name as keyof Limits]
-    if (limit !== undefined && !(limit >= min))
+    if (limit === undefined) continue
+    if (!Number.isSafeInteger(limit))
+      throw new TypeError(
+        `limits.${name}: expected a whole number from ${min} to 2^53−1; got ${shown(limit)}; leave it out for the default`,
+      )
+    if (limit < min)
       throw new TypeError(`limits.${name}: expected at least ${min}, which every peer may send; got ${limit}`)
   }
+}
+
+/** Of whatever was given in place of a number, only what it is. */
+function shown(limit: unknown): string {
+  if (typeof limit === 'number') return `${limit}`
+  return limit === null ? 'null' : `a ${typeof limit}`
 }

@@ -143,6 +143,29 @@ for (const dialect of own)
 test('limits below what every peer may send are refused', () => {
   expect(() => checkLimits({})).not.toThrow()
   expect(() => checkLimits(MINIMUM_LIMITS)).not.toThrow()
-  for (const limits of [{ messageBytesMax: 65_535 }, { frameBytesMax: Number.NaN }, { sessionsMax: 500 }])
+  for (const limits of [{ messageBytesMax: 65_535 }, { frameBytesMax: 0 }, { sessionsMax: 500 }])
     expect(() => checkLimits(limits)).toThrow(new RegExp(`limits.${Object.keys(limits)[0]}: expected at least`))
+})
+
+test('limits that are no whole numbers, or more than a hello can say, are refused with what came and what to do', () => {
+  const faults: readonly (readonly [limit: unknown, got: string])[] = [
+    [Number.POSITIVE_INFINITY, 'Infinity'],
+    [Number.NaN, 'NaN'],
+    [70_000.5, '70000.5'],
+    [2 ** 53, '9007199254740992'],
+    ['100000', 'a string'],
+    [100_000n, 'a bigint'],
+    [null, 'null'],
+  ]
+  for (const name of Object.keys(MINIMUM_LIMITS) as (keyof typeof MINIMUM_LIMITS)[]) {
+    for (const [limit, got] of faults)
+      expect(() => checkLimits({ [name]: limit })).toThrow(
+        new TypeError(
+          `limits.${name}: expected a whole number from ${MINIMUM_LIMITS[name]} to 2^53−1; got ${got}; leave it out for the default`,
+        ),
+      )
+    expect(() => checkLimits({ [name]: -1 })).toThrow(`limits.${name}: expected at least ${MINIMUM_LIMITS[name]}`)
+  }
+  for (const limits of [{ messageBytesMax: Number.MAX_SAFE_INTEGER }, { namesMax: undefined as never }])
+    expect(() => checkLimits(limits)).not.toThrow()
 })

@@ -57,7 +57,7 @@ export interface Server {
   close(): Promise<void>
 }
 
-/** @throws StorageError if the storage does not open; TypeError, before it is opened, for an allowed origin that is none or a limit that is too low. */
+/** @throws StorageError if the storage does not open; TypeError, before it is opened, for an allowed origin that is none or a limit that is too low or no whole number. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { storage, hooks = {}, clock = systemClock, log = silent } = options
   const layered = layersOf(storage)

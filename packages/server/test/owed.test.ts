@@ -89,16 +89,21 @@ test('an edge that cannot be created closes the storage that it opened', async (
   expect(isOpen).toBe(false)
 })
 
-test('limits below what every peer may send are refused before anything is opened', async () => {
+test('limits below what every peer may send, or that are no whole numbers, are refused before anything is opened', async () => {
   const called: string[] = []
   const storage = wrapped(memoryStorage(), (method, call) => {
     called.push(method)
     return call()
   })
   const connect = () => new Promise<never>(() => {})
-  for (const upstream of [{ upstream: { connect } }, {}])
+  for (const upstream of [{ upstream: { connect } }, {}]) {
     await expect(createServer({ storage, limits: { messageBytesMax: 65_535 }, ...upstream })).rejects.toThrow(
       'limits.messageBytesMax: expected at least 65536',
     )
+    for (const messageBytesMax of [Number.POSITIVE_INFINITY, 70_000.5, 2 ** 53, '100000' as never])
+      await expect(createServer({ storage, limits: { messageBytesMax }, ...upstream })).rejects.toThrow(
+        'limits.messageBytesMax: expected a whole number from 65536 to 2^53−1',
+      )
+  }
   expect(called.filter((method) => method === 'open' || method === 'marks')).toEqual([])
 })
