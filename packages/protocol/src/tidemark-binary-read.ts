@@ -27,6 +27,7 @@ import { type Announced, DOCUMENTS, SESSIONS, type Table } from './names.ts'
 import type { Part } from './spans.ts'
 import { decodeUtf8 } from './text.ts'
 import * as format from './tidemark-binary-format.ts'
+import { unreadHello } from './unread-hello.ts'
 
 /** Where messages are read from. */
 export interface Source {
@@ -259,7 +260,7 @@ function readHello(source: Source): HelloMessage {
   const { reader } = source
   const { idBytesMax } = source.limits
   const version = reader.varint('version')
-  if (version !== 1) return { action: 'hello', version, ...UNREAD }
+  if (version !== 1) return unreadHello(version)
   const length = reader.countOf('features', 1, format.FEATURES_MAX, 'features')
   const features: string[] = []
   for (let index = 0; index < length; index++) features.push(reader.name('features', idBytesMax))
@@ -282,14 +283,6 @@ function readHello(source: Source): HelloMessage {
     peer: reader.name('peer', idBytesMax),
   }
 }
-
-const UNREAD = {
-  features: [],
-  generation: { id: '', sequence: 0 },
-  level: 'stored',
-  limits: { messageBytesMax: 0, frameBytesMax: 0 },
-  peer: '',
-} as const
 
 function readPing({ reader, limits }: Source): PingMessage {
   return { action: 'ping', time: reader.varint('time'), from: reader.text('from', limits.idBytesMax) }

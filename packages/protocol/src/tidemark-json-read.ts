@@ -24,6 +24,7 @@ import type {
 import type { ContinuationMessage, Part } from './spans.ts'
 import { decodeUtf8, utf8Length } from './text.ts'
 import { ERROR_TEXT_BYTES_MAX } from './tidemark-binary-format.ts'
+import { unreadHello } from './unread-hello.ts'
 import {
   arrayOf,
   checkEnd,
@@ -236,6 +237,8 @@ function shortText(place: Place, value: unknown, field: string, bytesMax: number
 }
 
 function readHello(fields: Fields, place: Place): HelloMessage {
+  const version = countOf(place, fields.version, 'version')
+  if (version !== 1) return unreadHello(version)
   const generation = objectOf(place, fields.generation, 'generation')
   const limits = objectOf(place, fields.limits, 'limits')
   const features = arrayOf(place, fields.features, 'features')
@@ -243,7 +246,7 @@ function readHello(fields: Fields, place: Place): HelloMessage {
     throw excess(place, 'features', `at most ${FEATURES_MAX} features`, `${features.length}`)
   return {
     action: 'hello',
-    version: countOf(place, fields.version, 'version'),
+    version,
     features: features.map((feature, index) => idOf(place, feature, entry('features', index))),
     generation: {
       id: idOf(place, generation.id, 'generation.id'),

@@ -98,6 +98,25 @@ test('a hello of a version that is not spoken is answered with an error and a cl
   }
 })
 
+test('of a hello of another version only the version is read, in both dialects: what is behind it may mean anything', async () => {
+  const later = [
+    [tidemarkBinary, Uint8Array.of(1, 1, 2)],
+    [tidemarkBinary, Uint8Array.of(1, 3, 2, 255, 255)],
+    [tidemarkJson, '{"type":"hello","version":2}'],
+    [tidemarkJson, '{"type":"hello","version":2,"limits":"big","features":{},"peer":7}'],
+  ] as const
+  for (const [dialect, frame] of later) {
+    const world = createWorld()
+    const server = await world.node('server')
+    const bad = world.peer('bad', server, dialect.traits)
+    bad.link.receive(dialect.createCodec().decode(frame))
+    await settled()
+    const reason = 'protocol version 1 is spoken here, not 2'
+    expect(bad.heard.at(-1)).toEqual({ action: 'error', code: 'unsupported', message: reason })
+    expect(bad.closed).toEqual({ code: 1002, reason })
+  }
+})
+
 test('33: hostile bytes reach the engine only as errors, in all dialects', async () => {
   const hostile = [
     '',
