@@ -11,7 +11,7 @@
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import { type Content, type ContentMessage, contentWeight } from '@tidemark/protocol'
 import type { Page } from '@tidemark/storage'
-import { askForClaim } from './claims.ts'
+import { askForClaim, sendKnown } from './claims.ts'
 import { reportConfirmed } from './confirmations.ts'
 import {
   type Connection,
@@ -75,14 +75,12 @@ function step(core: Core, connection: Connection, holding: Holding, view: View):
   // A document whose dependency is still to come is forwarded when it came, or after a while.
   if (holding.awaits !== undefined && !view.loads) return
   const cursor = view.assumed
-  if (
-    cursor === undefined ||
-    !view.readable ||
-    view.rival ||
-    !canCarry(connection, holding) ||
-    covers(cursor, wanted(holding, view))
-  ) {
+  if (cursor === undefined || !view.readable || view.rival || !canCarry(connection, holding)) {
     finish(core, connection, holding, view)
+    return
+  }
+  if (covers(cursor, wanted(holding, view))) {
+    complete(core, connection, holding, view)
     return
   }
   const { recent } = holding
@@ -181,9 +179,9 @@ function deliver(
   view.failures = 0
   // The application has what it was given: there is no wire between.
   if (connection.traits.local) view.confirmed = cursor
-  view.streaming = more
-  if (more) queueOf(connection, holding).add(holding.id)
-  else finish(core, connection, holding, view)
+  if (!more) return complete(core, connection, holding, view)
+  view.streaming = true
+  queueOf(connection, holding).add(holding.id)
 }
 
 /** Goes on with a page after its dependencies were looked at, or starts again if the cursor moved meanwhile. */
@@ -196,6 +194,16 @@ export function deliverLater(
 ): void {
   if (continues(page, view.assumed as KnownState)) deliver(core, connection, holding, view, page)
   else markReady(core, connection, holding, view)
+}
+
+/**
+ * All that is sent was sent. What was announced and is passed over does not come: a KNOWN behind the last page says that this was all, also
+ * where an announcement would have had no room.
+ */
+function complete(core: Core, connection: Connection, holding: Holding, view: View): void {
+  const isShort = view.streaming && view.tooLarge !== undefined && view.tooLarge.size > 0
+  if (isShort) sendKnown(core, connection, holding)
+  finish(core, connection, holding, view)
 }
 
 function finish(core: Core, connection: Connection, holding: Holding, view: View): void {

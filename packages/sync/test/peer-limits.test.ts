@@ -13,7 +13,7 @@ import {
 import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { run as start } from '../src/run.ts'
-import { append, content, createWorld, nextTurn, settled, state } from './world.ts'
+import { append, content, createWorld, nextTurn, OWN, settled, state } from './world.ts'
 
 const utf8 = (text: string) => new TextEncoder().encode(text)
 const hello = (messageBytesMax: number): HelloMessage => ({
@@ -70,6 +70,65 @@ test('a transaction that a peer does not take is passed over and reported, the r
   const unsent = server.reports.filter(({ kind }) => kind === 'unsent')
   expect(unsent).toMatchObject([{ id: 'note', code: 'tooLarge' }])
   expect(peer.heard.filter(({ action }) => action === 'error')).toEqual([])
+})
+
+test('what was announced and is then passed over is taken back: the KNOWN behind the last page says that this was all', async () => {
+  const holds = { ...append('note', ''), header: utf8(JSON.stringify('h'.repeat(25_000))) }
+  for (const [runs, ends] of [
+    [[run('b', 0, 60_000), run('c', 0, 10)], { c: 1 }],
+    [[run('a', 0, 10), run('b', 0, 60_000)], { a: 1 }],
+    // Nothing comes behind the announcement.
+    [[run('b', 0, 60_000)], {}],
+  ] as const) {
+    const { peer, pages } = await reader({ ...holds, runs: [...runs] }, 65_536)
+    peer.load('note')
+    await settled()
+    expect(pages()[0]?.expectUntil?.sessions.has('b')).toBe(true)
+    expect(Object.fromEntries(pages().flatMap((page) => page.runs.map((one) => [one.session, one.after + 1])))).toEqual(
+      ends,
+    )
+    const stored = state(`header ${runs.map(({ session }) => `${session}:1`).join(' ')}`)
+    expect(peer.heard.slice(1 + pages().length)).toMatchObject([
+      { action: 'known', id: 'note', known: stored, correction: false },
+    ])
+  }
+})
+
+test('before a hello, too, and a stream of which nothing is passed over ends without a KNOWN', async () => {
+  const large = { ...append('note', ''), header: utf8(JSON.stringify('h'.repeat(25_000))) }
+  for (const [bytes, last] of [
+    [60_000, 'known'],
+    [25_000, 'content'],
+  ] as const) {
+    const world = createWorld()
+    const runs = [run('b', 0, bytes), run('c', 0, 10)]
+    const server = await world.node('server', { holds: [{ ...large, runs }] })
+    const peer = world.peer('small', server, { hello: true })
+    peer.load('note')
+    await settled()
+    expect(peer.heard.filter(({ action }) => action === 'content').length).toBeGreaterThan(1)
+    expect(peer.heard.at(-1)?.action).toBe(last)
+  }
+})
+
+test('whoever asked has its slot back when a stream ends without what was announced', async () => {
+  const holds = ['first', 'second'].map((id) => ({
+    ...append(id, ''),
+    header: utf8(JSON.stringify('h'.repeat(25_000))),
+    runs: [run('b', 0, 60_000), run('c', 0, 10)],
+  }))
+  const world = createWorld()
+  const server = await world.node('server', { holds })
+  const client = await world.node('client', { limits: { loadsInFlightMax: 1, messageBytesMax: 65_536 } })
+  world.connect(client, server, { ...OWN, hello: true })
+  const reading = world.peer('application', client, { local: true })
+  reading.load('first')
+  reading.load('second')
+  await settled()
+  expect(world.trace.filter((line) => line.startsWith('client > server  LOAD'))).toEqual([
+    'client > server  LOAD first ∅',
+    'client > server  LOAD second ∅',
+  ])
 })
 
 test('a document whose header a peer does not take is refused', async () => {
