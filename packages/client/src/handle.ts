@@ -149,6 +149,7 @@ export function createHandle(context: HandleContext, id: string, options: Handle
 
   function takeKnown(message: KnownMessage, answeredBy: readonly string[] | undefined): void {
     held = message.correction ? message.known : union(held, message.known)
+    if (message.correction) expected = undefined
     if (message.known.header) {
       standing.become('present')
       // What was created without asking is subscribed now, with what else there may be of it.

@@ -360,3 +360,52 @@ describe('closing', () => {
 
 const sorted = (doc: Doc) => sortedState(doc.known)
 const sortedState = ({ header, sessions }: Doc['known']) => ({ header, sessions: [...sessions].sort() })
+
+/** A document whose erasure is done, and its storage said that it failed; whoever opens it then is told of what is gone. */
+async function erasedUnknowingly() {
+  const disk = memoryStorage()
+  const clock = manualClock()
+  const hooks = { isTombstone: (session: string) => session === 'tombstone' }
+  let erasures = 0
+  let reads = 0
+  let breakRead = Number.NaN
+  const storage = replaced(disk, {
+    erase: async (id, version, options) => {
+      erasures += 1
+      const erased = await disk.erase(id, version, options)
+      if (erasures === 1) throw new StorageError('IO', 'its answer was lost')
+      return erased
+    },
+    read: async (id, after, options) => {
+      reads += 1
+      if (reads === breakRead) throw new StorageError('IO', 'it could not be read')
+      return disk.read(id, after, options)
+    },
+  })
+  const client = await createClient({ storage, kind: 'json', clock, hooks })
+  const writer = await client.create('x', { header, session: 's', transactions: numbers(1, 2, 3) })
+  await writer.append('tombstone', numbers(0))
+  await writer.close()
+  await rest()
+  const failRead = (index: number) => {
+    breakRead = reads + index
+  }
+  return { client, clock, failRead }
+}
+
+test.each([0, 2])(
+  'what waits for content that was erased meanwhile is written, or refused, and never hangs (storm, seed 28000566; read %i fails)',
+  async (failing) => {
+    const { client, clock, failRead } = await erasedUnknowingly()
+    failRead(failing)
+    const doc = client.open('x')
+    collect(doc)
+    const written = doc.append('s', numbers(4)).then(
+      () => 'written',
+      (error) => error.code,
+    )
+    await clock.advance(60_000)
+    expect(await Promise.race([written, rest().then(() => 'hangs')])).toBe('written')
+    await client.close()
+  },
+)

@@ -100,12 +100,13 @@ export interface Request {
   slot: Slot | undefined
 }
 
-/** A page that is being read, after this cursor; `passesOver` when it leaves out what is not to be sent. */
+/** A page that is being read, after this cursor; `passesOver` when it leaves out what is not to be sent; how many sessions were `frozen`. */
 export interface Reading {
   readonly id: string
   readonly ticket: number
   readonly after: KnownState | undefined
   readonly passesOver: boolean
+  readonly frozen: number
 }
 
 export type Work =

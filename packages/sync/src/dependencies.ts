@@ -31,7 +31,7 @@ export function dependenciesFirst(
   if (core.options.asks?.dependencies !== true || upstream || local) return true
   if (view.dependencies !== undefined) return view.dependencies.size === 0
   // The page is kept while the application answers, so the connection reads no other meanwhile.
-  const reading = { id: holding.id, ticket: 0, after: view.assumed, passesOver: false }
+  const reading = { id: holding.id, ticket: 0, after: view.assumed, frozen: 0, passesOver: false }
   connection.reading = reading
   const sessions = [...(holding.stored?.known.sessions.keys() ?? [])]
   question(core, { question: 'dependencies', id: holding.id, header: page.header, sessions }, (outcome) => {

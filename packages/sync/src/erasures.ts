@@ -4,6 +4,7 @@
  * An erasure that failed is tried again, with a back-off, until it is done, also by the next process (`run-erasures.ts`).
  * Not here: what a tombstone is (the application says).
  */
+import { covers } from '@tidemark/known-state'
 import type { StoredState } from '@tidemark/storage'
 import { recount } from './appends.ts'
 import { reportConfirmed } from './confirmations.ts'
@@ -11,6 +12,7 @@ import { type Core, emit, type Holding, type Pending, report } from './core.ts'
 import type { Outcome } from './events.ts'
 import { sendRest } from './forward.ts'
 import { durable, forget, holdingOf, lookAgain, relax } from './holdings.ts'
+import { tellErased } from './senders.ts'
 import { codeOf } from './storage-codes.ts'
 import { subscribersOf, viewOf } from './views.ts'
 
@@ -53,6 +55,8 @@ export function onErased(core: Core, id: string, outcome: Outcome<StoredState | 
   holding.stored = outcome.value
   recount(holding)
   for (const connection of subscribersOf(core, id)) {
+    const assumed = viewOf(connection, id, before)?.assumed
+    if (assumed !== undefined && !covers(assumed, before)) tellErased(core, connection, holding)
     sendRest(core, connection, holding)
     if (connection.traits.upstream) reportConfirmed(core, connection, id)
   }

@@ -11,7 +11,7 @@
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import { type Content, type ContentMessage, contentWeight } from '@tidemark/protocol'
 import type { Page } from '@tidemark/storage'
-import { askForClaim, sendKnown } from './claims.ts'
+import { askForClaim, sendKnown, tellable, told } from './claims.ts'
 import { reportConfirmed } from './confirmations.ts'
 import {
   type Connection,
@@ -89,7 +89,8 @@ function step(core: Core, connection: Connection, holding: Holding, view: View):
     deliver(core, connection, holding, view, recent.message)
     return
   }
-  connection.reading = { id: holding.id, ticket: ticket(core), after: cursor, passesOver: passesOver(view) }
+  const frozen = view.frozen?.size ?? 0
+  connection.reading = { id: holding.id, ticket: ticket(core), after: cursor, frozen, passesOver: passesOver(view) }
   emit(core, {
     type: 'page',
     connection: connection.id,
@@ -109,8 +110,10 @@ export function onPaged(core: Core, connection: Connection, number: number, outc
   const view = connection.views.get(reading.id)
   if (holding !== undefined && view !== undefined && view !== IN_STEP && view.sending) {
     if ('failed' in outcome) pageFailed(core, connection, holding, view, outcome.failed)
-    // The cursor was moved while the page was read (a LOAD, a correction): the page is read again from where it is now.
-    else if (view.assumed !== reading.after) markReady(core, connection, holding, view)
+    // The cursor was moved while the page was read (a LOAD, a correction): the page is read again from where it is now. So it is where a
+    // session was found to have two histories meanwhile (L13).
+    else if (view.assumed !== reading.after || (view.frozen?.size ?? 0) !== reading.frozen)
+      markReady(core, connection, holding, view)
     else if (outcome.value === undefined || isEmpty(outcome.value)) finish(core, connection, holding, view)
     else deliverFitting(core, connection, holding, view, outcome.value, reading.passesOver)
   }
@@ -184,7 +187,7 @@ function deliver(
   queueOf(connection, holding).add(holding.id)
 }
 
-/** Goes on with a page after its dependencies were looked at, or starts again if the cursor moved meanwhile. */
+/** Goes on with a page after its dependencies were looked at, or starts again if the cursor moved, or a session was frozen meanwhile. */
 export function deliverLater(
   core: Core,
   connection: Connection,
@@ -192,7 +195,8 @@ export function deliverLater(
   view: View,
   page: ContentMessage,
 ): void {
-  if (continues(page, view.assumed as KnownState)) deliver(core, connection, holding, view, page)
+  const isForked = page.runs.some(({ session }) => view.frozen?.has(session))
+  if (!isForked && continues(page, view.assumed as KnownState)) deliver(core, connection, holding, view, page)
   else markReady(core, connection, holding, view)
 }
 
@@ -207,6 +211,7 @@ function complete(core: Core, connection: Connection, holding: Holding, view: Vi
 }
 
 function finish(core: Core, connection: Connection, holding: Holding, view: View): void {
+  if (view.streaming || view.loads) tellErased(core, connection, holding)
   stop(holding, view)
   askForClaim(core, connection, holding, view)
   probeClaim(core, connection, holding, view)
@@ -214,6 +219,13 @@ function finish(core: Core, connection: Connection, holding: Holding, view: View
   settleView(connection, holding.id, view)
   dependencyDone(core, connection, holding.id)
   relax(core, holding)
+}
+
+/** An application that was told of more of an erased document than comes now waits for that no longer. A peer asks again. */
+export function tellErased(core: Core, connection: Connection, holding: Holding): void {
+  if (!connection.traits.local || holding.stored?.erased === undefined) return
+  const known = told(connection, holding, tellable(connection, holding))
+  send(core, connection, { action: 'known', id: holding.id, ...known, correction: true })
 }
 
 function stop(holding: Holding, view: View): void {

@@ -166,9 +166,13 @@ export function replaceBelief(
     corrected: undefined,
     probe: undefined,
     withheld: false,
+    // Who lacks the document may lack by now what it names, or what it names may have come since (L9).
+    dependencies: claim.header || isWaiting(old) ? old.dependencies : undefined,
   })
   return old
 }
+
+const isWaiting = ({ dependencies }: View): boolean => dependencies !== undefined && dependencies.size > 0
 
 /** Adds to what is believed of a peer. */
 export function confirm(view: View, known: KnownState): void {

@@ -4,7 +4,7 @@
 import type { KnownState } from '@tidemark/known-state'
 import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
-import { append, content, createWorld, settled, spied, state } from './world.ts'
+import { append, bytes, content, createWorld, settled, spied, state } from './world.ts'
 
 /** A server whose storage says `changed` when told to; appends, and look-ups and pages of the note, wait until they are let go. */
 async function node() {
@@ -153,4 +153,41 @@ test('who says what it holds before a page that it waits for was sent is sent wh
   await letGo('looks')
   await letGo('reads')
   expect(said()).toEqual(['server > writer  KNOWN note header b:1', 'server > reader  CONTENT note a:0-2'])
+})
+
+test('who lost a document is sent what it names before it, also what was not there the first time (disks, seed 28002398)', async () => {
+  const world = createWorld()
+  const server = await world.node('server', {
+    holds: [append('list', 'b:0-1')],
+    hooks: { dependenciesOf: (header) => (new TextDecoder().decode(header).includes('list') ? ['note'] : []) },
+  })
+  const [reader, writer] = [world.peer('reader', server), world.peer('writer', server)]
+  reader.load('list')
+  await settled()
+  writer.say(content('note', 'a:0-2'))
+  await settled()
+  reader.say({ action: 'known', id: 'list', known: state(''), correction: true })
+  await settled()
+  expect(world.trace.filter((line) => line.startsWith('server > reader'))).toEqual([
+    'server > reader  CONTENT list header b:0-1',
+    'server > reader  CONTENT note header a:0-2',
+    'server > reader  CONTENT list header b:0-1',
+  ])
+})
+
+test('a page that was begun before its peer was found to have forked a session goes without that session (losses, seed 28000177)', async () => {
+  const { world, server, letGo } = await node()
+  const late = world.peer('late', server)
+  late.load('note')
+  await settled()
+  await letGo('looks')
+  const other = { session: 'a', after: 0, transactions: [bytes('{"x":1}')], seal: bytes('other') }
+  late.say({ ...content('note', '', false), runs: [other] })
+  await settled()
+  await letGo('reads')
+  await letGo('appends')
+  expect(server.reports.filter(({ kind }) => kind === 'fork')).toHaveLength(1)
+  await letGo('reads')
+  await letGo('reads')
+  expect(world.trace.filter((line) => line.startsWith('server > late  CONTENT'))).toEqual([])
 })
