@@ -255,6 +255,8 @@ export interface View {
   sending: boolean
   /** Our LOAD failed, and a deadline to ask again is set. */
   asksAgain: boolean
+  /** Nobody here wants it any more, and it is told so when what is being sent has been. */
+  leaves: boolean
   /** Pages that could not be read, in a row. */
   failures: number
   /** Pages of one stream follow each other. */

@@ -147,7 +147,9 @@ export function onNeed(core: Core, request: Request): void {
 
 /** What a document names that this peer sent is here perhaps, but nobody can tell, or is not. */
 export function askForNeeded(core: Core, connection: Connection, id: string): void {
-  for (const peer of new Set([connection, ...core.upstreams])) askPeer(core, peer, id, 'user')
+  // An application has no more than what it wrote.
+  const peers = connection.traits.local ? core.upstreams : new Set([connection, ...core.upstreams])
+  for (const peer of peers) askPeer(core, peer, id, 'user')
 }
 
 /** A document is held now: what was to be forwarded after it is. */

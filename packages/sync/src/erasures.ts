@@ -12,6 +12,7 @@ import { type Core, emit, type Holding, type Pending, report } from './core.ts'
 import type { Outcome } from './events.ts'
 import { sendRest } from './forward.ts'
 import { durable, forget, holdingOf, lookAgain, relax } from './holdings.ts'
+import { endIfUnwanted } from './on-done.ts'
 import { tellErased } from './senders.ts'
 import { codeOf } from './storage-codes.ts'
 import { subscribersOf, viewOf } from './views.ts'
@@ -59,6 +60,8 @@ export function onErased(core: Core, id: string, outcome: Outcome<StoredState | 
     if (assumed !== undefined && !covers(assumed, before)) tellErased(core, connection, holding)
     sendRest(core, connection, holding)
     if (connection.traits.upstream) reportConfirmed(core, connection, id)
+    // What could not be given to an upstream is owed no longer.
+    endIfUnwanted(core, connection, id)
   }
   if (!holding.looked) lookAgain(core, holding)
   relax(core, holding)

@@ -2,6 +2,7 @@
  * DONE: the sender ends its subscription to a document. Where the dialect does not mean it, it is ignored.
  * An upstream is told when nobody here wants the document any more and it has all that we hold of it.
  */
+import { reportConfirmed } from './confirmations.ts'
 import { type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
 import { endReading, stopSender } from './senders.ts'
 import { isWanted, unsubscribe } from './views.ts'
@@ -27,7 +28,12 @@ export function endIfUnwanted(core: Core, upstream: Connection, id: string): voi
   const { done, upstream: isUpstream } = upstream.traits
   const belief = upstream.views.get(id)
   if (!done || !isUpstream || belief === undefined || isWanted(core, id, upstream)) return
-  if (belief !== IN_STEP && (belief.assumed !== undefined || isStillWanted(core, upstream, id))) return
+  if (belief !== IN_STEP && (belief.assumed !== undefined || isStillWanted(core, upstream, id))) {
+    belief.leaves = belief.sending
+    return
+  }
+  // Afterwards nobody can tell how far it confirmed it.
+  if (belief === IN_STEP) reportConfirmed(core, upstream, id)
   stopSender(core, upstream, id)
   unsubscribe(core, upstream, id)
   send(core, upstream, { action: 'done', id })

@@ -29,6 +29,7 @@ import { dependenciesFirst, dependencyDone } from './dependencies.ts'
 import type { Outcome } from './events.ts'
 import { durable, guard, relax } from './holdings.ts'
 import { enter, tellsItself } from './lanes.ts'
+import { endIfUnwanted } from './on-done.ts'
 import { probeClaim } from './probes.ts'
 import { enterLater, refuseLoad } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
@@ -218,6 +219,10 @@ function finish(core: Core, connection: Connection, holding: Holding, view: View
   markExact(view, holding)
   settleView(connection, holding.id, view)
   dependencyDone(core, connection, holding.id)
+  if (view.leaves) {
+    view.leaves = false
+    endIfUnwanted(core, connection, holding.id)
+  }
   relax(core, holding)
 }
 

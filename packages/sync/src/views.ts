@@ -40,6 +40,7 @@ export function createView(confirmed: KnownState, assumed: KnownState | undefine
     exact: false,
     sending: false,
     asksAgain: false,
+    leaves: false,
     failures: 0,
     streaming: false,
     claims: undefined,

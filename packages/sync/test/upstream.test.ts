@@ -3,7 +3,7 @@
  */
 import { EMPTY } from '@tidemark/known-state'
 import { expect, test } from 'vitest'
-import { append, content, createWorld, JAZZ, nextTurn, settled, state } from './world.ts'
+import { append, content, createWorld, gate, JAZZ, nextTurn, settled, state } from './world.ts'
 
 test('35: an edge that holds a document answers at once, subscribes upstream, and passes on what the core gets later', async () => {
   const world = createWorld()
@@ -190,6 +190,93 @@ test('what an upstream has more of ends its subscription when that has come, unl
     expect(world.trace).toContain('client > core  KNOWN note header b:1')
     expect(client.reports.findLast(({ kind }) => kind === 'confirmed')).toMatchObject({ uploaded: true })
   }
+})
+
+test('an upstream to which something else was being read when the last of a document came is left behind that (storm, seed 5400027 of three disks)', async () => {
+  const world = createWorld()
+  const holds = [append('note', 'a:0-1'), append('other', 'a:0-1')]
+  const client = await world.node('client', { holds, upstreamExpected: true })
+  const core = world.peer('core', client, { upstream: true })
+  core.link.ask(['note', 'other'], 'outbox')
+  await settled()
+  core.say({ action: 'known', id: 'note', known: state('a:1 b:1'), correction: false })
+  await settled()
+  core.link.leave(['note'])
+  const reading = gate()
+  client.spy.replace = {
+    read: async (id, after, options) => {
+      await reading.opened
+      return client.spy.real.read(id, after, options)
+    },
+  }
+  core.say({ action: 'known', id: 'other', known: state(''), correction: false })
+  await settled()
+  core.say(content('note', 'b:0-1', false))
+  await settled()
+  expect(world.trace).not.toContain('client > core  DONE note')
+  reading.open()
+  await settled()
+  expect(world.trace.filter((line) => line === 'client > core  DONE note')).toHaveLength(1)
+  expect(client.reports.findLast((report) => report.kind === 'confirmed' && report.id === 'note')).toMatchObject({
+    uploaded: true,
+  })
+})
+
+test('how far an upstream confirmed a document is said before it is left, also while what it sent is being stored (disks, seed 30002931)', async () => {
+  const world = createWorld()
+  const client = await world.node('client', { holds: [append('note', 'a:0-2')], upstreamExpected: true })
+  const core = world.peer('core', client, { upstream: true })
+  core.link.ask(['note'], 'outbox')
+  await settled()
+  const appending = gate()
+  client.spy.replace = {
+    append: async (batch) => {
+      await appending.opened
+      return client.spy.real.append(batch)
+    },
+  }
+  core.say(content('note', 'a:0-2'))
+  await settled()
+  core.say({ action: 'known', id: 'note', known: state('a:2'), correction: false })
+  await settled()
+  core.link.leave(['note'])
+  await settled()
+  appending.open()
+  await settled()
+  expect(world.trace).toContain('client > core  DONE note')
+  expect(client.reports).toContainEqual(expect.objectContaining({ kind: 'confirmed', id: 'note', uploaded: true }))
+})
+
+test('what an upstream refused is owed no longer when it is erased, and the upstream is left (calm, seed 30000149)', async () => {
+  const world = createWorld()
+  const isTombstone = (session: string) => session.endsWith('$')
+  const holds = [append('note', 'a:0-1')]
+  const client = await world.node('client', { holds, hooks: { isTombstone }, upstreamExpected: true })
+  const core = world.peer('core', client, { upstream: true })
+  core.link.ask(['note'], 'outbox')
+  await settled()
+  core.say({ action: 'known', id: 'note', known: state(''), correction: false })
+  await settled()
+  core.say({ action: 'error', id: 'note', code: 'forbidden', message: 'no' })
+  core.link.leave(['note'])
+  await settled()
+  expect(world.trace).not.toContain('client > core  DONE note')
+  core.say(content('note', 'd$:0-1', false))
+  await settled()
+  expect(world.trace.filter((line) => line === 'client > core  DONE note')).toHaveLength(1)
+})
+
+test('an application is not asked for what its documents name, and follows none of that (storm, seed 30000131)', async () => {
+  const world = createWorld()
+  const dependenciesOf = (header: Uint8Array | undefined) =>
+    header !== undefined && new TextDecoder().decode(header).includes('list') ? ['note'] : []
+  const client = await world.node('client', { hooks: { dependenciesOf }, upstreamExpected: true })
+  world.peer('core', client, { upstream: true })
+  const application = world.peer('application', client, { local: true })
+  application.say(content('list', 'a:0-1'))
+  await settled()
+  expect(world.trace).toContain('client > core  LOAD note ∅')
+  expect(application.heard.map(({ action }) => action)).toEqual(['known'])
 })
 
 test('how far a document is uploaded is not known before the upstream has answered for it', async () => {
