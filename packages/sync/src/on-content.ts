@@ -19,9 +19,9 @@ import { sendRest } from './forward.ts'
 import { durable, guard, isAbsent } from './holdings.ts'
 import { enter } from './lanes.ts'
 import { crossedDone } from './on-done.ts'
-import { otherKind, type Refusal, refuseContent, tooManyDocuments, tooManySessions } from './refusals.ts'
-import { endOf } from './senders.ts'
-import { ahead, isVerified, REFUSED, UNVERIFIED, verified, withoutHeader } from './verification.ts'
+import { OTHER_HEADER, otherKind, type Refusal, refuseContent, tooManyDocuments, tooManySessions } from './refusals.ts'
+import { endOf, wanted } from './senders.ts'
+import { ahead, isVerified, REFUSED, UNVERIFIED, verified } from './verification.ts'
 import { confirm, createView, subscribedView } from './views.ts'
 import { notePage } from './window.ts'
 
@@ -36,8 +36,10 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   if (holding === undefined) return
   if (holding.stored !== undefined && holding.stored.kind !== message.kind)
     return refuseContent(core, connection, id, otherKind(holding.stored.kind))
+  const belief = connection.views.get(id)
+  if (typeof belief === 'object' && belief.rival) return refuseContent(core, connection, id, OTHER_HEADER)
   const counts = countsOf(core, holding, connection)
-  const { continuing, gaps, crowded } = split(core, holding, counts, connection.views.get(id), message)
+  const { continuing, gaps, crowded } = split(core, holding, counts, belief, message)
   const { proven, unproven } = partByProof(core, connection, holding, continuing)
   const judged = verified(core, request, holding, proven)
   if (judged === undefined) return
@@ -60,6 +62,8 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
     confirm(view, { header: message.header === undefined, sessions: EMPTY.sessions })
     sendRest(core, connection, holding)
   }
+  if (!taken && isFrozen(view, message))
+    sendKnown(core, connection, holding, tellable(connection, holding, wanted(holding, view)))
   askForProof(core, connection, holding, view, unproven)
   if (gaps.size > 0) correctGaps(core, connection, holding, view, gaps)
 }
@@ -82,8 +86,7 @@ function split(
   const gaps = new Map<string, number>()
   let room = core.limits.documentSessionsMax - counts.size
   let crowded = false
-  const { frozen, rival = false } = typeof belief === 'object' ? belief : {}
-  if (rival) return { continuing: withoutHeader({ ...message, runs: [] }), gaps, crowded }
+  const { frozen } = typeof belief === 'object' ? belief : {}
   // Headerless content for a document that nobody has: a gap with nothing held. The empty id stands for the header.
   if (isAbsent(holding) && message.header === undefined) {
     for (const { session } of message.runs) gaps.set(session, 0)
@@ -105,6 +108,11 @@ function split(
     return false
   })
   return { continuing: runs.length === message.runs.length ? message : { ...message, runs }, gaps, crowded }
+}
+
+/** L13: of all of it nothing is taken on this connection. It is answered like any other content, and acknowledged by nothing that names it. */
+function isFrozen({ frozen }: View, { header, runs }: ContentMessage): boolean {
+  return header === undefined && runs.length > 0 && runs.every(({ session }) => frozen?.has(session))
 }
 
 interface Facts {

@@ -17,6 +17,8 @@ import { MANY_SESSIONS } from './weights.ts'
 export function waitsForRoom(core: Core, holding: Holding, request: Request): boolean {
   const { connection } = request
   const { upstream, local } = connection.traits
+  // It is not answered, and makes room.
+  if (request.work.action === 'done') return false
   // We chose our upstreams; and of two ends that wait for each other nothing would move.
   if (upstream || local || connection.room || durable(holding).sessions.size <= MANY_SESSIONS) return false
   park(core, holding, request, 'room')

@@ -178,15 +178,17 @@ function acknowledge(core: Core, holding: Holding, taken: readonly Pending[]): v
   }
 }
 
-/** What is durable of the sessions that a content named. */
+/** What is durable of the sessions that a content named. L13: of a session that it forked something else is stored than it brought. */
 function held(holding: Holding, pending: Pending): KnownState {
   const { header, sessions: stored } = durable(holding)
   // An erased document covers every claim.
   if (holding.stored?.erased !== undefined) return union(pending.ends, { header, sessions: new Map() })
+  const view = pending.request.connection.views.get(holding.id)
+  const frozen = typeof view === 'object' ? view.frozen : undefined
   const sessions = new Map<string, number>()
   for (const { session } of pending.content.runs) {
     const have = stored.get(session) ?? 0
-    if (have > 0) sessions.set(session, have)
+    if (have > 0 && !frozen?.has(session)) sessions.set(session, have)
   }
   return { header, sessions }
 }

@@ -143,6 +143,33 @@ test('a session that forked stays frozen after DONE and another LOAD, and the ot
   expect(peer.heard.slice(heard)).toMatchObject([{ action: 'known', known: state('b:2') }])
 })
 
+test('content is answered also where nothing of it is taken, and what is said of a fork acknowledges nothing of it', async () => {
+  const { server } = await set(false)
+  const world = createWorld()
+  const peer = world.peer('forked', server, OWN)
+  const forked = { session: 'a', after: 2, transactions: [bytes('{"y":3}'), bytes('{"y":4}')], seal: bytes('other') }
+  peer.say({ ...content('note', 'b:0-2', false), runs: [forked, ...content('note', 'b:1-2', false).runs] })
+  await settled()
+  const known = () => peer.heard.filter(({ action }) => action === 'known')
+  expect(known()).toMatchObject([{ known: state('a:3 b:2') }, { known: state('b:2') }])
+  // All of it is of the session that rests.
+  peer.say({ ...content('note', '', false), runs: [forked] })
+  await settled()
+  expect(known().slice(2)).toEqual([{ action: 'known', id: 'note', known: state('b:2'), correction: false }])
+})
+
+test('content for another header is refused as often as it comes', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-3')] })
+  const peer = world.peer('rival', server, OWN)
+  const rival = { ...content('note', 'b:0-1'), header: bytes('{"another":1}') }
+  for (let times = 0; times < 2; times++) {
+    peer.say(rival)
+    await settled()
+  }
+  expect(peer.heard.filter(({ action }) => action === 'error')).toMatchObject([{ code: 'fork' }, { code: 'fork' }])
+})
+
 test('what others add to a session that a peer forked is not sent to it, nor read for it', async () => {
   const { world, server, peer, stored } = await set(false)
   const writer = world.peer('writer', server, JAZZ)

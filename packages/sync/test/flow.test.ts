@@ -128,6 +128,30 @@ describe('turns', () => {
     await server.runner.close()
   })
 
+  test('DONE about a document of many sessions is heard at once, whether there is room for answers or not', async () => {
+    const payload = new TextEncoder().encode(JSON.stringify('x'.repeat(60_000)))
+    const runs = Array.from({ length: 200 }, (_, index) => ({
+      session: `s${index}`,
+      after: 0,
+      transactions: [payload],
+    }))
+    const { world, hand, server } = await serverByHand({ holds: [{ ...append('big', 'a:0-1'), runs }] })
+    const reader = world.peer('reader', server)
+    reader.load('big')
+    hand.turn()
+    reader.full = true
+    for (let turn = 0; turn < 20; turn++) hand.turn()
+    const heard = reader.heard.length
+    expect(heard).toBeGreaterThan(0)
+    reader.say({ action: 'done', id: 'big' })
+    expect(reader.paused).toBe(false)
+    reader.full = false
+    reader.link.drained()
+    for (let turn = 0; turn < 20; turn++) hand.turn()
+    expect(reader.heard).toHaveLength(heard)
+    await server.runner.close()
+  })
+
   test('content that waits for room when its connection closes is dropped unacknowledged, and stored when it comes again', async () => {
     const runs = Array.from({ length: 200 }, (_, index) => ({
       session: `s${index}`,
