@@ -1,21 +1,17 @@
 /**
  * One connection to a server, and talks over it: what is said about one document and what is answered, one talk at a time per document.
  *
- * Law L2: a connection that closes fails its talks; none of them is an answer. Answers say no more than their document, so a talk that nobody waits for
- * any more still hears its answer; while that is missing nothing else can be asked about the document here. An error that names no document fails
- * every talk: whose answer it is cannot be told.
+ * Answers say no more than their document, so a talk that nobody waits for any more still hears its answer, and while that is missing nothing
+ * else can be asked about the document here. Where it is not known how much is answered, a comparison of nothing is said behind it
+ * (`fence`), which is acknowledged at once: what was said before is heard by then. Law L2: a connection that closes fails its talks; none
+ * of them is an answer. An error that names no document fails every talk: whose answer it is cannot be told.
  * Not here: what is said, and closing a connection that does not answer (`remote.ts`).
  */
-import {
-  type ErrorCode,
-  type ErrorMessage,
-  type HelloMessage,
-  type Message,
-  MINIMUM_LIMITS,
-  ProtocolError,
-} from '@tidemark/protocol'
-import { StorageError, type StorageErrorCode } from '@tidemark/storage'
+import { type ErrorMessage, type HelloMessage, type Message, MINIMUM_LIMITS, ProtocolError } from '@tidemark/protocol'
+import { StorageError } from '@tidemark/storage'
 import type { Channel } from '@tidemark/sync/run'
+import { errorOf } from './remote-look.ts'
+import { createTurns } from './remote-turns.ts'
 
 export interface RemoteLink {
   /** What the server said of itself. */
@@ -30,16 +26,30 @@ export interface RemoteLink {
     hear: (message: Message) => T | undefined,
     signal: AbortSignal | undefined,
   ): Promise<T>
-  /** A talk about it ended early, and its answer did not come yet. */
-  isOwed(id: string): boolean
-  /** Says something that is not answered. */
-  say(message: Message): void
+  /** Has the talk that is going on about a document hear RECONCILE_ACK when it has heard all that was said before. */
+  fence(id: string): void
+  /** Ends the subscription to a document. What was on its way is heard before anything else is asked about it; it ends then, or early with `signal`. */
+  leave(id: string, signal?: AbortSignal): Promise<void>
+  /** Hears, besides the talks, what comes about a document; answers how to end that. */
+  listen(id: string, listener: Listener): () => void
+  /** Something that came about a document not in time: the link serves it again when all that was asked is answered. */
+  doubt(id: string): void
+  /** Whether its document may be talked about: no talk about it ended early, but for those whose answer has come, and it was not shunned. */
+  serves(id: string): boolean
+  /** Not to be used for this document any more: the server withholds something of it here. */
+  shun(id: string): void
   readonly closed: boolean
   /** Somebody has something to say over it; answers how to leave. */
   enter(): () => void
   /** Closes it as soon as nobody has anything to say over it. */
   retire(): void
   close(): void
+}
+
+export interface Listener {
+  hear(message: Message): void
+  /** Nothing more will come. */
+  end(): void
 }
 
 interface Hearing {
@@ -50,23 +60,17 @@ interface Hearing {
 }
 
 const FRAME_BYTES = 128 * 1024
-
-/** What a server refused or could not do, in the words of storages. */
-export function errorOf({ code, message }: ErrorMessage): StorageError {
-  return new StorageError(CODES[code] ?? 'IO', `the server refused: ${code} (${message})`)
-}
-
-const CODES: Readonly<Partial<Record<ErrorCode, StorageErrorCode>>> = {
-  quota: 'QUOTA',
-  tooLarge: 'TOO_LARGE',
-  forbidden: 'READ_ONLY',
-}
+const VERSION = 1
+/** L10: with more than these it serves nobody. */
+const SHUNNED_MAX = 1_000
 
 export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteLink {
   const codec = channel.dialect.createCodec(hello.limits)
   const hearings = new Map<string, Hearing>()
-  const lanes = new Map<string, Promise<unknown>>()
+  const listeners = new Map<string, Listener>()
   const owed = new Set<string>()
+  const shunned = new Set<string>()
+  const lanes = createTurns((id) => owed.delete(id))
   let greet: (hello: HelloMessage) => void = () => {}
   let turnAway: (cause: StorageError) => void = () => {}
   const greeted = new Promise<HelloMessage>((resolve, reject) => {
@@ -84,24 +88,42 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
   }
 
   function take(message: Message): void {
-    if (message.action === 'hello') {
-      messageBytesMax ??= Math.min(message.limits.messageBytesMax, message.limits.frameBytesMax)
-      greet(message)
-    } else if ('id' in message && message.id !== undefined) hearings.get(message.id)?.hear(message)
+    if (message.action === 'hello') meet(message)
+    else if (message.action === 'reconcile-ack') hearings.get(message.batch)?.hear(message)
+    else if ('id' in message && message.id !== undefined) {
+      listeners.get(message.id)?.hear(message)
+      hearings.get(message.id)?.hear(message)
+    }
     // It does not say what it is about: it may be the answer to any of them.
-    else if (message.action === 'error') for (const hearing of hearings.values()) hearing.doubt(message)
+    else if (message.action === 'error') for (const hearing of [...hearings.values()]) hearing.doubt(message)
+  }
+
+  function meet(message: HelloMessage): void {
+    if (messageBytesMax !== undefined) return
+    const refusal = refusalOf(message)
+    if (refusal === undefined) {
+      messageBytesMax = Math.min(message.limits.messageBytesMax, message.limits.frameBytesMax)
+      greet(message)
+      return
+    }
+    say(refusal)
+    fail(new StorageError('IO', `the server cannot be spoken with: ${refusal.message}`))
+    channel.close(1002, refusal.message)
   }
 
   function fail(cause: StorageError): void {
     closed = true
     turnAway(cause)
-    for (const hearing of hearings.values()) hearing.fail(cause)
+    for (const listener of [...listeners.values()]) listener.end()
+    listeners.clear()
+    for (const hearing of [...hearings.values()]) hearing.fail(cause)
     hearings.clear()
   }
 
   channel.open({
     frame(frame) {
       for (const one of codec.decode(frame)) {
+        if (closed) return
         if (!(one instanceof ProtocolError)) take(one.message)
         else channel.close(1002, one.message)
       }
@@ -111,29 +133,22 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
   })
   say(hello)
 
-  function hearing<T>(
+  /** Says it and hears what is answered, to the end. */
+  function converse<T>(
     id: string,
     messages: readonly Message[],
     hear: (message: Message) => T | undefined,
-    signal: AbortSignal | undefined,
+    doubt: (error: ErrorMessage) => void,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       if (closed) return reject(new StorageError('IO', 'the connection is closed'))
-      if (signal?.aborted) return reject(signal.reason)
-      if (owed.has(id)) return reject(new StorageError('IO', 'an earlier question about the document is not answered'))
-      const leave = (reason: unknown) => {
-        owed.add(id)
-        reject(reason)
-      }
-      const left = () => leave(signal?.reason)
       const end = (how: () => void) => {
-        signal?.removeEventListener('abort', left)
         hearings.delete(id)
-        // Whoever left subscribed, and said no word of farewell.
-        if (owed.delete(id)) say({ action: 'done', id })
         how()
       }
       hearings.set(id, {
+        doubt,
+        fail: reject,
         hear(message) {
           try {
             const heard = hear(message)
@@ -142,23 +157,47 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
             end(() => reject(cause))
           }
         },
-        doubt(error) {
-          signal?.removeEventListener('abort', left)
-          leave(errorOf(error))
-        },
-        fail(cause) {
-          signal?.removeEventListener('abort', left)
-          reject(cause)
-        },
       })
-      signal?.addEventListener('abort', left, { once: true })
       say(...messages)
     })
   }
 
+  /** As `converse`, in its turn. Who waits for it may leave; then the document is owed an answer until all turns are over. */
+  function ask<T>(
+    id: string,
+    messages: readonly Message[],
+    hear: (message: Message) => T | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      let isOver = false
+      const over = () => {
+        isOver = true
+        signal?.removeEventListener('abort', left)
+      }
+      const leave = (reason: unknown) => {
+        if (isOver) return
+        over()
+        owed.add(id)
+        reject(reason)
+      }
+      const left = () => leave(signal?.reason)
+      signal?.addEventListener('abort', left, { once: true })
+      const converseInTurn = () => {
+        // It was left before it was said.
+        if (isOver) return Promise.reject(signal?.reason)
+        return converse(id, messages, hear, (error) => leave(errorOf(error))).finally(over)
+      }
+      lanes.take(id, converseInTurn).then(resolve, reject)
+    })
+  }
+
+  const fence = (id: string): Message => ({ action: 'reconcile', batch: id, values: [] })
+
   function close(): void {
-    channel.close(1000, '')
     fail(new StorageError('CLOSED', 'the connection was closed here'))
+    channel.close(1000, '')
   }
 
   function closeIfLeft(): void {
@@ -172,22 +211,27 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
     get closed() {
       return closed
     },
-    say(message) {
-      if (!closed) say(message)
+    fence(id) {
+      if (!closed) say(fence(id))
     },
-    isOwed: (id) => owed.has(id),
+    async leave(id, signal) {
+      if (closed) return
+      const messages: Message[] = [{ action: 'done', id }, fence(id)]
+      await ask(id, messages, ({ action }) => action === 'reconcile-ack' || undefined, signal).catch(() => {})
+      signal?.throwIfAborted()
+    },
+    listen(id, listener) {
+      listeners.set(id, listener)
+      return () => {
+        if (listeners.get(id) === listener) listeners.delete(id)
+      }
+    },
+    doubt: (id) => void owed.add(id),
+    serves: (id) => !owed.has(id) && !shunned.has(id) && shunned.size <= SHUNNED_MAX,
+    shun: (id) => void shunned.add(id),
     talk(id, messages, hear, signal) {
-      const before = lanes.get(id) ?? Promise.resolve()
-      const mine = before.then(() => hearing(id, messages, hear, signal))
-      const over = mine.then(
-        () => {},
-        () => {},
-      )
-      lanes.set(id, over)
-      void over.then(() => {
-        if (lanes.get(id) === over) lanes.delete(id)
-      })
-      return mine
+      if (!owed.has(id)) return ask(id, messages, hear, signal)
+      return Promise.reject(new StorageError('IO', 'an earlier question about the document is not answered'))
     },
     enter() {
       inside += 1
@@ -202,4 +246,18 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
     },
     close,
   }
+}
+
+/** As the engine judges a HELLO. */
+function refusalOf({ version, limits }: HelloMessage): ErrorMessage | undefined {
+  if (version !== VERSION)
+    return {
+      action: 'error',
+      code: 'unsupported',
+      message: `protocol version ${VERSION} is spoken here, not ${version}`,
+    }
+  const { messageBytesMax, frameBytesMax } = MINIMUM_LIMITS
+  if (limits.messageBytesMax >= messageBytesMax && limits.frameBytesMax >= frameBytesMax) return undefined
+  const message = `messages of ${messageBytesMax} and frames of ${frameBytesMax} bytes have to be taken`
+  return { action: 'error', code: 'limit', message }
 }

@@ -2,12 +2,13 @@
  * `@tidemark/client/remote`: another server as a storage, to be one of several layers.
  *
  * It is asked with what the asker holds, never with nothing unless nothing is held, so that a server which has no more costs no content.
- * It keeps no marks and no small maps and lists nothing. L2: a connection that fails is a failure, never absence. L3: what `append` answers the
- * server has acknowledged.
- * Not here: the connection (`remote-link.ts`), what a server takes at once (`remote-parts.ts`), keeping layers in step (`@tidemark/reconciliation/layers`).
+ * It keeps no marks and no small maps and lists nothing. L2: a connection that fails is a failure, never absence. Contents of a document are read
+ * and written one after the other, in the order of the calls.
+ * Not here: the connection (`remote-link.ts`), asking what it holds (`remote-look.ts`), reading (`remote-read.ts`) and writing (`remote-append.ts`),
+ * keeping layers in step (`@tidemark/reconciliation/layers`).
  */
-import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
-import type { Content, ContentMessage, HelloMessage, KnownMessage, Message } from '@tidemark/protocol'
+import { EMPTY, type KnownState } from '@tidemark/known-state'
+import type { HelloMessage } from '@tidemark/protocol'
 import type {
   Append,
   AppendResult,
@@ -15,7 +16,6 @@ import type {
   LookOptions,
   Opened,
   Page,
-  Refused,
   Storage,
   StoredState,
 } from '@tidemark/storage'
@@ -30,8 +30,11 @@ import {
   throwIfAborted,
 } from '@tidemark/storage/adapter'
 import type { Connect } from '@tidemark/sync/run'
-import { createRemoteLink, errorOf, type RemoteLink } from './remote-link.ts'
-import { partsFor } from './remote-parts.ts'
+import { append } from './remote-append.ts'
+import { createRemoteLink, type RemoteLink } from './remote-link.ts'
+import { look } from './remote-look.ts'
+import { createStreams } from './remote-read.ts'
+import { createTurns } from './remote-turns.ts'
 
 export interface RemoteStorageOptions {
   /** Opens a channel to the server, in a dialect that has errors and digests (our own). Called again after the connection was lost. */
@@ -59,6 +62,8 @@ class RemoteStorage implements Storage {
   readonly #closing = new AbortController()
   /** What the server was last heard to hold. */
   readonly #held = new Remembered<string, KnownState>(HELD_MAX)
+  readonly #turns = createTurns()
+  readonly #streams = createStreams()
   #opened: Opened | undefined
   #link: RemoteLink | undefined
   #linking: Promise<RemoteLink> | undefined
@@ -85,17 +90,23 @@ class RemoteStorage implements Storage {
     const states = await this.#over(ids, (link) =>
       Promise.all(ids.map((id, index) => look(link, id, options.have?.[index], options.signal))),
     )
-    for (const [index, id] of ids.entries()) this.#held.set(id, states[index]?.known ?? EMPTY)
+    for (const [index, id] of ids.entries()) this.#hear(id, states[index])
     return states
   }
 
   async headers(ids: readonly string[], options?: CallOptions): Promise<readonly (Uint8Array | undefined)[]> {
     this.#ready(options)
     checkIds(ids)
-    const pages = await this.#over(ids, (link) =>
-      Promise.all(ids.map((id) => readPage(link, id, EMPTY, options?.signal))),
-    )
-    return pages.map((page) => page?.header)
+    return Promise.all(ids.map((id) => this.#header(id, options?.signal)))
+  }
+
+  /** Who claims all else is sent no more than the header. */
+  async #header(id: string, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
+    const known = this.#held.get(id) ?? (await this.#over([id], (link) => look(link, id, EMPTY, signal)))?.known
+    const after = { header: false, sessions: known?.sessions ?? EMPTY.sessions }
+    const page = await this.#read(id, after, signal)
+    this.#streams.drop(id)
+    return page?.header
   }
 
   /** The size of a page is the server's to choose. */
@@ -107,21 +118,35 @@ class RemoteStorage implements Storage {
     this.#ready(options)
     checkId(id, 'document id')
     checkBytesMax(options.bytesMax)
-    return this.#over([id], (link) => readPage(link, id, after, options.signal))
+    return this.#read(id, after, options.signal)
+  }
+
+  #read(id: string, after: KnownState, signal: AbortSignal | undefined): Promise<Page | undefined> {
+    const read = () => this.#over([id], (link) => this.#streams.read(link, id, after, signal))
+    return this.#turns.take(id, read, signal)
   }
 
   async append(batch: readonly Append[], options?: CallOptions): Promise<readonly AppendResult[]> {
     this.#ready(options)
     checkBatch(batch, undefined)
     if (batch.length === 0) return []
-    const ids = batch.map(({ id }) => id)
-    return this.#over(ids, (link) => Promise.all(batch.map((content) => this.#append(link, content, options?.signal))))
+    const { signal } = options ?? {}
+    const write = (content: Append) => () => this.#over([content.id], (link) => this.#append(link, content, signal))
+    return Promise.all(batch.map((content) => this.#turns.take(content.id, write(content), signal)))
   }
 
   async #append(link: RemoteLink, content: Append, signal: AbortSignal | undefined): Promise<AppendResult> {
-    const result = await append(link, content, this.#held.get(content.id), signal)
-    if ('state' in result && result.state !== undefined) this.#held.set(content.id, result.state.known)
+    const { id } = content
+    await this.#streams.end(id, signal)
+    const result = await append(link, content, this.#held.get(id), signal)
+    if ('state' in result) this.#hear(id, result.state)
     return result
+  }
+
+  #hear(id: string, state: StoredState | undefined): void {
+    const known = state?.known ?? EMPTY
+    this.#held.set(id, known)
+    this.#streams.heard(id, known)
   }
 
   async verifierStates(
@@ -170,9 +195,9 @@ class RemoteStorage implements Storage {
     for (const link of this.#retired) link.close()
   }
 
-  /** Has `work` done over the connection there is, or a new one if that is closed, or owes an answer about one of these. */
+  /** Has `work` done over the connection there is, or a new one if that is closed, or does not serve one of these. */
   async #over<T>(ids: readonly string[], work: (link: RemoteLink) => Promise<T>): Promise<T> {
-    const isUsable = (link: RemoteLink) => !link.closed && !ids.some((id) => link.isOwed(id))
+    const isUsable = (link: RemoteLink) => !link.closed && ids.every((id) => link.serves(id))
     const link = this.#link !== undefined && isUsable(this.#link) ? this.#link : await this.#renewed()
     const leave = link.enter()
     try {
@@ -227,128 +252,6 @@ async function greeted(link: RemoteLink, signal: AbortSignal | undefined): Promi
   } finally {
     signal?.removeEventListener('abort', close)
   }
-}
-
-/** What the server holds, without any content. */
-async function look(
-  link: RemoteLink,
-  id: string,
-  have: KnownState = EMPTY,
-  signal?: AbortSignal,
-): Promise<StoredState | undefined> {
-  const load: Message = { action: 'load', id, known: have, probe: true }
-  const answer = await link.talk(
-    id,
-    [load],
-    (message) => {
-      failIfError(message)
-      return message.action === 'known' ? message : undefined
-    },
-    signal,
-  )
-  return answer.known.header ? stateOf(answer) : undefined
-}
-
-/** Only documents of bytes have digests; of a document without transactions the kind is not told, and matters to nobody yet. */
-function stateOf({ known, digests = new Map() }: KnownMessage): StoredState {
-  const kind = digests.size > 0 || known.sessions.size === 0 ? 'bytes' : 'json'
-  return { known, kind, priority: 3, digests, lastRuns: new Map(), paged: true, erased: undefined }
-}
-
-async function readPage(
-  link: RemoteLink,
-  id: string,
-  after: KnownState,
-  signal: AbortSignal | undefined,
-): Promise<Page | undefined> {
-  const hear = (message: Message) => {
-    failIfError(message)
-    // Whoever holds more than we have says so first, and then sends it.
-    if (message.action === 'known') return covers(after, message.known) ? message : undefined
-    // What was on its way of an earlier stream may come first.
-    return message.action === 'content' && continues(message, after) ? message : undefined
-  }
-  const answer = await link.talk(id, [{ action: 'load', id, known: after }], hear, signal)
-  link.say({ action: 'done', id })
-  if (answer.action === 'known') {
-    if (!answer.known.header) return undefined
-    const { kind, priority } = stateOf(answer)
-    return { id, kind, priority, runs: [], end: union(after, { header: true, sessions: new Map() }), more: false }
-  }
-  const { action: _, expectUntil, ...content } = answer
-  return { ...content, end: union(after, endOf(answer)), more: expectUntil !== undefined }
-}
-
-function continues({ header, runs }: ContentMessage, after: KnownState): boolean {
-  if ((header !== undefined) === after.header) return false
-  return runs.every((run) => run.after === (after.sessions.get(run.session) ?? 0))
-}
-
-/** Writes a content, in as many messages as the server needs to take it, each of which it has acknowledged before the next is said. */
-async function append(
-  link: RemoteLink,
-  content: Append,
-  held: KnownState | undefined,
-  signal: AbortSignal | undefined,
-): Promise<AppendResult> {
-  const { id, runs } = content
-  // Who sends content is sent what it seems to lack: it says first that it lacks nothing. How much the server takes stands before its answers.
-  if (held?.header) await link.talk(id, [{ action: 'load', id, known: held }], answered, signal)
-  else if (!link.isGreeted()) await look(link, id, EMPTY, signal)
-  const parts = partsFor(content, link.messageBytesMax())
-  if (parts === undefined)
-    return { state: await look(link, id, held, signal), refused: new Map(), headerRefused: 'tooLarge' }
-  const isOther = await write(link, id, parts.contents, signal)
-  const state = await look(link, id, endOf(content), signal)
-  const refused = new Map<string, Refused>()
-  if (isOther) return { state, refused, headerRefused: 'fork' }
-  for (const { session, after, transactions } of runs) {
-    const have = state?.known.sessions.get(session) ?? 0
-    if (have < after + transactions.length)
-      refused.set(session, { why: parts.tooLarge.has(session) ? 'tooLarge' : 'gap', have })
-  }
-  return { state, refused }
-}
-
-/** Answers whether the server holds something else in its place. What was not all taken is not gone on with: the rest may continue it. */
-async function write(
-  link: RemoteLink,
-  id: string,
-  contents: readonly Content[],
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  const hear = (message: Message): KnownMessage | 'fork' | undefined => {
-    if (message.action === 'error' && message.code === 'fork') return 'fork'
-    failIfError(message)
-    return message.action === 'known' ? message : undefined
-  }
-  try {
-    for (const content of contents) {
-      const answer = await link.talk(id, [{ ...content, action: 'content' }], hear, signal)
-      if (answer === 'fork') return true
-      if (!covers(answer.known, endOf(content))) return false
-    }
-    return false
-  } finally {
-    // Whose answer is still to come is left when it comes.
-    if (!link.isOwed(id)) link.say({ action: 'done', id })
-  }
-}
-
-function endOf({ header, runs }: Pick<ContentMessage, 'header' | 'runs'>): KnownState {
-  const sessions = new Map<string, number>()
-  for (const { session, after, transactions } of runs)
-    if (after + transactions.length > 0) sessions.set(session, after + transactions.length)
-  return { header: header !== undefined, sessions }
-}
-
-function answered(message: Message): true | undefined {
-  failIfError(message)
-  return message.action === 'known' || message.action === 'content' ? true : undefined
-}
-
-function failIfError(message: Message): void {
-  if (message.action === 'error') throw errorOf(message)
 }
 
 const BYTES_MAX = 64 * 1024 * 1024

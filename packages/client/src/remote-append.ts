@@ -1,0 +1,172 @@
+/**
+ * Writing to a server: what an append says, and what became of it.
+ *
+ * L3: stored is what the server's answers to these contents acknowledged, and nothing because as much of it stands there. L13: a session that
+ * forked, or has a gap, stops, the others go on. L2: where the server does not say what became of a content, the outcome is unknown: a
+ * failure. Answers of several messages are heard to the end (`fence`), so that none is taken for the answer to something later.
+ * Not here: what the server takes at once (`remote-parts.ts`), one append of a document after the other (`remote.ts`).
+ */
+import { covers, EMPTY, equals, type KnownState } from '@tidemark/known-state'
+import type { Content, ErrorCode, ErrorMessage, Message, Run } from '@tidemark/protocol'
+import { type Append, type AppendResult, type Refused, type RefusedWhy, StorageError } from '@tidemark/storage'
+import type { RemoteLink } from './remote-link.ts'
+import { endOf, errorOf, failIfError, look } from './remote-look.ts'
+import { partsFor } from './remote-parts.ts'
+
+/** One append under way. */
+interface Writing {
+  readonly link: RemoteLink
+  readonly id: string
+  readonly signal: AbortSignal | undefined
+  /** Sessions that are not gone on with, and why. */
+  readonly stopped: Map<string, RefusedWhy>
+}
+
+/** What became of the contents: all that is not stopped is stored; or the server holds something else in place of the document, or erased it. */
+type Written = 'stored' | 'other' | 'erased'
+
+/** What was answered to one content. */
+interface Answer {
+  readonly errors: readonly ErrorMessage[]
+  /** It acknowledged this last. */
+  readonly acknowledged: KnownState
+}
+
+/** Writes a content, in as many messages as the server needs to take it, each of which it has answered before the next is said. */
+export async function append(
+  link: RemoteLink,
+  content: Append,
+  held: KnownState | undefined,
+  signal: AbortSignal | undefined,
+): Promise<AppendResult> {
+  const { id } = content
+  // How much the server takes stands before its answers.
+  const known = held ?? (await look(link, id, EMPTY, signal))?.known ?? EMPTY
+  if (!link.isGreeted()) await look(link, id, EMPTY, signal)
+  const parts = partsFor(content, link.messageBytesMax())
+  if (parts === undefined)
+    return { state: await look(link, id, known, signal), refused: new Map(), headerRefused: 'tooLarge' }
+  const stopped = new Map<string, RefusedWhy>([...parts.tooLarge].map((session) => [session, 'tooLarge']))
+  const writing: Writing = { link, id, signal, stopped }
+  try {
+    if (parts.contents.length > 0) await claim(writing, known)
+    const written = await write(writing, parts.contents)
+    const state = await look(link, id, endOf(content), signal)
+    if (written === 'other') return { state, refused: new Map(), headerRefused: 'fork' }
+    return { state, refused: written === 'erased' ? new Map() : refusedOf(content, stopped, state?.known) }
+  } finally {
+    void link.leave(id)
+    if ([...stopped.values()].includes('fork')) link.shun(id)
+  }
+}
+
+/** A run that brings nothing may not have been said. */
+function refusedOf(content: Content, stopped: Writing['stopped'], known: KnownState | undefined): Map<string, Refused> {
+  const refused = new Map<string, Refused>()
+  for (const { session, after, transactions } of content.runs) {
+    const have = known?.sessions.get(session) ?? 0
+    const isBeyond = transactions.length === 0 && (known === undefined || have < after)
+    const why = stopped.get(session) ?? (isBeyond ? 'gap' : undefined)
+    if (why !== undefined) refused.set(session, { why, have })
+  }
+  return refused
+}
+
+/**
+ * Who sends content is sent what it seems to lack: it says first that it lacks nothing. Where the server holds something else by now than was
+ * remembered, it is asked and told again; after that it may send what others add meanwhile.
+ */
+async function claim({ link, id, signal }: Writing, remembered: KnownState): Promise<void> {
+  const say = (known: KnownState) => {
+    const hear = (message: Message): KnownState | 'more' | undefined => {
+      failIfError(message)
+      if (message.action === 'content') return 'more'
+      return message.action === 'known' && !message.correction ? message.known : undefined
+    }
+    return link.talk(id, [{ action: 'load', id, known }], hear, signal)
+  }
+  if (!remembered.header) return
+  const answer = await say(remembered)
+  if (answer !== 'more' && equals(answer, remembered)) return
+  await link.leave(id, signal)
+  const state = await look(link, id, EMPTY, signal)
+  if (state !== undefined) await say(state.known)
+}
+
+async function write(writing: Writing, contents: readonly Content[]): Promise<Written> {
+  const { link, id, signal, stopped } = writing
+  let isFirst = true
+  for (const content of contents) {
+    const left = { ...content, runs: content.runs.filter(({ session }) => !stopped.has(session)) }
+    if (left.header === undefined && left.runs.length === 0) continue
+    const answer = await say(writing, left)
+    if (answer.errors.length > 0 || !covers(answer.acknowledged, endOf(left))) {
+      if ((await judge(writing, left, answer)) === 'other') return 'other'
+    } else if (isFirst && left.runs.length > 0 && contents.length > 1) {
+      // What is erased covers every claim, and stores nothing: the rest need not be sent.
+      isFirst = false
+      const state = await look(link, id, endOf(left), signal)
+      if (state !== undefined && !covers(state.known, endOf(left))) return 'erased'
+    }
+  }
+  return 'stored'
+}
+
+/** Says a content. One KNOWN that acknowledges all of it is the whole answer; of any other it is not known how many messages it has. */
+function say({ link, id, signal }: Writing, content: Content): Promise<Answer> {
+  const errors: ErrorMessage[] = []
+  let acknowledged = EMPTY
+  let isFenced = false
+  const hear = (message: Message): Answer | undefined => {
+    if (message.action === 'reconcile-ack') return { errors, acknowledged }
+    if (message.action === 'error') errors.push(message)
+    // Of a fork all that the server holds is said, and then what the content brought besides.
+    else if (message.action === 'known' && !message.correction) acknowledged = message.known
+    else if (message.action !== 'known') return undefined
+    if (isFenced) return undefined
+    if (errors.length === 0 && covers(acknowledged, endOf(content))) return { errors, acknowledged }
+    isFenced = true
+    link.fence(id)
+    return undefined
+  }
+  return link.talk(id, [{ ...content, action: 'content' }], hear, signal)
+}
+
+/** Finds out what was not stored of a content, and why. */
+async function judge(writing: Writing, content: Content, { errors, acknowledged }: Answer): Promise<Written> {
+  const { link, id, signal, stopped } = writing
+  const codes = new Set(errors.map(({ code }) => code))
+  const failure = errors.find(({ code }) => !REFUSALS.has(code))
+  if (failure !== undefined) throw errorOf(failure)
+  // It holds a document of the other kind.
+  if (codes.has('unsupported')) return 'other'
+  if (codes.has('fork') && content.header !== undefined && (await isOther(writing, content))) return 'other'
+  const isMissing = (run: Run) => (acknowledged.sessions.get(run.session) ?? 0) < run.after + run.transactions.length
+  const missing = content.runs.filter(isMissing)
+  if (missing.length === 0) return 'stored'
+  const state = await look(link, id, endOf(content), signal)
+  const isGap = ({ session, after }: Run) => state === undefined || after > (state.known.sessions.get(session) ?? 0)
+  for (const run of missing) if (isGap(run)) stopped.set(run.session, 'gap')
+  const refused = missing.filter((run) => !isGap(run))
+  if (refused.length === 0) return 'stored'
+  const [why] = codes
+  if (codes.size === 1) for (const { session } of refused) stopped.set(session, why as RefusedWhy)
+  else if (codes.size > 1) for (const run of refused) stopped.set(run.session, await whyNot(writing, content, run))
+  else throw new StorageError('IO', 'the server does not say what became of what was written')
+  return 'stored'
+}
+
+/** Of one content, sessions are refused or the header is. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['fork', 'tooLarge', 'unsupported'])
+
+/** Whether the server holds another header; if not, it was sessions that forked. */
+async function isOther(writing: Writing, content: Content): Promise<boolean> {
+  const { errors } = await say(writing, { ...content, runs: [] })
+  return errors.some(({ code }) => code === 'fork')
+}
+
+/** Why one session of several was refused: said alone, one that forked is passed over in silence. */
+async function whyNot(writing: Writing, { header: _, ...content }: Content, run: Run): Promise<RefusedWhy> {
+  const { errors } = await say(writing, { ...content, runs: [run] })
+  return errors.some(({ code }) => code === 'tooLarge') ? 'tooLarge' : 'fork'
+}

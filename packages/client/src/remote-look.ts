@@ -1,0 +1,55 @@
+/**
+ * Asking a server what it holds of a document, without any content; and its refusals in the words of storages.
+ *
+ * Law L2: an error is a failure, never absence. Not here: contents (`remote-read.ts`, `remote-append.ts`).
+ */
+import { EMPTY, type KnownState } from '@tidemark/known-state'
+import type { Content, ErrorCode, ErrorMessage, KnownMessage, Message } from '@tidemark/protocol'
+import { StorageError, type StorageErrorCode, type StoredState } from '@tidemark/storage'
+import type { RemoteLink } from './remote-link.ts'
+
+/** What the server holds. What is on its way to its disk, and `have` claims, is waited for. */
+export async function look(
+  link: RemoteLink,
+  id: string,
+  have: KnownState = EMPTY,
+  signal?: AbortSignal,
+): Promise<StoredState | undefined> {
+  const load: Message = { action: 'load', id, known: have, probe: true }
+  const hear = (message: Message) => {
+    failIfError(message)
+    // A correction answers content.
+    return message.action === 'known' && !message.correction ? message : undefined
+  }
+  const answer = await link.talk(id, [load], hear, signal)
+  return answer.known.header ? stateOf(answer) : undefined
+}
+
+/** Only documents of bytes have digests; of a document without transactions the kind is not told, and matters to nobody yet. */
+export function stateOf({ known, digests = new Map() }: KnownMessage): StoredState {
+  const kind = digests.size > 0 || known.sessions.size === 0 ? 'bytes' : 'json'
+  return { known, kind, priority: 3, digests, lastRuns: new Map(), paged: true, erased: undefined }
+}
+
+/** What a receiver holds of a content after it. */
+export function endOf({ header, runs }: Pick<Content, 'header' | 'runs'>): KnownState {
+  const sessions = new Map<string, number>()
+  for (const { session, after, transactions } of runs)
+    if (after + transactions.length > 0) sessions.set(session, after + transactions.length)
+  return { header: header !== undefined, sessions }
+}
+
+export function failIfError(message: Message): void {
+  if (message.action === 'error') throw errorOf(message)
+}
+
+/** What a server refused or could not do, in the words of storages. */
+export function errorOf({ code, message }: ErrorMessage): StorageError {
+  return new StorageError(CODES[code] ?? 'IO', `the server refused: ${code} (${message})`)
+}
+
+const CODES: Readonly<Partial<Record<ErrorCode, StorageErrorCode>>> = {
+  quota: 'QUOTA',
+  tooLarge: 'TOO_LARGE',
+  forbidden: 'READ_ONLY',
+}

@@ -1,0 +1,154 @@
+/**
+ * What a server as a storage answers to a write is what the server said to that very content, session by session: over real sockets.
+ */
+import { EMPTY } from '@tidemark/known-state'
+import { type Run, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
+import { layers } from '@tidemark/reconciliation/layers'
+import type { Append } from '@tidemark/storage'
+import { afterEach, expect, describe as group, test } from 'vitest'
+import { durable } from './durable.ts'
+import { type Far, far, filled, least, note, refusals, run, sessionsIn, transactionsIn } from './far.ts'
+
+const leftovers: (() => unknown)[] = []
+afterEach(async () => {
+  for (const end of leftovers.splice(0).reverse()) await end()
+})
+
+const utf8 = new TextEncoder()
+
+group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialect] as const))('%s', (_, dialect) => {
+  async function holding(content: Append | undefined, limits = {}, runBytesMax?: number): Promise<Far> {
+    const f = await far(dialect, limits, runBytesMax)
+    leftovers.push(() => f.close())
+    if (content !== undefined) await f.data.append([content])
+    return f
+  }
+  const write = async (f: Far, content: Append) => refusals((await f.remote.append([content]))[0])
+
+  test('what is too large to be said is refused, also where as much of that session stands already', async () => {
+    const f = await holding(note(10, run('a', filled(1, 10))), least)
+    expect(await write(f, note(undefined, run('a', filled(1, 60_000, 7))))).toEqual({ a: 'tooLarge 1' })
+  })
+
+  test('a session with a gap stops, those behind it are said, and are not stored because as much of them stands there', async () => {
+    const f = await holding(note(10, run('b', filled(60, 3_000))), least)
+    const runs = [run('a', filled(30, 3_000), 5), run('b', filled(60, 3_000, 100)), run('c', filled(60, 3_000))]
+    expect(await write(f, note(undefined, ...runs))).toEqual({ a: 'gap 0', b: 'fork 60' })
+    expect(await sessionsIn(f.data)).toEqual({ b: 60, c: 60 })
+  })
+
+  for (const [title, limits, size] of [
+    ['at once', {}, 10],
+    ['in parts', least, 3_000],
+  ] as const)
+    test(`a forked session is refused as often as it is written, the others are stored: ${title}`, async () => {
+      const f = await holding(note(10, run('a', filled(20, size))), limits)
+      const other = run('a', filled(20, size, 100))
+      const rest = (session: string) => [run(session, filled(20, size)), run(`${session}2`, filled(40, size))]
+      expect(await write(f, note(10, other, ...rest('b')))).toEqual({ a: 'fork 20' })
+      expect(await write(f, note(10, other, ...rest('c')))).toEqual({ a: 'fork 20' })
+      expect(await write(f, note(undefined, other))).toEqual({ a: 'fork 20' })
+      expect(await sessionsIn(f.data)).toEqual({ a: 20, b: 20, b2: 40, c: 20, c2: 40 })
+      // The server withholds the session where it found the fork: it is read all the same.
+      const page = await f.remote.read('note', EMPTY, { bytesMax: 1_000 })
+      expect(page?.runs[0]).toMatchObject({ session: 'a', after: 0 })
+    })
+
+  test('another header, or kind, is told from a session that forked', async () => {
+    const f = await holding(note(10, run('a', filled(3, 10))))
+    expect(await write(f, note(11, run('a', filled(4, 10)), run('b', filled(1, 10))))).toBe('fork')
+    expect(await write(f, { ...note(undefined, run('a', [utf8.encode('1')], 3)), kind: 'json' })).toBe('fork')
+    expect(await sessionsIn(f.data)).toEqual({ a: 3 })
+    expect(await write(f, note(10, run('a', filled(4, 10, 9)), run('b', filled(1, 10))))).toEqual({ a: 'fork 3' })
+    expect(await sessionsIn(f.data)).toEqual({ a: 3, b: 1 })
+  })
+
+  test('each session is refused for its own reason: what the server cannot store, what forked, what has a gap', async () => {
+    const f = await holding(note(10, run('fork', filled(3, 10))), {}, 100_000)
+    const runs = [
+      run('fork', filled(4, 10, 9)),
+      run('gap', filled(1, 10), 2),
+      run('large', [new Uint8Array(1), new Uint8Array(200_000)]),
+      run('ok', filled(1, 10)),
+    ]
+    expect(await write(f, note(undefined, ...runs))).toEqual({ fork: 'fork 3', gap: 'gap 0', large: 'tooLarge 0' })
+    expect(await sessionsIn(f.data)).toEqual({ fork: 3, ok: 1 })
+  })
+
+  test('a document of JSON: a session that forked, found where it overlaps, leaves the others alone', async () => {
+    const sealed = (session: string, length: number, text: string): Run => ({
+      ...run(
+        session,
+        Array.from({ length }, (_, at) => utf8.encode(JSON.stringify([at, text]))),
+      ),
+      seal: utf8.encode(text),
+    })
+    const json = (...runs: Run[]): Append => ({ ...note(undefined, ...runs), kind: 'json', header: utf8.encode('{}') })
+    const f = await holding(json(sealed('a', 3, 'far')))
+    const content = json(sealed('a', 6, 'near'), sealed('b', 6, 'b'))
+    for (let times = 0; times < 2; times++) expect(await write(f, content)).toEqual({ a: 'fork 3' })
+    expect(await sessionsIn(f.data)).toEqual({ a: 3, b: 6 })
+  })
+
+  test('as a layer: a session that forked rests, and the others are repaired', async () => {
+    const f = await holding(note(10, run('a', filled(20, 3_000))), least)
+    const near = durable()
+    near.append([note(10, run('a', filled(20, 3_000, 100)), run('b', filled(40, 3_000)))])
+    const all = layers([near, { storage: f.remote, name: 'core', remote: true }])
+    await all.open()
+    leftovers.push(() => all.close())
+    await all.load('note', { until: 'settled' })
+    expect(await sessionsIn(f.data)).toEqual({ a: 20, b: 40 })
+    expect(refusals((await all.append([note(undefined, run('d', filled(1, 10)))]))[0])).toEqual({})
+    await all.load('note', { until: 'settled' })
+    expect(await sessionsIn(f.data)).toEqual({ a: 20, b: 40, d: 1 })
+  })
+
+  for (const [title, after, from] of [
+    ['a gap', 7, 0],
+    ['a fork', 0, 9],
+  ] as const)
+    test(`what was answered to ${title} is not taken for the answer to what is asked next`, async () => {
+      const name = (index: number) => `session ${index} ${'x'.repeat(60)}`
+      const sessions = Array.from({ length: 6_000 }, (_, index) => run(name(index), filled(1, 1)))
+      const f = await holding(note(10, ...sessions))
+      const refused = run(name(3), filled(1, 1, from), after)
+      const why = after > 0 ? 'gap 1' : 'fork 1'
+      expect(await write(f, note(undefined, refused, run('b', filled(1, 1))))).toEqual({ [name(3)]: why })
+      expect((await f.remote.knownStates(['note']))[0]?.known.sessions.size).toBe(6_001)
+      const after1 = { header: true, sessions: new Map([['b', 1]]) }
+      const page = await f.remote.read('note', after1, { bytesMax: 1_000 })
+      expect([page?.runs[0]?.session, page?.more]).toEqual([name(0), true])
+      expect((await f.remote.knownStates(['note']))[0]?.known.sessions.size).toBe(6_001)
+    })
+
+  test('contents of one document are stored in order, in one batch and in several at once', async () => {
+    const f = await holding(undefined, least)
+    const parts = (session: string) => [0, 1, 2].map((at) => note(10, run(session, filled(30, 3_000, at), at * 30)))
+    const batch = await f.remote.append(parts('a'))
+    expect(batch.map(refusals)).toEqual([{}, {}, {}])
+    const several = await Promise.all(parts('b').map((content) => f.remote.append([content])))
+    expect(several.flat().map(refusals)).toEqual([{}, {}, {}])
+    expect(await sessionsIn(f.data)).toEqual({ a: 90, b: 90 })
+  })
+
+  test('of an erased document nothing is stored and nothing refused, and little of it is said', async () => {
+    const f = await holding(note(10, run('a', filled(3, 10))), least)
+    await f.data.erase('note', [1, 'x'], { keep: [] })
+    const content = note(10, run('a', filled(60, 3_000)), run('b', filled(60, 3_000)))
+    expect(await write(f, content)).toEqual({})
+    expect(transactionsIn(f.said)).toBeLessThan(20)
+    expect(await sessionsIn(f.data)).toEqual({})
+  })
+
+  test('a gap is told at once, also by a server that holds less than it said when it was asked', async () => {
+    const f = await holding(note(10, run('a', filled(3, 10))))
+    const { knownStates } = f.data
+    const [state] = await knownStates.call(f.data, ['note'])
+    if (state === undefined) throw new Error('it is not there')
+    f.data.knownStates = () => [{ ...state, known: { header: true, sessions: new Map([['a', 5]]) } }]
+    await f.remote.knownStates(['note'])
+    f.data.knownStates = knownStates
+    expect(await write(f, note(undefined, run('a', filled(1, 10), 5)))).toEqual({ a: 'gap 3' })
+  })
+})
