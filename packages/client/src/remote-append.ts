@@ -8,7 +8,14 @@
  */
 import { covers, EMPTY, equals, type KnownState } from '@tidemark/known-state'
 import type { Content, ErrorCode, ErrorMessage, Message, Run } from '@tidemark/protocol'
-import { type Append, type AppendResult, type Refused, type RefusedWhy, StorageError } from '@tidemark/storage'
+import {
+  type Append,
+  type AppendResult,
+  type Refused,
+  type RefusedWhy,
+  StorageError,
+  type StoredState,
+} from '@tidemark/storage'
 import type { RemoteLink } from './remote-link.ts'
 import { endOf, errorOf, failIfError, look } from './remote-look.ts'
 import { partsFor } from './remote-parts.ts'
@@ -23,7 +30,7 @@ interface Writing {
 }
 
 /** What became of the contents: all that is not stopped is stored; or the server holds something else in place of the document, or erased it. */
-type Written = 'stored' | 'other' | 'erased'
+type Written = 'stored' | 'other' | 'tooLarge' | 'erased'
 
 /** What was answered to one content. */
 interface Answer {
@@ -52,24 +59,34 @@ export async function append(
     if (parts.contents.length > 0) await claim(writing, known)
     const written = await write(writing, parts.contents)
     const state = await look(link, id, endOf(content), signal)
-    if (written === 'other') return { state, refused: new Map(), headerRefused: 'fork' }
-    return { state, refused: written === 'erased' ? new Map() : refusedOf(content, stopped, state?.known) }
+    if (written === 'other' || written === 'tooLarge')
+      return { state, refused: new Map(), headerRefused: written === 'other' ? 'fork' : 'tooLarge' }
+    return { state, refused: written === 'erased' ? new Map() : refusedOf(content, stopped, state) }
   } finally {
     void link.leave(id)
     if ([...stopped.values()].includes('fork')) link.shun(id)
   }
 }
 
-/** A run that brings nothing may not have been said. */
-function refusedOf(content: Content, stopped: Writing['stopped'], known: KnownState | undefined): Map<string, Refused> {
+/** What a run that brings nothing asks, is found out here: it may not have been said. */
+function refusedOf(
+  content: Content,
+  stopped: Writing['stopped'],
+  state: StoredState | undefined,
+): Map<string, Refused> {
   const refused = new Map<string, Refused>()
-  for (const { session, after, transactions } of content.runs) {
-    const have = known?.sessions.get(session) ?? 0
-    const isBeyond = transactions.length === 0 && (known === undefined || have < after)
-    const why = stopped.get(session) ?? (isBeyond ? 'gap' : undefined)
-    if (why !== undefined) refused.set(session, { why, have })
+  for (const run of content.runs) {
+    const have = state?.known.sessions.get(run.session) ?? 0
+    const why = stopped.get(run.session) ?? (run.transactions.length === 0 ? whyEmpty(run, have, state) : undefined)
+    if (why !== undefined) refused.set(run.session, { why, have })
   }
   return refused
+}
+
+function whyEmpty({ session, after, digest }: Run, have: number, state: StoredState | undefined) {
+  if (state === undefined || have < after) return 'gap'
+  const there = have === after ? state.digests.get(session) : undefined
+  return digest === undefined || there === undefined || digest === there ? undefined : 'fork'
 }
 
 /**
@@ -101,7 +118,8 @@ async function write(writing: Writing, contents: readonly Content[]): Promise<Wr
     if (left.header === undefined && left.runs.length === 0) continue
     const answer = await say(writing, left)
     if (answer.errors.length > 0 || !covers(answer.acknowledged, endOf(left))) {
-      if ((await judge(writing, left, answer)) === 'other') return 'other'
+      const written = await judge(writing, left, answer)
+      if (written !== 'stored') return written
     } else if (isFirst && left.runs.length > 0 && contents.length > 1) {
       // What is erased covers every claim, and stores nothing: the rest need not be sent.
       isFirst = false
@@ -138,6 +156,8 @@ async function judge(writing: Writing, content: Content, { errors, acknowledged 
   const codes = new Set(errors.map(({ code }) => code))
   const failure = errors.find(({ code }) => !REFUSALS.has(code))
   if (failure !== undefined) throw errorOf(failure)
+  // Of what is said, a header is all that nothing is acknowledged for: the server's storage did not take it.
+  if (codes.has('tooLarge') && !acknowledged.header) return 'tooLarge'
   // It holds a document of the other kind.
   if (codes.has('unsupported')) return 'other'
   if (codes.has('fork') && content.header !== undefined && (await isOther(writing, content))) return 'other'

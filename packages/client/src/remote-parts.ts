@@ -33,7 +33,8 @@ export function partsFor(content: Append, messageBytesMax: number): Parts | unde
   const { id, kind, priority, header } = content
   const fits = (weight: number) => wireBytesOf(weight) <= messageBytesMax
   if (header !== undefined && !fits(header.length)) return undefined
-  const tooLarge = new Set(content.runs.filter((run) => !fits(heaviestPiece(run))).map(({ session }) => session))
+  const isTooLarge = (run: Run) => !fits(heaviestPiece(run)) || (run.seal !== undefined && !isShort([run]))
+  const tooLarge = new Set(content.runs.filter(isTooLarge).map(({ session }) => session))
   const runs = content.runs.filter(({ session }) => !tooLarge.has(session))
   const head = { id, kind, priority, ...(header !== undefined && { header }) }
   const whole = { ...head, runs }

@@ -9,6 +9,7 @@
 import { covers, type KnownState, union } from '@tidemark/known-state'
 import { type ContentMessage, contentWeight, type KnownMessage, type Message, MINIMUM_LIMITS } from '@tidemark/protocol'
 import { type Page, StorageError, unlessAborted } from '@tidemark/storage'
+import { compareIds } from '@tidemark/storage/adapter'
 import type { RemoteLink } from './remote-link.ts'
 import { endOf, errorOf, failIfError, stateOf } from './remote-look.ts'
 
@@ -217,7 +218,8 @@ function hand(stream: Stream, message: ContentMessage, after: KnownState): Page 
   const end = union(after, endOf(message))
   const until = stream.until as KnownState
   const { action: _action, expectUntil: _expectUntil, ...content } = message
-  return { ...content, end, more: until.sessions.size >= ANNOUNCED_MAX || !covers(end, until) }
+  const runs = content.runs.toSorted((a, b) => compareIds(a.session, b.session))
+  return { ...content, runs, end, more: until.sessions.size >= ANNOUNCED_MAX || !covers(end, until) }
 }
 
 /** There is nothing after `after`. */

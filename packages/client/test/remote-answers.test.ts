@@ -75,6 +75,23 @@ group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialec
     expect(await sessionsIn(f.data)).toEqual({ fork: 3, ok: 1 })
   })
 
+  test('a header that the server cannot store is too large, and no other document', async () => {
+    const f = await holding(undefined, {}, 100_000)
+    expect(await write(f, note(200_000, run('a', filled(1, 10))))).toBe('tooLarge')
+    expect(await f.data.knownStates(['note'])).toEqual([undefined])
+  })
+
+  test('a run that brings nothing is compared all the same, and more under one seal than a reader takes is too large', async () => {
+    const f = await holding(note(10, run('a', filled(3, 10))))
+    const digest = (await f.data.knownStates(['note']))[0]?.digests.get('a') as string
+    expect(await write(f, note(undefined, { ...run('a', [], 3), digest }))).toEqual({})
+    expect(await write(f, note(undefined, { ...run('a', [], 3), digest: '0011223344556677' }))).toEqual({ a: 'fork 3' })
+    expect(await write(f, note(undefined, run('a', [], 4)))).toEqual({ a: 'gap 3' })
+    const many = { ...run('b', filled(100_001, 0)), seal: new Uint8Array(1) }
+    expect(await write(f, note(undefined, many, run('c', filled(1, 10))))).toEqual({ b: 'tooLarge 0' })
+    expect(await sessionsIn(f.data)).toEqual({ a: 3, c: 1 })
+  })
+
   test('a document of JSON: a session that forked, found where it overlaps, leaves the others alone', async () => {
     const sealed = (session: string, length: number, text: string): Run => ({
       ...run(

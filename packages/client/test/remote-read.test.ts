@@ -76,6 +76,14 @@ group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialec
     expect(state?.known.sessions.get('z')).toBe(written)
   })
 
+  test('sessions come in bytewise order, however they were written', async () => {
+    const f = await far(dialect)
+    leftovers.push(() => f.close())
+    await f.remote.append([note(10, ...['c', 'a', 'b'].map((session) => run(session, filled(1, 10))))])
+    const page = await f.remote.read('note', EMPTY, { bytesMax: 1 })
+    expect(page?.runs.map(({ session }) => session)).toEqual(['a', 'b', 'c'])
+  })
+
   test('a header is asked for without what follows it', async () => {
     const f = await long()
     expect((await f.remote.headers(['note', 'none'])).map((header) => header?.length)).toEqual([10, undefined])

@@ -205,6 +205,11 @@ function refusedContent(core: Core, pending: Pending, before: StoredState | unde
   const { holding, request } = pending
   const { connection } = request
   const view = viewOf(connection, holding.id, before?.known ?? EMPTY)
+  if (result.headerRefused === 'tooLarge')
+    return refuseContent(core, connection, holding.id, {
+      code: 'tooLarge',
+      message: 'the header is too large to be stored',
+    })
   if (result.headerRefused !== undefined) {
     report(core, { kind: 'fork', connection: connection.id, id: holding.id, sessions: [] })
     if (view !== undefined) view.rival = true
