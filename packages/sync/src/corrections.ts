@@ -195,7 +195,7 @@ function pushed(core: Core, connection: Connection, id: string, ends: KnownState
 
 /**
  * Content of this peer became durable: if that is all that was refused, the store takes it again. Answers what was refused and is there now,
- * which somebody else may have brought: no correction says it any more.
+ * which somebody else may have brought, and more of the same: no correction says it any more.
  */
 export function clearRefusal(view: View, stored: KnownState): KnownState {
   const { lost = EMPTY } = view
@@ -203,7 +203,8 @@ export function clearRefusal(view: View, stored: KnownState): KnownState {
   view.lost = undefined
   view.refused = false
   view.refusals = 0
-  return lost
+  const sessions = new Map([...lost.sessions.keys()].map((session) => [session, stored.sessions.get(session) ?? 0]))
+  return { header: lost.header, sessions }
 }
 
 export function onCorrect(core: Core, request: Request): void {

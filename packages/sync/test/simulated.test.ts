@@ -701,7 +701,10 @@ test('who sends what continues a document does not deny it (disks, seed 25000010
   expect(user.heard.filter(({ action }) => action === 'known')).toEqual([])
 })
 
-test('what was refused and somebody else brought is acknowledged to both (disks, seed 920101 of two disks)', async () => {
+test.each([
+  [2, 'disks, seed 920101 of two disks'],
+  [3, 'more than that: disks, seed 31006022'],
+])('what was refused and somebody else brought, %i of it, is acknowledged to both (%s)', async (count) => {
   const world = createWorld()
   const server = await world.node('server', { holds: [append('note', 'x:0-1')] })
   const refused = world.peer('refused', server)
@@ -712,13 +715,13 @@ test('what was refused and somebody else brought is acknowledged to both (disks,
   refused.say(content('note', 'a:0-2', false))
   await settled()
   server.spy.replace = {}
-  other.say(content('note', 'a:0-2', false))
+  other.say(content('note', `a:0-${count}`, false))
   await settled()
   refused.heard.length = 0
   refused.say(content('note', 'b:0-1', false))
   await settled()
   await world.clock.advance(600_000)
-  expect(refused.heard).toMatchObject([{ action: 'known', known: state('a:2 b:1') }])
+  expect(refused.heard).toMatchObject([{ action: 'known', known: state(`a:${count} b:1`) }])
 })
 
 test('an application that wrote something else where something stands is told, and given what stands there (storm, seed 25004402)', async () => {
