@@ -167,5 +167,12 @@ group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialec
     await f.remote.knownStates(['note'])
     f.data.knownStates = knownStates
     expect(await write(f, note(undefined, run('a', filled(1, 10), 5)))).toEqual({ a: 'gap 3' })
+    // Of a gap that was told by its LOAD the server would say no more for a while.
+    const before = f.said.slice(
+      0,
+      f.said.findIndex(({ action }) => action === 'content'),
+    )
+    const claims = before.flatMap((one) => (one.action === 'load' && !one.probe ? [one.known.sessions.get('a')] : []))
+    expect(claims).toEqual([5, 3])
   })
 })

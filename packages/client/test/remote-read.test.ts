@@ -99,12 +99,13 @@ async function piped(length: number) {
   await data.append([note(10, run('a', filled(length, 60_000)))])
   const heard: Message[] = []
   const held: (() => void)[] = []
-  const state = { holds: false }
+  const state = { holds: false, connections: 0 }
   const remote = remoteStorage({
     peer: 'near',
     async connect() {
       const [mine, theirs] = createPipe(tidemarkJson)
       server.accept(theirs)
+      const isFirst = ++state.connections === 1
       const codec = tidemarkJson.createCodec()
       return {
         ...mine,
@@ -113,7 +114,7 @@ async function piped(length: number) {
             ...receiver,
             frame(frame) {
               for (const one of codec.decode(frame)) if (!(one instanceof ProtocolError)) heard.push(one.message)
-              if (state.holds) held.push(() => receiver.frame(frame))
+              if (state.holds && isFirst) held.push(() => receiver.frame(frame))
               else receiver.frame(frame)
             },
           }),
@@ -172,6 +173,23 @@ test("who did not wait for a page asks for it again, and what came late is nobod
     more = page?.more === true
   }
   expect(counts).toEqual(Array.from({ length: 40 }, (_, at) => at))
+})
+
+test('who did not wait for a page of a connection that is silent asks over another one', async () => {
+  const { remote, state } = await piped(100)
+  const first = await remote.read('note', EMPTY, { bytesMax: 1 })
+  state.holds = true
+  const later = new AbortController()
+  let after = first?.end ?? EMPTY
+  const read = async () => {
+    for (;;) after = (await remote.read('note', after, { bytesMax: 1, signal: later.signal }))?.end ?? after
+  }
+  const reading = read()
+  for (let turns = 0; turns < 50; turns++) await nextTurn()
+  later.abort(new Error('in time'))
+  await expect(reading).rejects.toThrow('in time')
+  const { counts } = await readAll(remote, after)
+  expect([counts.at(-1), state.connections]).toEqual([99, 2])
 })
 
 test('what was read ahead of a document that is erased is not handed out when that is known', async () => {
