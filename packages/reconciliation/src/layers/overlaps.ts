@@ -1,8 +1,8 @@
 /**
  * Sessions of `json` documents carry no digest: before parts of one that come from two layers are put together, what both hold is compared.
  *
- * L13: a session is continued from another layer only where the last run that both have is the same there; otherwise it is a fork, told and
- * frozen. A layer that could not be compared is passed over for that session. Not here: forks that digests tell (`join.ts`).
+ * L13: a session is continued from another layer only where the last run that both have is the same there, all of it; otherwise it is a
+ * fork, told and frozen. A layer that could not be compared with the one that holds most is passed over for that session. Not here: forks that digests tell (`join.ts`).
  */
 import type { StoredState } from '@tidemark/storage'
 import { samePayload } from '@tidemark/storage/adapter'
@@ -16,7 +16,7 @@ export async function compareOverlaps(core: Core, id: string, joined: StoredStat
     for (const session of sessions) await compareSession(core, id, session, layer, joined)
 }
 
-/** Sessions of which a layer holds less than another and which were not compared: they are not read there. */
+/** Sessions of which a layer holds less than another and which were not compared with that one: they are not read there. */
 export function uncompared(core: Core, id: string, joined: StoredState): ReadonlyMap<Layer, ReadonlySet<string>> {
   const found = new Map<Layer, Set<string>>()
   const sight = core.seen.of(id)
@@ -26,7 +26,8 @@ export function uncompared(core: Core, id: string, joined: StoredState): Readonl
     const compared = sight?.compared.get(layer)
     for (const [session, count] of sight?.states.get(layer)?.known.sessions ?? []) {
       if (count >= (joined.known.sessions.get(session) ?? 0) || frozen?.has(session)) continue
-      if (compared?.get(session) === count) continue
+      const past = compared?.get(session)
+      if (past?.count === count && past.longest === longestOf(core, id, session, joined)) continue
       const sessions = found.get(layer) ?? new Set()
       found.set(layer, sessions.add(session))
     }
@@ -34,32 +35,56 @@ export function uncompared(core: Core, id: string, joined: StoredState): Readonl
   return found
 }
 
+/** Who holds most of a session; of several the first, which is read. */
+function longestOf(core: Core, id: string, session: string, joined: StoredState): Layer | undefined {
+  const states = core.seen.of(id)?.states
+  const most = joined.known.sessions.get(session)
+  return readers(core).find((layer) => states?.get(layer)?.known.sessions.get(session) === most)
+}
+
 async function compareSession(core: Core, id: string, session: string, layer: Layer, joined: StoredState) {
   const sight = core.seen.of(id)
   const state = sight?.states.get(layer)
-  const most = joined.known.sessions.get(session)
-  const longest = readers(core).find((one) => sight?.states.get(one)?.known.sessions.get(session) === most)
+  const longest = longestOf(core, id, session, joined)
   const count = state?.known.sessions.get(session)
   if (sight === undefined || state === undefined || longest === undefined || count === undefined) return
   const after = state.lastRuns.get(session) ?? count - 1
-  const parts = await Promise.allSettled([layer, longest].map((one) => tailIn(core, id, one, session, after, count)))
-  const [mine, theirs] = parts.map((part) => (part.status === 'fulfilled' ? part.value : undefined))
-  if (mine === undefined || theirs === undefined) return
-  const isSame = theirs.every((transaction, index) => samePayload('json', transaction, mine[index] as Uint8Array))
+  const isSame = await sameIn(core, id, session, [layer, longest], after, count).catch(() => undefined)
+  if (isSame === undefined) return
   if (!isSame) return core.forks.freeze(id, session, [layer.name, longest.name])
-  const compared = sight.compared.get(layer) ?? new Map<string, number>()
-  sight.compared.set(layer, compared.set(session, count))
+  const compared = sight.compared.get(layer) ?? new Map<string, { count: number; longest: Layer }>()
+  sight.compared.set(layer, compared.set(session, { count, longest }))
 }
 
-/** What a layer holds of one session between two counts; `undefined` if it does not answer that. */
-async function tailIn(core: Core, id: string, layer: Layer, session: string, after: number, until: number) {
+/** Whether two layers hold the same of one session between two counts, page by page; `undefined` if one of them does not answer all of that. */
+async function sameIn(
+  core: Core,
+  id: string,
+  session: string,
+  both: readonly [Layer, Layer],
+  after: number,
+  until: number,
+): Promise<boolean | undefined> {
+  for (let at = after; at < until; ) {
+    const parts = await Promise.all(both.map((layer) => partIn(core, id, layer, session, at)))
+    const [mine = [], theirs = []] = parts
+    const common = Math.min(mine.length, theirs.length, until - at)
+    if (common === 0) return undefined
+    for (let index = 0; index < common; index++)
+      if (!samePayload('json', mine[index] as Uint8Array, theirs[index] as Uint8Array)) return false
+    at += common
+  }
+  return true
+}
+
+/** What a layer holds of one session after a count, as much as a page has; nothing if it does not answer that. */
+async function partIn(core: Core, id: string, layer: Layer, session: string, after: number) {
   const known = core.seen.of(id)?.states.get(layer)?.known
-  if (known === undefined) return undefined
+  if (known === undefined) return []
   const others = new Set([...known.sessions.keys()].filter((one) => one !== session))
   const cursor = passing({ header: true, sessions: new Map(after > 0 ? [[session, after]] : []) }, others, known)
   const bytesMax = core.limits.pageBytes
   const page = await layer.call('page', (storage, options) => storage.read(id, cursor, { bytesMax, ...options }))
-  const run = page?.runs.find((one) => one.session === session && one.after === after)
-  const found = run?.transactions.slice(0, until - after) ?? []
-  return found.length > 0 ? found : undefined
+  const runs = page?.runs.filter((one) => one.session === session) ?? []
+  return runs[0]?.after === after ? runs.flatMap(({ transactions }) => transactions) : []
 }

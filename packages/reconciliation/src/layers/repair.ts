@@ -17,6 +17,7 @@ import {
   StorageError,
   type StoredState,
 } from '@tidemark/storage'
+import { type Agreement, agree, agreementWith, overlapping } from './agreement.ts'
 import type { Core } from './core.ts'
 import { readers, writers } from './core.ts'
 import { MARKS } from './dirty.ts'
@@ -130,9 +131,8 @@ interface Run {
   /** Sources that failed or are damaged, and why. */
   readonly excluded: Map<Layer, unknown>
   entries: number
-  /** Pages overlap what the target has once, so that forks show that no digest tells: the header, and of `json` each session. */
-  isHeaderCompared: boolean
-  readonly compared: Set<string>
+  /** With the source that is copied from. */
+  agreed: Agreement | undefined
   gaps: number
   /** Bytes copied since others had a turn. */
   unbroken: number
@@ -150,8 +150,7 @@ function createRun(core: Core, id: string, target: Layer): Run {
     target,
     excluded: new Map(),
     entries: 0,
-    isHeaderCompared: false,
-    compared: new Set(),
+    agreed: undefined,
     gaps: 0,
     unbroken: 0,
   }
@@ -215,9 +214,11 @@ async function copySome(run: Run): Promise<boolean> {
     if (cause === undefined || codeOf(cause) === 'CORRUPT') return false
     throw cause
   }
-  const page = await readFrom(run, source, held, frozen)
+  const agreed = run.agreed?.source === source ? run.agreed : agreementWith(source)
+  run.agreed = agreed
+  const page = await readFrom(run, agreed, held, frozen)
   if (page === undefined) return true
-  return store(run, source, page, held)
+  return store(run, agreed, page, held)
 }
 
 /** The first layer that has something the target lacks; near ones before remote ones. */
@@ -241,13 +242,14 @@ function sourceFor(
 
 async function readFrom(
   run: Run,
-  source: Layer,
+  agreed: Agreement,
   held: StoredState | undefined,
   frozen: Frozen | undefined,
 ): Promise<Page | undefined> {
   const { core, id } = run
+  const { source } = agreed
   const state = stateIn(run, source) as StoredState
-  const cursor = passing(overlapping(run, held, state), frozen, state.known)
+  const cursor = passing(overlapping(agreed, held, state), frozen, state.known)
   const bytesMax = core.limits.repairPageBytes
   const read = (storage: Storage, options: CallOptions) => storage.read(id, cursor, { bytesMax, ...options })
   try {
@@ -263,29 +265,12 @@ async function readFrom(
   return undefined
 }
 
-/**
- * A cursor before what the target lacks: the header comes again and is compared, and so does the last run of `json` sessions, which
- * carry no digest that would tell a fork.
- */
-function overlapping(run: Run, held: StoredState | undefined, source: StoredState): KnownState {
-  if (held === undefined) return NOTHING
-  const sessions = new Map(held.known.sessions)
-  if (held.kind === 'json')
-    for (const [session, have] of held.known.sessions) {
-      if (have > 0 && !run.compared.has(session) && (source.known.sessions.get(session) ?? 0) > have)
-        sessions.set(session, held.lastRuns.get(session) ?? have - 1)
-    }
-  return { header: run.isHeaderCompared && held.known.header, sessions }
-}
-
-async function store(run: Run, source: Layer, page: Page, held: StoredState | undefined): Promise<boolean> {
+async function store(run: Run, agreed: Agreement, page: Page, held: StoredState | undefined): Promise<boolean> {
   const { core, id, target } = run
+  const { source } = agreed
   const verifier = await verifierFor(run, source, page).catch((cause) => void run.excluded.set(source, cause))
   // Another source may have them; without them nothing is copied.
   if (verifier === undefined) return true
-  const isNew = !run.isHeaderCompared || page.runs.some(({ session }) => !run.compared.has(session))
-  run.isHeaderCompared = true
-  for (const { session } of page.runs) run.compared.add(session)
   const content: Append = { ...page, verifier }
   const bytes = sizeOf(page)
   await breathe(run, bytes)
@@ -303,9 +288,10 @@ async function store(run: Run, source: Layer, page: Page, held: StoredState | un
   }
   if (result.headerRefused === 'fork' || [...result.refused.values()].some(({ why }) => why === 'fork')) return true
   // A gap restarts at what the target really has; a target that never grows is left alone.
+  const isCompared = agree(agreed, page, result)
   const grew = !covers(held?.known ?? NOTHING, result.state?.known ?? NOTHING)
-  if (!grew && !(isNew && held?.kind === 'json')) run.gaps += 1
-  return grew || (!refused && run.gaps < GAPS_MAX)
+  if (!grew && !isCompared) run.gaps += 1
+  return grew || isCompared || (!refused && run.gaps < GAPS_MAX)
 }
 
 /** What fails here is what the others that wait for this layer are judged by, unless it is this document alone that is damaged. */

@@ -14,8 +14,8 @@ export interface Sight {
   readonly states: Map<Layer, StoredState | undefined>
   /** What layers held that do not answer any more. An erasure among it still counts: it is not taken back by silence. */
   readonly stood: Map<Layer, StoredState>
-  /** Of `json` sessions, up to which count a layer holds the same as the one that holds most. */
-  readonly compared: Map<Layer, Map<string, number>>
+  /** Of `json` sessions, up to which count a layer holds the same as another one that holds more. */
+  readonly compared: Map<Layer, Map<string, { readonly count: number; readonly longest: Layer }>>
   /** Layers that may hold more than was seen: a write failed there. */
   readonly doubtful: Set<Layer>
   /** The tick of the last write. */
