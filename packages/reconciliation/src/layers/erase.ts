@@ -35,7 +35,7 @@ export async function erase(
           throw new StorageError('IO', `layer ${layer.name}: it is not there`)
         const asked = core.seen.tick()
         const state = await layer.call('append', (storage) => storage.erase(id, version, { keep }))
-        core.seen.wrote(id, layer, state, asked)
+        core.seen.heard(id, layer, state, asked)
         return { layer, unable: false }
       } catch (cause) {
         await miss(core, layer, new Set([id]))

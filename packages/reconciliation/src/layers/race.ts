@@ -58,11 +58,12 @@ export async function askLayer(
     const options = have === undefined ? {} : { have }
     const look = (storage: Storage, given: CallOptions) => storage.knownStates(ids, { ...options, ...given })
     const states = await layer.call('look', look, patient)
+    let isHeard = true
     for (const [index, id] of ids.entries()) {
-      core.seen.looked(id, layer, states[index], asked)
+      if (!core.seen.heard(id, layer, states[index], asked)) isHeard = false
       if (layer.corrupt.get(id) === EMPTY) layer.corrupt.delete(id)
     }
-    return undefined
+    return isHeard ? undefined : { layer, cause: new StorageError('IO', `layer ${layer.name}: it fell silent since`) }
   } catch (cause) {
     // One damaged document is not the failure of its neighbours.
     if (codeOf(cause) === 'CORRUPT' && ids.length > 1) {

@@ -278,7 +278,7 @@ async function store(run: Run, agreed: Agreement, page: Page, held: StoredState 
   await target.throttle(bytes)
   const asked = core.seen.tick()
   const result = await appendTo(run, content)
-  core.seen.wrote(id, target, result.state, asked)
+  core.seen.heard(id, target, result.state, asked)
   if (result.headerRefused === 'fork') core.forks.freeze(id, undefined, [source.name, target.name])
   let refused = result.headerRefused !== undefined
   for (const [session, { why }] of result.refused) {
@@ -332,7 +332,7 @@ async function verifierFor(run: Run, source: Layer, page: Page): Promise<Readonl
   // A state belongs to the count that the source had when it was read.
   const asked = core.seen.tick()
   const [now] = await source.call('look', (storage) => storage.knownStates([id]), true)
-  core.seen.looked(id, source, now, asked)
+  core.seen.heard(id, source, now, asked)
   const stands = ending.filter((one) => now?.known.sessions.get(one.session) === one.after + one.transactions.length)
   return new Map(
     stands.flatMap(({ session }) => (states.has(session) ? [[session, states.get(session) as Uint8Array]] : [])),
@@ -347,7 +347,7 @@ async function eraseIn(run: Run, joined: StoredState): Promise<boolean> {
   const keep = [...joined.known.sessions.keys()]
   const asked = core.seen.tick()
   const state = await target.call('append', (storage) => storage.erase(id, version, { keep }), true)
-  core.seen.wrote(id, target, state, asked)
+  core.seen.heard(id, target, state, asked)
   return inStep(state, joined)
 }
 

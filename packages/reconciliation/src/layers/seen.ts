@@ -1,13 +1,15 @@
 /**
  * What each layer was last seen to hold of the documents that are in use. Bounded (L10); what is not remembered is asked again.
  *
- * A look-up that was asked before a write of the same document says nothing about what was written meanwhile. Nor does a write that was
- * handed over before another one was answered, where it shows less: its answer was on its way for longer.
+ * One rule for whatever a layer answers, to a look-up or to a write: what was asked before it last answered, or failed to store something, was on its way
+ * for longer. It may add to what was seen since and takes nothing of it back, and it ends neither a silence nor a doubt. L2, L12: so an erasure that
+ * was told stays told, and no late answer looks like a loss.
  */
 import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
 import { compareVersions, type StoredState } from '@tidemark/storage'
 import { Remembered } from '@tidemark/storage/adapter'
 import type { Events } from './events.ts'
+import { joinOf } from './join.ts'
 import type { Layer } from './layer.ts'
 
 export interface Sight {
@@ -18,10 +20,10 @@ export interface Sight {
   readonly compared: Map<Layer, Map<string, { readonly count: number; readonly longest: Layer }>>
   /** Layers that may hold more than was seen: a write failed there. */
   readonly doubtful: Set<Layer>
-  /** The tick of the last write. */
-  written: number
-  /** The tick of the last write that each layer answered. */
-  readonly answered: Map<Layer, number>
+  /** The tick of what each layer answered last, or failed to store. Silence takes none of it away. */
+  readonly heard: Map<Layer, number>
+  /** The tick at which this was begun: what was asked before may be older than what was forgotten. */
+  readonly begun: number
   /** What whoever asked or wrote knows of the join; what is more is told to watchers before it is answered. */
   told: KnownState | undefined
   /** What watchers were told to ask for since. */
@@ -31,10 +33,11 @@ export interface Sight {
 export interface Seen {
   /** While `work` is under way nothing that is seen of `ids` is forgotten: half a sight would look like a whole one. */
   hold<T>(ids: readonly string[], work: () => Promise<T>): Promise<T>
-  /** Taken before a look-up, handed in with its answer. */
+  /** Taken before a layer is asked or given something, handed in with its answer. */
   tick(): number
   of(id: string): Sight | undefined
-  looked(id: string, layer: Layer, state: StoredState | undefined, asked: number): void
+  /** It answered what it was asked, or given, at `asked`. Answers whether it is known now what it holds: it may have fallen silent since. */
+  heard(id: string, layer: Layer, state: StoredState | undefined, asked: number): boolean
   /** It was asked and did not answer; `answered` is what the others say. */
   silent(id: string, layer: Layer): void
   noteUnsure(id: string, answered: KnownState): void
@@ -44,13 +47,10 @@ export interface Seen {
   announce(id: string, known: KnownState): void
   /** A look-up failed, so nothing was answered: what was told stands, and watchers are told once more. */
   failed(id: string): void
-  /** It answered a write that was handed to it at `asked`. */
-  wrote(id: string, layer: Layer, state: StoredState | undefined, asked: number): void
   /** A write failed: it is unknown whether it holds more than it did. */
   doubt(id: string, layer: Layer): void
   /** Documents of which a partial answer was given, and what was answered last: until all layers have answered. */
   readonly unsure: Map<string, KnownState>
-  clear(): void
 }
 
 /** Beyond so many unsure documents the longest unsure are left to the sweep that follows when a layer returns. */
@@ -79,8 +79,8 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
       stood: new Map(),
       compared: new Map(),
       doubtful: new Set(),
-      written: 0,
-      answered: new Map(),
+      heard: new Map(),
+      begun: ticks,
       told: undefined,
       announced: undefined,
     }
@@ -93,10 +93,20 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
     seen.states.set(layer, state)
     seen.stood.delete(layer)
     seen.doubtful.delete(layer)
+    seen.heard.set(layer, ++ticks)
     // L12: only a tombstone deletes; a store that shrank otherwise has lost something, and is refilled.
     if (before === undefined || state?.erased !== undefined) return
     if (state === undefined || !covers(state.known, before.known))
       events.emit({ kind: 'regressed', id, layer: layer.name })
+  }
+
+  /** What of a late answer is more than was seen. */
+  function add(seen: Sight, layer: Layer, late: StoredState | undefined): void {
+    const shown: Map<Layer, StoredState | undefined> = seen.states.has(layer) ? seen.states : seen.stood
+    const before = shown.get(layer)
+    if (late === undefined || contains(before, late)) return
+    shown.set(layer, before === undefined ? late : joinOf([late, before]))
+    seen.heard.set(layer, ++ticks)
   }
 
   function noteUnsure(id: string, answered: KnownState): void {
@@ -124,10 +134,12 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
       }
     },
     unsure,
-    looked(id, layer, state, asked) {
+    heard(id, layer, state, asked) {
       const seen = sight(id)
-      if (seen.written > asked && seen.states.has(layer)) return
-      note(seen, id, layer, state)
+      const isLate = (seen.heard.get(layer) ?? seen.begun) > asked
+      if (isLate) add(seen, layer, state)
+      else note(seen, id, layer, state)
+      return seen.states.has(layer)
     },
     silent(id, layer) {
       const seen = of(id)
@@ -148,21 +160,11 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
       noteUnsure(id, seen?.told ?? EMPTY)
       if (seen !== undefined) seen.announced = undefined
     },
-    wrote(id, layer, state, asked) {
-      const seen = sight(id)
-      const isOvertaken = (seen.answered.get(layer) ?? 0) > asked
-      seen.written = ++ticks
-      seen.answered.set(layer, ticks)
-      // Of a layer that fell silent since, it does not say what that holds now.
-      if (isOvertaken && (!seen.states.has(layer) || contains(seen.states.get(layer), state))) return
-      note(seen, id, layer, state)
-    },
     doubt(id, layer) {
       const seen = sight(id)
-      seen.written = ++ticks
+      seen.heard.set(layer, ++ticks)
       seen.doubtful.add(layer)
     },
-    clear: () => sights.clear(),
   }
 }
 

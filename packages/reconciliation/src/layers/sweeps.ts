@@ -112,8 +112,10 @@ async function slice(core: Core, layers: readonly Layer[], after: string | undef
 }
 
 async function sweepIds(core: Core, ids: readonly string[]): Promise<void> {
-  await ask(core, ids, true)
-  for (const id of ids) if (needsRepair(core, id)) core.background.want(id, 'sweep')
+  await core.seen.hold(ids, async () => {
+    await ask(core, ids, true)
+    for (const id of ids) if (needsRepair(core, id)) core.background.want(id, 'sweep')
+  })
 }
 
 /**

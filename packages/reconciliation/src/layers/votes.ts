@@ -192,7 +192,7 @@ async function store(core: Core, contents: readonly Append[], gift: Gift): Promi
     for (const [index, result] of results) {
       const { id } = contents[index] as Append
       if ('failed' in result) missed.add(id)
-      else core.seen.wrote(id, layer, result.state, asked)
+      else core.seen.heard(id, layer, result.state, asked)
     }
     if (missed.size > 0) await miss(core, layer, missed)
     else if (batch.length > 0) layer.noteStored()
