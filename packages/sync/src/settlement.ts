@@ -178,13 +178,14 @@ function acknowledge(core: Core, holding: Holding, taken: readonly Pending[]): v
   }
 }
 
-/** What is durable of the sessions that a content named. L13: of a session that it forked something else is stored than it brought. */
+/** What is durable of the sessions that a content named. L13: of what it forked something else is stored than it brought. */
 function held(holding: Holding, pending: Pending): KnownState {
   const { header, sessions: stored } = durable(holding)
   // An erased document covers every claim.
   if (holding.stored?.erased !== undefined) return union(pending.ends, { header, sessions: new Map() })
   const view = pending.request.connection.views.get(holding.id)
-  const frozen = typeof view === 'object' ? view.frozen : undefined
+  const { rival = false, frozen = undefined } = typeof view === 'object' ? view : {}
+  if (rival) return EMPTY
   const sessions = new Map<string, number>()
   for (const { session } of pending.content.runs) {
     const have = stored.get(session) ?? 0

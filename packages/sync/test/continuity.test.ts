@@ -188,3 +188,15 @@ test('what others add to a session that a peer forked is not sent to it, nor rea
   expect(server.spy.calls.read).toBe(read)
   expect(peer.heard.slice(length)).toEqual([])
 })
+
+test('who brought another header is told so, and of nothing that it brought that it is held', async () => {
+  const { world, peer, server, stored } = await set(false)
+  peer.say({ ...content('note', 'a:0-3'), header: bytes('{"other":true}') })
+  await settled()
+  expect(server.reports.filter(({ kind }) => kind === 'fork')).toHaveLength(1)
+  const own = world.peer('own', server, OWN)
+  own.say({ ...content('note', 'a:0-3'), header: bytes('{"other":true}') })
+  await settled()
+  expect(own.heard.map(({ action }) => action)).toEqual(['error'])
+  expect(await stored()).toEqual(state('a:3 b:1'))
+})
