@@ -22,7 +22,7 @@ const text = new TextDecoder()
 interface Entry {
   readonly key: string
   readonly ids: readonly string[]
-  readonly layers: Set<Layer>
+  readonly layers: WeakSet<Layer>
   writes: number
 }
 
@@ -73,7 +73,7 @@ export function createIntents(isFlagged: (id: string) => boolean): Intents {
       const uncovered = ids.filter((id) => covering(id) === undefined)
       for (const entry of used) entry.writes += 1
       const marks = takeBack(kept > 2 * IDS_KEPT ? IDS_KEPT : Number.POSITIVE_INFINITY)
-      const fresh: Entry = { key: `${prefixOf(run)}${made++}`, ids: uncovered, layers: new Set(), writes: 1 }
+      const fresh: Entry = { key: `${prefixOf(run)}${made++}`, ids: uncovered, layers: new WeakSet(), writes: 1 }
       if (uncovered.length > 0) {
         kept += uncovered.length
         entries.set(fresh.key, fresh)

@@ -3,10 +3,10 @@
  *
  * Only keys that are behind are written. A slow or failing layer delays and hides nothing of the others: neither a document nor their maps; it is
  * flagged, and brought to the join when it answers. Merges of one map take turns, until enough layers stored them; reads, and bringing layers together,
- * take none: entries are joined by version, in whatever order they come. Values are in no event and in no error. An equal version with other bytes is a conflict, told by its
+ * take none: entries are joined by version, in whatever order they come. Values are in no event and in no error. An equal version with other bytes is a conflict, told once by its
  * key, and each layer keeps its own. Not here: when flags are gone through (`sweeps.ts`).
  */
-import { compareVersions, type MapEntry, type MergeResult, StorageError } from '@tidemark/storage'
+import { compareVersions, type MapEntry, type MergeResult, StorageError, type Version } from '@tidemark/storage'
 import { bytesEqual } from '@tidemark/storage/adapter'
 import { type Core, votersAmong, votesNeeded, writers } from './core.ts'
 import { clearDirty, setDirty } from './flags.ts'
@@ -127,7 +127,7 @@ function until(working: readonly Promise<void>[], isEnough: () => boolean): Prom
 async function bringTogether(core: Core, name: string, asking: Asking, known?: Entries): Promise<void> {
   const answers = await Promise.all(asking.answers)
   const copies = answers.filter((answer) => 'entries' in answer)
-  const joined = join(copies, (key) => core.events.emit({ kind: 'conflict', map: name, key }))
+  const joined = join(copies, (key, version) => core.forks.conflict(name, key, version))
   if (known !== undefined && merge(new Map(known), joined).merged.length > 0)
     core.events.emit({ kind: 'map', map: name })
   merge(joined, known ?? new Map())
@@ -140,9 +140,10 @@ async function bringTogether(core: Core, name: string, asking: Asking, known?: E
   await Promise.all(bringing)
 }
 
-function join(copies: readonly Copy[], conflicted: (key: string) => void = () => {}): Map<string, MapEntry> {
+function join(copies: readonly Copy[], conflicted: (key: string, version: Version) => void = () => {}) {
   const joined = new Map<string, MapEntry>()
-  for (const { entries } of copies) for (const key of merge(joined, entries).conflicts) conflicted(key)
+  for (const { entries } of copies)
+    for (const key of merge(joined, entries).conflicts) conflicted(key, (entries.get(key) as MapEntry).version)
   return joined
 }
 

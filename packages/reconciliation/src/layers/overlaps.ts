@@ -26,8 +26,8 @@ export function uncompared(core: Core, id: string, joined: StoredState): Readonl
     const compared = sight?.compared.get(layer)
     for (const [session, count] of sight?.states.get(layer)?.known.sessions ?? []) {
       if (count >= (joined.known.sessions.get(session) ?? 0) || frozen?.has(session)) continue
-      const past = compared?.get(session)
-      if (past?.count === count && past.longest === longestOf(core, id, session, joined)) continue
+      const longest = longestOf(core, id, session, joined)
+      if (longest !== undefined && compared?.get(longest)?.get(session) === count) continue
       const sessions = found.get(layer) ?? new Set()
       found.set(layer, sessions.add(session))
     }
@@ -52,8 +52,9 @@ async function compareSession(core: Core, id: string, session: string, layer: La
   const isSame = await sameIn(core, id, session, [layer, longest], after, count).catch(() => undefined)
   if (isSame === undefined) return
   if (!isSame) return core.forks.freeze(id, session, [layer.name, longest.name])
-  const compared = sight.compared.get(layer) ?? new Map<string, { count: number; longest: Layer }>()
-  sight.compared.set(layer, compared.set(session, { count, longest }))
+  const compared = sight.compared.get(layer) ?? new WeakMap<Layer, Map<string, number>>()
+  const counts = compared.get(longest) ?? new Map<string, number>()
+  sight.compared.set(layer, compared.set(longest, counts.set(session, count)))
 }
 
 /** Whether two layers hold the same of one session between two counts, page by page; `undefined` if one of them does not answer all of that. */

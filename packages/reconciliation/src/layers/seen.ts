@@ -12,16 +12,17 @@ import type { Events } from './events.ts'
 import { joinOf } from './join.ts'
 import type { Layer } from './layer.ts'
 
+/** Of one document. A layer that was taken out leaves nothing behind. */
 export interface Sight {
-  readonly states: Map<Layer, StoredState | undefined>
+  readonly states: WeakMap<Layer, StoredState | undefined>
   /** What layers held that do not answer any more. An erasure among it still counts: it is not taken back by silence. */
-  readonly stood: Map<Layer, StoredState>
+  readonly stood: WeakMap<Layer, StoredState>
   /** Of `json` sessions, up to which count a layer holds the same as another one that holds more. */
-  readonly compared: Map<Layer, Map<string, { readonly count: number; readonly longest: Layer }>>
+  readonly compared: WeakMap<Layer, WeakMap<Layer, Map<string, number>>>
   /** Layers that may hold more than was seen: a write failed there. */
-  readonly doubtful: Set<Layer>
+  readonly doubtful: WeakSet<Layer>
   /** The tick of what each layer answered last, or failed to store. Silence takes none of it away. */
-  readonly heard: Map<Layer, number>
+  readonly heard: WeakMap<Layer, number>
   /** The tick at which this was begun: what was asked before may be older than what was forgotten. */
   readonly begun: number
   /** What whoever asked or wrote knows of the join; what is more is told to watchers before it is answered. */
@@ -75,11 +76,11 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
     const known = of(id)
     if (known !== undefined) return known
     const fresh: Sight = {
-      states: new Map(),
-      stood: new Map(),
-      compared: new Map(),
-      doubtful: new Set(),
-      heard: new Map(),
+      states: new WeakMap(),
+      stood: new WeakMap(),
+      compared: new WeakMap(),
+      doubtful: new WeakSet(),
+      heard: new WeakMap(),
       begun: ticks,
       told: undefined,
       announced: undefined,
@@ -102,7 +103,7 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
 
   /** What of a late answer is more than was seen. */
   function add(seen: Sight, layer: Layer, late: StoredState | undefined): void {
-    const shown: Map<Layer, StoredState | undefined> = seen.states.has(layer) ? seen.states : seen.stood
+    const shown: WeakMap<Layer, StoredState | undefined> = seen.states.has(layer) ? seen.states : seen.stood
     const before = shown.get(layer)
     if (late === undefined || contains(before, late)) return
     shown.set(layer, before === undefined ? late : joinOf([late, before]))

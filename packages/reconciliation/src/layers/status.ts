@@ -63,7 +63,7 @@ export interface LayerHealth {
   readonly condition: LayerCondition
   readonly role: 'required' | 'best-effort' | 'none' | 'cache'
   readonly level: Opened['level'] | undefined
-  /** Documents that are known to be missing something there. */
+  /** Documents that it missed something of, or may have, such as those that were being written when a process ended: until they were looked at. */
   readonly dirty: number
   /** Small maps of which it is known to lack entries. */
   readonly dirtyMaps: number

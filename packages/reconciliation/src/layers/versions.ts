@@ -49,8 +49,9 @@ export interface Versions {
 }
 
 export function createVersions(): Versions {
-  const known = new Map<Layer, Version>()
-  const doubted = new Set<Layer>()
+  // A layer that was taken out leaves nothing behind.
+  const known = new WeakMap<Layer, Version>()
+  const doubted = new WeakSet<Layer>()
   const own = new Set<string>()
   let highest = 0
   let begun = 0

@@ -273,3 +273,19 @@ test('a layer that was taken out for a while has all marks, maps and documents a
     expect([disks.map(secrets), held({ disk: disks[index] }, 'other')]).toEqual([[['key 7'], ['key 7']], 'a:1'])
   }
 })
+
+test('a conflict in a small map is told once, however often it is read, and again when a later version has one', async () => {
+  const clock = manualClock()
+  const { all, a, b, events } = await over([disk(), disk()], { clock })
+  const entry = (count: number, value: number) =>
+    new Map([['key', { version: [count, 'me'] as const, bytes: new Uint8Array([value]) }]])
+  for (const count of [1, 2]) {
+    a.disk.data.mergeMap('secrets', entry(count, 1))
+    b.disk.data.mergeMap('secrets', entry(count, 2))
+    for (let reads = 0; reads < 5; reads++) {
+      await all.readMap('secrets')
+      await settled()
+    }
+    expect(of(events, 'conflict')).toHaveLength(count)
+  }
+})
