@@ -10,9 +10,8 @@ import type { Page, StoredState } from '@tidemark/storage'
 import { abortable } from './abortable.ts'
 import { endOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
-import { passing } from './join.ts'
+import { createHanded, follows, goingOn, type Handed, note, passedOver } from './handed.ts'
 import type { Layer } from './layer.ts'
-import { uncompared } from './overlaps.ts'
 import { answerOf, askLayer, completed, isTimeout, silentLayers, stateOf, tellGrowth } from './race.ts'
 import { type Reader, readPage } from './read.ts'
 
@@ -53,11 +52,7 @@ interface Loading {
   /** One hands over at a time. */
   handing: Promise<unknown>
   usable: boolean
-  /** Sessions that are known to be forks, and those of which something was handed over before. */
-  readonly frozen: Set<string>
-  readonly ended: Set<string>
-  /** Where what was handed over of a session is from. */
-  readonly sources: Map<string, Layer>
+  readonly handed: Handed
   readonly handedOver: () => void
   /** Whoever takes the pages failed: that is no layer's fault. */
   thrown: { readonly cause: unknown } | undefined
@@ -71,11 +66,7 @@ export async function load(core: Core, id: string, options: LoadOptions = {}): P
     handedOver = resolve
   })
   const lists = { answered: [], absent: [], failed: [], timedOut: [] }
-  const forks = core.forks.of(id)
-  const frozen = new Set(forks === 'document' ? [] : forks)
-  const ended = new Set<string>()
-  const sources = new Map<string, Layer>()
-  const empty = { cursor: after, handing: first, usable: false, frozen, ended, sources, thrown: undefined }
+  const empty = { cursor: after, handing: first, usable: false, handed: createHanded(core, id), thrown: undefined }
   const loading: Loading = { core, id, options, ...lists, ...empty, handedOver }
   loading.handing = Promise.resolve()
   const merged = core.seen.hold([id], () => merge(loading))
@@ -163,57 +154,36 @@ function noteUnread(loading: Loading): void {
   }
 }
 
-/**
- * L13: a session that turns out to be forked is not gone on with: what was handed over of it may be from another layer than what would follow.
- */
-function cursorOf(loading: Loading): KnownState {
-  const { core, id, frozen, ended } = loading
-  const forks = core.forks.of(id)
-  for (const session of forks === 'document' ? [] : (forks ?? [])) {
-    if (frozen.has(session)) continue
-    frozen.add(session)
-    if (loading.cursor.sessions.has(session)) ended.add(session)
-  }
-  return passing(loading.cursor, ended, stateOf(core, id)?.known ?? EMPTY)
+/** What is not handed over again, nor gone on with. */
+function cursorOf({ handed, cursor }: Loading): KnownState {
+  return goingOn(handed, cursor)
 }
 
 function isWhole(loading: Loading): boolean {
   return covers(cursorOf(loading), stateOf(loading.core, loading.id)?.known ?? EMPTY)
 }
 
-/** L13: sessions of `json` documents that another layer was read for, which is gone, or could not be compared. */
-function* passedOver({ core, id, sources }: Loading, layer: Layer): Iterable<string> {
-  const joined = stateOf(core, id)
-  if (joined?.kind !== 'json') return
-  const apart = uncompared(core, id, joined)
-  const isKnown = (source: Layer, session: string) => {
-    if (source.isCache) return [...apart.values()].every((sessions) => !sessions.has(session))
-    const holds = readers(core).includes(source) && core.seen.of(id)?.states.get(source)?.known.sessions.has(session)
-    return holds && !apart.get(source)?.has(session)
-  }
-  for (const [session, source] of sources) if (source !== layer && !isKnown(source, session)) yield session
-}
-
 /** Hands over what is held by now and was not handed over yet. */
 async function handOver(loading: Loading): Promise<void> {
-  const { core, id, options } = loading
+  const { core, id, options, handed } = loading
   if (options.onPage === undefined || loading.thrown !== undefined) return
-  let from: Layer | undefined
+  const took: { readonly from: Layer; readonly isNext: boolean }[] = []
   const reader: Reader = {
-    passesOver: (layer) => passedOver(loading, layer),
-    took: (source) => {
-      from = source
-    },
+    passesOver: (layer) => passedOver(handed, layer),
+    knowsHeader: (layer) => handed.alike.has(layer),
+    took: (from, page) => void took.push({ from, isNext: follows(handed, page, from) }),
   }
   while (!isWhole(loading)) {
     const page = await readPage(core, id, cursorOf(loading), core.limits.pageBytes, reader)
-    if (page === undefined || options.signal?.aborted || (page.runs.length === 0 && page.header === undefined)) return
+    const read = took.pop()
+    if (page === undefined || read === undefined || options.signal?.aborted) return
     cursorOf(loading)
     // It was read when it was found to be a fork.
-    if (page.runs.some(({ session }) => loading.ended.has(session))) continue
+    if (!read.isNext || page.runs.some(({ session }) => handed.ended.has(session))) continue
     loading.cursor = union(loading.cursor, { ...endOf(page), header: true })
-    if (from !== undefined && page.kind === 'json')
-      for (const { session } of page.runs) loading.sources.set(session, from)
+    note(handed, page, read.from)
+    // A header that the caller has already was compared.
+    if (page.runs.length === 0 && page.header === undefined) continue
     try {
       options.onPage(page)
     } catch (cause) {

@@ -19,10 +19,12 @@ import { ask, sightOf, silentLayers, stateOf, tellCorrupt, unknown } from './rac
 export interface Reader {
   /** Sessions that are not to be gone on with from this layer. */
   passesOver(layer: Layer): Iterable<string>
-  took(source: Layer): void
+  /** Whether its header is known to be that of the document; if not it comes with the next page. */
+  knowsHeader(layer: Layer): boolean
+  took(source: Layer, page: Page): void
 }
 
-const NOBODY: Reader = { passesOver: () => [], took: () => {} }
+const NOBODY: Reader = { passesOver: () => [], knowsHeader: () => true, took: () => {} }
 
 export async function readPage(
   core: Core,
@@ -49,11 +51,12 @@ export async function readPage(
       return asPage(joined, id, after, undefined)
     }
     const cursor = cursorFor(core, id, after, source, passed(source))
-    const page = await readFrom(core, source, id, { after, cursor, bytesMax }, failed)
+    const header = cursor.header && reader.knowsHeader(source)
+    const page = await readFrom(core, source, id, { after, cursor: { ...cursor, header }, bytesMax }, failed)
     if (page === undefined || !continues(core, id, page, source)) continue
     // L13: what was not compared may not be put together there either.
     if (!source.isCache && uncompared(core, id, joined).size === 0) fillCaches(core, [page])
-    reader.took(source)
+    reader.took(source, page)
     return asPage(joined, id, after, page)
   }
   throw new StorageError('IO', `${JSON.stringify(id)}: no layer has what it said it holds`)
@@ -105,8 +108,8 @@ function lacks(after: KnownState, state: KnownState): boolean {
 /** Frozen sessions are read from the first layer that has them, and passed over in the others, as are those that could not be compared. */
 function cursorFor(core: Core, id: string, after: KnownState, layer: Layer, passed: ReadonlySet<string>): KnownState {
   const forks = core.forks.of(id)
-  if (forks === 'document' || layer.isCache || (forks === undefined && passed.size === 0)) return after
-  const frozen = forks ?? new Set<string>()
+  const frozen = forks === undefined || forks === 'document' ? new Set<string>() : forks
+  if (layer.isCache || frozen.size + passed.size === 0) return after
   const sight = core.seen.of(id)
   const owner = (session: string) => readers(core).find((one) => sight?.states.get(one)?.known.sessions.has(session))
   const others = new Set([...passed, ...[...frozen].filter((session) => owner(session) !== layer)])

@@ -1,5 +1,5 @@
 /**
- * Histories that disagree are never put together on a disk (L13): not from the second source of a repair either, and not beyond what
+ * Histories that disagree are never put together (L13), on a disk or by a load: not from a second source either, and not beyond what
  * a page holds. `TIDEMARK_SEED` and `TIDEMARK_HISTORIES` choose which random forks are played; `TIDEMARK_LARGE` plays 3,000.
  */
 import type { Append } from '@tidemark/storage'
@@ -19,7 +19,7 @@ import {
   store,
 } from './world.ts'
 
-const HISTORIES = Number(process.env.TIDEMARK_HISTORIES ?? (process.env.TIDEMARK_LARGE ? 3_000 : 300))
+const HISTORIES = Number(process.env.TIDEMARK_HISTORIES ?? (process.env.TIDEMARK_LARGE ? 3_000 : 1_000))
 const FIRST_SEED = Number(process.env.TIDEMARK_SEED ?? 1)
 const utf8 = new TextEncoder()
 const text = new TextDecoder()
@@ -151,7 +151,45 @@ test('what was compared with the layer that held most is compared with the one t
   expect(forked(events)).toEqual(['s'])
 })
 
-test(`in ${HISTORIES} random forks each is told once, and no disk holds parts of two histories`, async () => {
+test('bytes: a load that began in a faster layer does not go on in another one that holds something else', async () => {
+  const clock = manualClock()
+  const disks = [holding(20, { kind: 'bytes' }), holding(22, { kind: 'bytes', forkAt: 1 })]
+  const { stores, events, load } = await over(disks, clock, { limits: { repairsMax: 0, pageBytes: 60 } })
+  const [a, b] = stores
+  if (a === undefined || b === undefined) return expect.unreachable()
+  a.plan = ({ method }) => (method === 'knownStates' ? { after: clock.wait(200) } : undefined)
+  b.plan = ({ method }) => (method === 'read' ? { after: clock.wait(150) } : undefined)
+  const { text: handed, count } = await load()
+  expect(count).toBeGreaterThan(1)
+  expect(dump((disks[1] as Disk).data).startsWith(`s: ${handed}`)).toBe(true)
+  expect(forked(events)).toEqual(['s'])
+})
+
+for (const kind of ['bytes', 'json'] as const)
+  test(`${kind}: a load hands over nothing of a layer that holds another document under this id`, async () => {
+    const clock = manualClock()
+    const other = disk()
+    other.data.append([{ ...content('note', 't:0-3', { kind }), header: utf8.encode('"another"') }])
+    const disks = [holding(5, { kind }), other, holding(8, { kind })]
+    const { events, load } = await over(disks, clock, { limits: { repairsMax: 0 } })
+    const handed = await load()
+    expect([handed.text.includes('t'), handed.count >= 5]).toEqual([false, true])
+    expect(forked(events)).toEqual([undefined])
+    // It is known by now.
+    expect((await load({ after: { header: true, sessions: new Map() } })).text).not.toContain('t')
+  })
+
+test('a load that began in a faster layer hands over nothing of one whose document is of another kind', async () => {
+  const clock = manualClock()
+  const other = disk()
+  other.data.append([content('note', 't:0-3', { kind: 'json' })])
+  const { stores, events, load } = await over([holding(5, { kind: 'bytes' }), other], clock)
+  if (stores[0]) stores[0].plan = ({ method }) => (method === 'knownStates' ? { after: clock.wait(200) } : undefined)
+  expect((await load()).text).toBe('"t 0" "t 1" "t 2"')
+  expect(forked(events)).toEqual([undefined])
+})
+
+test(`in ${HISTORIES} random forks each is told once, and no disk and no load has parts of two histories`, async () => {
   for (let seed = FIRST_SEED; seed < FIRST_SEED + HISTORIES; seed++)
     await history(seed).catch((cause) => {
       throw new Error(`seed ${seed} (TIDEMARK_SEED=${seed} TIDEMARK_HISTORIES=1): ${(cause as Error).message}`, {
@@ -160,7 +198,10 @@ test(`in ${HISTORIES} random forks each is told once, and no disk holds parts of
     })
 }, 300_000)
 
-/** Two or three layers of one session, in random runs; one of them is of another writer from a count on. Layers fail and are late meanwhile. */
+/**
+ * Two or three layers that hold parts of a session s, in random runs, which one of them has of another writer from a count on, and parts of a session r
+ * on which they agree. Layers fail and are late meanwhile.
+ */
 async function history(seed: number): Promise<void> {
   const random = chance(seed * 31 + 7)
   const below = (count: number) => Math.floor(random() * count)
@@ -172,10 +213,12 @@ async function history(seed: number): Promise<void> {
   const histories = lengths.map((length, index) =>
     Array.from({ length }, (_, at) => `"s ${at}${index === odd && at >= forkAt ? ' other' : ''}"`),
   )
-  const disks = histories.map((entries) => inRuns(entries, kind))
+  const disks = histories.map((entries) => inRuns(entries))
+  const most = disks.map(addAgreed).reduce((a, b) => Math.max(a, b))
+  const agreed = Array.from({ length: most }, (_, at) => `"r ${at}"`).join(' ')
   const evens = lengths.filter((_, index) => index !== odd)
   const isFork = forkAt < Math.min(lengths[odd] as number, Math.max(...evens))
-  const limits = { pageBytes: 1 + below(30), repairPageBytes: 1 + below(30) }
+  const limits = { pageBytes: 1 + below(30) * 20, repairPageBytes: 1 + below(30) * 20 }
   const { all, stores, events } = await over(disks, clock, { limits })
   for (const one of stores)
     if (below(2) === 0)
@@ -185,8 +228,19 @@ async function history(seed: number): Promise<void> {
         return below(3) === 0 ? { after: clock.wait(below(3_000)) } : undefined
       }
   const loads: Promise<unknown>[] = []
+  const mixed: string[] = []
   for (let step = 0; step < 5; step++) {
-    loads.push(all.load('note', { until: below(2) === 0 ? 'usable' : 'settled', onPage: () => {} }).catch(() => {}))
+    const handed: string[] = []
+    let agreedHanded = 0
+    const onPage: LoadOptions['onPage'] = ({ runs }) => {
+      for (const { session, after, transactions } of runs) {
+        if (after !== (session === 'r' ? agreedHanded : handed.length)) mixed.push(`a hole of ${session} at ${after}`)
+        if (session === 'r') agreedHanded += transactions.length
+        else handed.push(...transactions.map((one) => text.decode(one)))
+      }
+      if (!histories.some((entries) => handed.every((one, at) => entries[at] === one))) mixed.push(handed.join(' '))
+    }
+    loads.push(all.load('note', { until: below(2) === 0 ? 'usable' : 'settled', onPage }).catch(() => {}))
     await clock.advance(below(3_000))
   }
   for (const one of stores) one.plan = undefined
@@ -197,7 +251,12 @@ async function history(seed: number): Promise<void> {
   const closing = all.close()
   await clock.advance(60_000)
   await closing
-  const after = disks.map((on) => dump(on.data).slice('s: '.length))
+  const after = disks.map((on) => {
+    const told = dump(on.data).split('\n')
+    expect(told.length === 2 ? told[0] : 'r: ').toBe(`r: ${agreed}`)
+    return told.at(-1)?.slice('s: '.length) ?? ''
+  })
+  expect(mixed).toEqual([])
   expect(forked(events)).toEqual(isFork ? ['s'] : [])
   if (!isFork) expect(new Set(after).size).toBe(1)
   const whole = histories.map((entries) => entries.join(' '))
@@ -206,13 +265,19 @@ async function history(seed: number): Promise<void> {
     expect(whole.some((one) => one.startsWith(told))).toBe(true)
   }
 
-  function inRuns(entries: readonly string[], of: Kind): Disk {
+  function addAgreed(on: Disk): number {
+    const count = below(5)
+    if (count > 0) on.data.append([content('note', `r:0-${count}`, { kind, header: false })])
+    return count
+  }
+
+  function inRuns(entries: readonly string[]): Disk {
     const on = disk()
     for (let at = 0; at < entries.length; ) {
       const transactions = entries.slice(at, at + 1 + below(3)).map((one) => utf8.encode(one))
       const run = { session: 's', after: at, transactions, ...(below(2) === 0 && { seal: utf8.encode('seal') }) }
       const header = at === 0 ? { header: utf8.encode('"note"') } : {}
-      on.data.append([{ id: 'note', kind: of, priority: 3, ...header, runs: [run] }])
+      on.data.append([{ id: 'note', kind, priority: 3, ...header, runs: [run] }])
       at += transactions.length
     }
     return on
