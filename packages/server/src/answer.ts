@@ -40,7 +40,7 @@ export async function* answer(
   const first = lacks && knownFirst && claims(load.known)
 
   if (first) yield* plainly
-  if (lacks) yield* pages(storage, load, held, pageBytes, signal)
+  if (lacks) yield* pages(storage, load, stored, pageBytes, signal)
   if (!first && (claimsMore || !lacks)) yield* plainly
 }
 
@@ -65,19 +65,22 @@ function lower(a: KnownState, b: KnownState): KnownState {
 async function* pages(
   storage: Pick<Storage, 'read'>,
   { id, known: claim }: LoadMessage,
-  held: KnownState,
+  stored: StoredState | undefined,
   bytesMax: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ContentMessage, void, undefined> {
+  const held = stored?.known ?? EMPTY
   let first = true
   for (let after = claim; ; ) {
     const page = await unlessAborted(storage.read(id, after, { bytesMax }), signal)
     if (page === undefined) return
+    // L2: where a layer was silent when it was asked, all that the others hold is an answer, and reading on would fail.
+    const more = page.more && !(stored?.partial && covers(page.end, held))
     if (page.header !== undefined || page.runs.length > 0) {
-      yield contentOf(page, first && page.more ? union(after, held) : undefined)
+      yield contentOf(page, first && more ? union(after, held) : undefined)
       signal?.throwIfAborted()
     }
-    if (!page.more) return
+    if (!more) return
     after = page.end
     first = false
   }

@@ -1,7 +1,8 @@
 /** The answer to a LOAD from the storage alone: message logs, and what was read for them. */
 import { EMPTY, equals, type KnownState, knownState, union } from '@tidemark/known-state'
 import type { LoadMessage } from '@tidemark/protocol'
-import { type Append, memoryStorage, type Storage, type StoredState } from '@tidemark/storage'
+import { layers } from '@tidemark/reconciliation/layers'
+import { type Append, memoryStorage, type Storage, StorageError, type StoredState } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { type AnswerOptions, answer } from '../src/index.ts'
 import { wrapped } from './help.ts'
@@ -150,4 +151,16 @@ test('an answer that is no longer wanted does not wait for a storage that hangs'
   const first = answer(hanging, load(EMPTY), { signal: over.signal }).next()
   over.abort(new Error('disconnected'))
   await expect(first).rejects.toThrow('disconnected')
+})
+
+test('what the layers that answer hold is an answer while another is silent', async () => {
+  const [a, b] = [stored(...note(3)).storage, stored(...note(3)).storage]
+  const silent = wrapped(b, (method, call) => {
+    if (method === 'knownStates') throw new StorageError('IO', 'the disk is gone')
+    return call()
+  })
+  const storage = layers([a, silent], { policy: 'any-durable' })
+  await storage.open()
+  expect(await log(storage, load(EMPTY))).toEqual(['CONTENT header a:0+3'])
+  await storage.close()
 })

@@ -102,7 +102,7 @@ export interface Changed {
 export interface Page extends Content {
   /** What the receiver holds after this page: the state that was asked after, and this page applied. */
   readonly end: KnownState
-  /** Something is stored beyond `end`. */
+  /** Something is stored beyond `end`; also where a part of the storage that does not answer may hold something: then the next read fails. */
   readonly more: boolean
 }
 

@@ -48,7 +48,7 @@ export async function readPage(
       if (cause !== undefined && !covers(after, joined.known)) throw cause
       // L2: what a silent layer may hold beyond that is not denied.
       if (silentLayers(core, id).length > 0) throw unknown(id, silences)
-      return asPage(joined, id, after, undefined)
+      return asPage(core, joined, id, after, undefined)
     }
     const cursor = cursorFor(core, id, after, source, passed(source))
     const header = cursor.header && reader.knowsHeader(source)
@@ -57,7 +57,7 @@ export async function readPage(
     // L13: what was not compared may not be put together there either.
     if (!source.isCache && uncompared(core, id, joined).size === 0) fillCaches(core, [page])
     reader.took(source, page)
-    return asPage(joined, id, after, page)
+    return asPage(core, joined, id, after, page)
   }
   throw new StorageError('IO', `${JSON.stringify(id)}: no layer has what it said it holds`)
 }
@@ -167,8 +167,11 @@ function continues(core: Core, id: string, page: Page, source: Layer): boolean {
   return whole
 }
 
-/** The page as one of the join: what ends it and whether there is more is judged against all layers. */
-function asPage(joined: StoredState, id: string, after: KnownState, page: Page | undefined): Page {
+/**
+ * The page as one of the join: what ends it and whether there is more is judged against all layers. L2: what a silent one may hold beyond it is not denied;
+ * whoever reads on gets it, or is told that it failed.
+ */
+function asPage(core: Core, joined: StoredState, id: string, after: KnownState, page: Page | undefined): Page {
   const brought = page === undefined ? { header: true, sessions: new Map() } : { ...endOf(page), header: true }
   const end = union(after, brought)
   const { kind, priority } = joined
@@ -180,6 +183,6 @@ function asPage(joined: StoredState, id: string, after: KnownState, page: Page |
     ...header,
     runs: page?.runs ?? [],
     end,
-    more: page !== undefined && !covers(end, joined.known),
+    more: page !== undefined && (!covers(end, joined.known) || silentLayers(core, id).length > 0),
   }
 }
