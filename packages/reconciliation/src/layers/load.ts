@@ -98,7 +98,8 @@ async function merge(loading: Loading): Promise<void> {
     await handOver(loading).then(
       () => noteUnread(loading),
       (cause) => {
-        if (!loading.cursor.header) throw cause
+        // Where what there is now is in no layer that answers, those that did not are named.
+        if (!loading.cursor.header && !isErasedElsewhere(core, id)) throw cause
         noteUnread(loading)
       },
     )
@@ -140,15 +141,22 @@ async function take(loading: Loading, layer: Layer, have?: readonly (KnownState 
   )
 }
 
+/** Whether a document is erased in a silent layer alone: what the others have is not what there is. */
+function isErasedElsewhere(core: Core, id: string): boolean {
+  const states = core.seen.of(id)?.states
+  return stateOf(core, id)?.erased !== undefined && readers(core).every((layer) => !states?.get(layer)?.erased)
+}
+
 /** What was handed over stands, also if some layer could not be read, or not be gone on with: it failed. */
 function noteUnread(loading: Loading): void {
   const { core, id, answered, failed, options } = loading
   if (options.onPage === undefined || isWhole(loading) || loading.thrown !== undefined || options.signal?.aborted)
     return
   for (const layer of readers(core)) {
-    const known = core.seen.of(id)?.states.get(layer)?.known
+    const state = core.seen.of(id)?.states.get(layer)
     const at = answered.indexOf(layer.name)
-    if (at < 0 || known === undefined || covers(loading.cursor, known)) continue
+    // What was erased elsewhere is not to be handed over.
+    if (at < 0 || state === undefined || covers(loading.cursor, state.known) || isErasedElsewhere(core, id)) continue
     answered.splice(at, 1)
     failed.push(layer.name)
   }

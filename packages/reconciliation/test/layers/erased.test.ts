@@ -54,3 +54,14 @@ test('what is written to a document that is erased is neither stored nor refused
   expect(result).toMatchObject({ state: { erased: [1, 'me'] }, refused: new Map() })
   expect([held(a), held(c)]).toEqual(['tomb:1', 'tomb:1'])
 })
+
+test('a load says which layer failed that alone has what a document was erased to, and hands over nothing of what it was', async () => {
+  const { clock, all } = await erasedInOne()
+  for (const until of ['usable', 'merged', 'settled'] as const) {
+    const pages: string[] = []
+    const loading = all.load('note', { until, onPage: ({ end }) => pages.push(counts(end)) })
+    const { found, state, answered, failed } = await passing(clock, loading)
+    expect([found, state?.erased, state?.partial]).toEqual(['present', [1, 'me'], true])
+    expect([answered, failed, pages]).toEqual([['A', 'C'], ['B'], []])
+  }
+})
