@@ -11,7 +11,7 @@ import type { AppendResult, StorageErrorCode, StoredState } from '@tidemark/stor
 import { dropQueued, enqueueWaiting, gather, recount } from './appends.ts'
 import { settleItem } from './batches.ts'
 import { allowed } from './checks.ts'
-import { sendKnown } from './claims.ts'
+import { sendKnown, tellable } from './claims.ts'
 import { reportConfirmed } from './confirmations.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Pending, report } from './core.ts'
 import { clearRefusal, correctGaps, refusedByStorage, settleGaps } from './corrections.ts'
@@ -174,8 +174,13 @@ function acknowledge(core: Core, holding: Holding, taken: readonly Pending[]): v
     if (!core.connections.has(connection.id)) continue
     const view = connection.views.get(holding.id)
     const refused = view === undefined || view === IN_STEP ? EMPTY : clearRefusal(view, acknowledgeable(holding))
-    if (known.header) sendKnown(core, connection, holding, union(known, refused))
+    const frozen = typeof view === 'object' ? view.frozen : undefined
+    if (known.header) sendKnown(core, connection, holding, union(known, without(refused, frozen)))
   }
+}
+
+function without({ header, sessions }: KnownState, left: ReadonlySet<string> = new Set()): KnownState {
+  return { header, sessions: new Map([...sessions].filter(([session]) => !left.has(session))) }
 }
 
 /** What is durable of the sessions that a content named. L13: of what it forked something else is stored than it brought. */
@@ -224,7 +229,13 @@ function refusedContent(core: Core, pending: Pending, before: StoredState | unde
     else if (why === 'tooLarge')
       refuseContent(core, connection, holding.id, { code: 'tooLarge', message: tooLarge(session) })
   }
-  if (freeze(core, connection, holding, view, forked)) sendKnown(core, connection, holding)
+  if (freeze(core, connection, holding, view, forked))
+    sendKnown(
+      core,
+      connection,
+      holding,
+      tellable(connection, holding, comparable(durable(holding), pending.ends, forked)),
+    )
   // Its application has nothing in that place, unless it is what is stored.
   if (view !== undefined && connection.traits.local)
     takeBack(
@@ -232,6 +243,13 @@ function refusedContent(core: Core, pending: Pending, before: StoredState | unde
       believedOf(pending, (session) => result.refused.has(session)),
     )
   if (gaps.size > 0 && view !== undefined) correctGaps(core, connection, holding, view, gaps)
+}
+
+/** L13: of a session that its sender forked a digest shows that only where the counts are the same. Any other count would read as a confirmation. */
+function comparable({ header, sessions }: KnownState, ends: KnownState, forked: readonly string[]): KnownState {
+  const told = new Map(sessions)
+  for (const session of forked) if (sessions.get(session) !== ends.sessions.get(session)) told.delete(session)
+  return { header, sessions: told }
 }
 
 /** What its sender was believed to hold because of it: of what it wrote where something stood, nothing. */
