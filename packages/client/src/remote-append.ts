@@ -3,7 +3,8 @@
  *
  * L3: stored is what the server's answers to these contents acknowledged, and nothing because as much of it stands there. L13: a session that
  * forked, or has a gap, stops, the others go on. L2: where the server does not say what became of a content, the outcome is unknown: a
- * failure. Answers of several messages are heard to the end (`fence`), so that none is taken for the answer to something later.
+ * failure. Answers of several messages are heard as far as they come at once (`fence`); where more may come, the document is
+ * not talked about here any more (`shun`), so that none is taken for the answer to something later.
  * Not here: what the server takes at once (`remote-parts.ts`), one append of a document after the other (`remote.ts`).
  */
 import { covers, EMPTY, equals, type KnownState } from '@tidemark/known-state'
@@ -62,9 +63,12 @@ export async function append(
     if (written === 'other' || written === 'tooLarge')
       return { state, refused: new Map(), headerRefused: written === 'other' ? 'fork' : 'tooLarge' }
     return { state, refused: written === 'erased' ? new Map() : refusedOf(content, stopped, state) }
+  } catch (cause) {
+    // What is answered to it may still come, and acknowledge something later.
+    link.shun(id)
+    throw cause
   } finally {
     void link.leave(id)
-    if ([...stopped.values()].includes('fork')) link.shun(id)
   }
 }
 
@@ -154,6 +158,8 @@ function say({ link, id, signal }: Writing, content: Content): Promise<Answer> {
 async function judge(writing: Writing, content: Content, { errors, acknowledged }: Answer): Promise<Written> {
   const { link, id, signal, stopped } = writing
   const codes = new Set(errors.map(({ code }) => code))
+  // The server may have refused before it stored the rest, which it acknowledges then: the fence does not wait for that.
+  if (errors.length > 0 || (content.header !== undefined && !acknowledged.header)) link.shun(id)
   const failure = errors.find(({ code }) => !REFUSALS.has(code))
   if (failure !== undefined) throw errorOf(failure)
   // Of what is said, a header is all that nothing is acknowledged for: the server's storage did not take it.

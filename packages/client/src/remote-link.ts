@@ -3,8 +3,9 @@
  *
  * Answers say no more than their document, so a talk that nobody waits for any more still hears its answer, and while that is missing nothing
  * else can be asked about the document here. Where it is not known how much is answered, a comparison of nothing is said behind it
- * (`fence`), which is acknowledged at once: what was said before is heard by then. Law L2: a connection that closes fails its talks; none
- * of them is an answer. An error that names no document fails every talk: whose answer it is cannot be told.
+ * (`fence`), which is acknowledged at once: what was answered before is heard by then, but not what the server is still storing. A document of
+ * which more may come so (`shun`), or a fork was told, is talked about over another connection. Law L2: a connection that closes fails its
+ * talks; none of them is an answer. An error that names no document fails every talk: whose answer it is cannot be told.
  * Not here: what is said, and closing a connection that does not answer (`remote.ts`).
  */
 import { type ErrorMessage, type HelloMessage, type Message, MINIMUM_LIMITS, ProtocolError } from '@tidemark/protocol'
@@ -26,7 +27,7 @@ export interface RemoteLink {
     hear: (message: Message) => T | undefined,
     signal: AbortSignal | undefined,
   ): Promise<T>
-  /** Has the talk that is going on about a document hear RECONCILE_ACK when it has heard all that was said before. */
+  /** Has the talk that is going on about a document hear RECONCILE_ACK when it has heard all that was answered before; it overtakes what is not stored yet. */
   fence(id: string): void
   /** Ends the subscription to a document. What was on its way is heard before anything else is asked about it; it ends then, or early with `signal`. */
   leave(id: string, signal?: AbortSignal): Promise<void>
@@ -36,7 +37,7 @@ export interface RemoteLink {
   doubt(id: string): void
   /** Whether its document may be talked about: no talk about it ended early, but for those whose answer has come, and it was not shunned. */
   serves(id: string): boolean
-  /** Not to be used for this document any more: the server withholds something of it here. */
+  /** Not to be used for this document any more: of what was said about it here answers may still come. A fork that is told does this by itself. */
   shun(id: string): void
   readonly closed: boolean
   /** Somebody has something to say over it; answers how to leave. */
@@ -91,6 +92,8 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
     if (message.action === 'hello') meet(message)
     else if (message.action === 'reconcile-ack') hearings.get(message.batch)?.hear(message)
     else if ('id' in message && message.id !== undefined) {
+      // Whoever waits for it: the server withholds the session here from now on.
+      if (message.action === 'error' && message.code === 'fork') shunned.add(message.id)
       listeners.get(message.id)?.hear(message)
       hearings.get(message.id)?.hear(message)
     }

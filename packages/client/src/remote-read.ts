@@ -1,7 +1,7 @@
 /**
  * Reading from a server: one LOAD opens a stream, whose pages are handed out one after the other to whoever reads on where the last one ended.
  *
- * So what a reader lacks crosses once, and there is more as long as the announced end of the stream has not come. L10: few streams are kept. One of
+ * So what a reader lacks crosses once, and there is more as long as the end that any stream of the document announced has not come. L10: few streams are kept. One of
  * which more waits than its reader takes is left, which costs another LOAD later and no page: what was on its way is kept (as much as a connection
  * has on its way, for all streams together). No page of a stream that was left is taken for an answer to a later LOAD: that is said when all
  * of it was heard (`leave`). Not here: one reader of a document at a time (`remote.ts`).
@@ -34,7 +34,7 @@ interface Stream {
   handed: KnownState
   /** Where that ends which came. */
   came: KnownState
-  /** The announced end, as far as it was announced: known with the first page. */
+  /** The announced end, as far as it was announced, here or by a later stream of the document: known with the first page. */
   until: KnownState | undefined
   isWaitedFor: boolean
   /** Ends the subscription, once; resolves when nothing more comes. */
@@ -69,6 +69,12 @@ export function createStreams(): Streams {
     for (const stream of of(id)) if (!stream.isOver) await unlessAborted(leave(stream), signal)
   }
 
+  /** What is announced now is more to come for whoever is handed pages of an older stream: its reader may have begun with the new one. */
+  function announce({ id, until }: Stream): void {
+    if (until === undefined) return
+    for (const stream of of(id)) if (stream.until !== undefined) stream.until = union(stream.until, until)
+  }
+
   async function open(link: RemoteLink, id: string, after: KnownState, signal: AbortSignal | undefined) {
     await end(id, signal)
     const idle = [...streams].find(({ isWaitedFor }) => !isWaitedFor)
@@ -77,7 +83,10 @@ export function createStreams(): Streams {
     streams.add(stream)
     try {
       const answer = await link.talk(id, [{ action: 'load', id, known: after }], (one) => hear(stream, one), signal)
-      if (answer === 'stream') return stream
+      if (answer === 'stream') {
+        announce(stream)
+        return stream
+      }
       drop(stream)
       return answer
     } catch (cause) {

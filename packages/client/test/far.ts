@@ -1,8 +1,8 @@
 /**
  * A server behind a real socket, and a storage that asks it: what each said is written down.
  */
-import { type Dialect, type Limits, type Message, ProtocolError } from '@tidemark/protocol'
-import { createServer } from '@tidemark/server'
+import { type Dialect, type Message, ProtocolError } from '@tidemark/protocol'
+import { createServer, type ServerOptions } from '@tidemark/server'
 import { listen } from '@tidemark/server/node'
 import { type Append, memoryStorage, type Storage } from '@tidemark/storage'
 import { webSocket } from '@tidemark/websocket'
@@ -22,7 +22,11 @@ export interface Far {
   close(): Promise<void>
 }
 
-export async function far(dialect: Dialect, limits: Partial<Limits> = {}, runBytesMax = 32 * mebibyte): Promise<Far> {
+export async function far(
+  dialect: Dialect,
+  limits: ServerOptions['limits'] = {},
+  runBytesMax = 32 * mebibyte,
+): Promise<Far> {
   const data = memoryStorage({ runBytesMax })
   const server = await listen(await createServer({ storage: data, limits }))
   const connect = webSocket(server.url, { dialect })

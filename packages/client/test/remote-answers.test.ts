@@ -2,19 +2,28 @@
  * What a server as a storage answers to a write is what the server said to that very content, session by session: over real sockets.
  */
 import { EMPTY } from '@tidemark/known-state'
-import { type Run, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
+import { type Message, type Run, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
 import { layers } from '@tidemark/reconciliation/layers'
 import type { Append } from '@tidemark/storage'
+import { createPipe } from '@tidemark/sync/run'
 import { afterEach, expect, describe as group, test } from 'vitest'
+import { createRemoteLink } from '../src/remote-link.ts'
 import { durable } from './durable.ts'
-import { type Far, far, filled, least, note, refusals, run, sessionsIn, transactionsIn } from './far.ts'
+import { type Far, far, filled, least, mebibyte, note, refusals, run, sessionsIn, transactionsIn } from './far.ts'
 
 const leftovers: (() => unknown)[] = []
 afterEach(async () => {
   for (const end of leftovers.splice(0).reverse()) await end()
 })
 
+declare function setImmediate(callback: () => void): unknown
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 const utf8 = new TextEncoder()
+const count = (messages: readonly Message[], action: Message['action']) =>
+  messages.filter((message) => message.action === action).length
+/** Sessions of one transaction. */
+const few = (...sessions: string[]) => sessions.map((session) => run(session, filled(1, 10)))
 
 group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialect] as const))('%s', (_, dialect) => {
   async function holding(content: Append | undefined, limits = {}, runBytesMax?: number): Promise<Far> {
@@ -139,6 +148,53 @@ group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialec
       expect((await f.remote.knownStates(['note']))[0]?.known.sessions.size).toBe(6_001)
     })
 
+  /** From now on the server's storage takes nothing before `release`; `reached` resolves when it is to take something. */
+  function holdAppends(f: Far) {
+    const { append } = f.data
+    let release = () => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const reached = new Promise<void>((resolve) => {
+      f.data.append = async (batch) => {
+        resolve()
+        await released
+        return append.call(f.data, batch)
+      }
+    })
+    return { reached, release }
+  }
+
+  test('what is acknowledged after a write has failed is not taken for the answer to the next one', async () => {
+    const f = await holding(note(10, run('a', filled(3, 10))), { documentSessionsMax: 2 })
+    const { reached, release } = holdAppends(f)
+    const first = f.remote.append([note(undefined, run('a', filled(1, 10, 3), 3), ...few('c', 'd'))])
+    await Promise.all([reached, expect(first).rejects.toThrow('too many sessions')])
+    // Another history, as long.
+    const second = write(f, note(undefined, run('a', filled(4, 10, 100))))
+    while (count(f.said, 'content') < 2) await nextTurn()
+    release()
+    expect(await second).toEqual({ a: 'fork 4' })
+  })
+
+  test('a fork that is told when nobody waits for it any more withholds nothing from later readers and writers', async () => {
+    const f = await holding(note(10, run('a', filled(5, 10)), run('b', filled(2, 10))))
+    const { reached, release } = holdAppends(f)
+    const leaving = new AbortController()
+    const first = f.remote.append([note(undefined, run('a', filled(6, 10, 100)))], { signal: leaving.signal })
+    await reached
+    leaving.abort(new Error('in time'))
+    await expect(first).rejects.toThrow('in time')
+    release()
+    // All that was said is answered.
+    while (count(f.heard, 'reconcile-ack') < 2) await nextTurn()
+    await nextTurn()
+    const page = await f.remote.read('note', EMPTY, { bytesMax: 10_000 })
+    expect(page?.runs.map(({ session }) => session)).toEqual(['a', 'b'])
+    expect((await f.remote.knownStates(['note']))[0]?.known.sessions).toEqual(page?.end.sessions)
+    expect(await write(f, note(undefined, run('a', filled(1, 10, 5), 5)))).toEqual({})
+  })
+
   test('contents of one document are stored in order, in one batch and in several at once', async () => {
     const f = await holding(undefined, least)
     const parts = (session: string) => [0, 1, 2].map((at) => note(10, run(session, filled(30, 3_000, at), at * 30)))
@@ -175,4 +231,25 @@ group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialec
     const claims = before.flatMap((one) => (one.action === 'load' && !one.probe ? [one.known.sessions.get('a')] : []))
     expect(claims).toEqual([5, 3])
   })
+})
+
+test('a connection on which a fork was told serves that document no more, though nobody waited for it', async () => {
+  const [mine, theirs] = createPipe(tidemarkJson)
+  const limits = { messageBytesMax: mebibyte, frameBytesMax: mebibyte }
+  const generation = { id: 'g', sequence: 0 }
+  const link = createRemoteLink(mine, {
+    action: 'hello',
+    version: 1,
+    features: [],
+    generation,
+    level: 'stored',
+    limits,
+    peer: 'near',
+  })
+  leftovers.push(() => link.close())
+  const told: Message = { action: 'error', id: 'note', code: 'fork', message: 'two histories' }
+  const other: Message = { action: 'error', id: 'other', code: 'failed', message: 'not now' }
+  for (const frame of tidemarkJson.createCodec().encode([told, other], 1_000)) theirs.send(frame)
+  await nextTurn()
+  expect(['note', 'other'].map((id) => link.serves(id))).toEqual([false, true])
 })

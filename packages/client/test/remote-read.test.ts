@@ -127,7 +127,7 @@ async function piped(length: number) {
     state.holds = false
     for (const deliver of held.splice(0)) deliver()
   }
-  return { remote, data, heard, state, release }
+  return { server, remote, data, heard, state, release }
 }
 
 test('a reader that does not come back is not sent the rest', async () => {
@@ -200,4 +200,28 @@ test('what was read ahead of a document that is erased is not handed out when th
   await remote.knownStates(['note'])
   const next = await remote.read('note', first?.end ?? EMPTY, { bytesMax: 1 })
   expect([next?.runs, next?.more]).toEqual([[], false])
+})
+
+test('who begins to read when something was written is not told that it was all by what was read ahead before', async () => {
+  const { server, remote } = await piped(10)
+  await remote.read('note', EMPTY, { bytesMax: 1 })
+  for (let turns = 0; turns < 50; turns++) await nextTurn()
+  const writer = remoteStorage({
+    peer: 'writer',
+    async connect() {
+      const [mine, theirs] = createPipe(tidemarkJson)
+      server.accept(theirs)
+      return mine
+    },
+  })
+  await writer.open()
+  leftovers.push(() => writer.close())
+  await writer.append([note(undefined, run('z', filled(5, 10)))])
+  const { end } = await readAll(remote)
+  expect(end.sessions).toEqual(
+    new Map([
+      ['a', 10],
+      ['z', 5],
+    ]),
+  )
 })
