@@ -9,7 +9,7 @@
  */
 
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
-import { type Content, type ContentMessage, contentWeight } from '@tidemark/protocol'
+import { type Content, type ContentMessage, contentWeight, type Run } from '@tidemark/protocol'
 import type { Page } from '@tidemark/storage'
 import { askForClaim, sendKnown, tellable, told } from './claims.ts'
 import { reportConfirmed } from './confirmations.ts'
@@ -226,11 +226,28 @@ function finish(core: Core, connection: Connection, holding: Holding, view: View
   relax(core, holding)
 }
 
-/** An application that was told of more of an erased document than comes now waits for that no longer. A peer asks again. */
+/**
+ * An application that was told of more of an erased document than comes now waits for that no longer. What it is writing stands: an erased
+ * document takes that. A peer asks again.
+ */
 export function tellErased(core: Core, connection: Connection, holding: Holding): void {
   if (!connection.traits.local || holding.stored?.erased === undefined) return
-  const known = told(connection, holding, tellable(connection, holding))
-  send(core, connection, { action: 'known', id: holding.id, ...known, correction: true })
+  const { known, ...digests } = told(connection, holding, tellable(connection, holding))
+  const sessions = new Map(known.sessions)
+  for (const { session, after } of writtenBy(connection, holding))
+    if (after > (sessions.get(session) ?? 0)) sessions.set(session, after)
+  const { header } = known
+  send(core, connection, { action: 'known', id: holding.id, ...digests, known: { header, sessions }, correction: true })
+}
+
+/** What a connection sent that is not stored yet. */
+function writtenBy(connection: Connection, holding: Holding): readonly Run[] {
+  const accepted = [...holding.pendings].filter(({ request }) => request.connection === connection)
+  const parked = holding.lanes.get(connection)?.requests ?? []
+  return [
+    ...accepted.flatMap(({ content }) => content.runs),
+    ...parked.flatMap(({ work }) => (work.action === 'content' ? work.runs : [])),
+  ]
 }
 
 function stop(holding: Holding, view: View): void {

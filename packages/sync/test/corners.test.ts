@@ -299,6 +299,40 @@ test('a tombstone erases its document also when the outcome of its append was un
   expect((await server.spy.real.knownStates(['note']))[0]).toMatchObject({ known: state('d$:1'), erased: [1, ''] })
 })
 
+test('an application that is told of an erasure while it writes is not told that its write was refused (disks, seed 32011004)', async () => {
+  const world = createWorld()
+  const isTombstone = (session: string) => session.endsWith('$')
+  const client = await world.node('client', { holds: [append('note', 'a:0-2 b:0-1')], hooks: { isTombstone } })
+  const appending = gate()
+  let erasures = 0
+  client.spy.replace = {
+    erase: async (id, version, options) => {
+      erasures += 1
+      const erased = await client.spy.real.erase(id, version, options)
+      if (erasures === 1) throw new StorageError('IO', 'its answer was lost')
+      return erased
+    },
+    append: async (batch, options) => {
+      if (batch.some(({ runs }) => runs.some(({ session }) => session === 'a'))) await appending.opened
+      return client.spy.real.append(batch, options)
+    },
+  }
+  world.peer('eraser', client, { local: true }).say(content('note', 'd$:0-1', false))
+  await settled()
+  const user = world.peer('user', client, { local: true })
+  user.load('note')
+  await settled()
+  user.say(content('note', 'a:2-3', false))
+  await world.clock.advance(10_000)
+  appending.open()
+  await settled()
+  expect(erasures).toBe(2)
+  expect(user.heard.filter(({ action }) => action === 'known')).toMatchObject([
+    { correction: true, known: state('a:2 d$:1') },
+    { correction: false, known: state('a:3') },
+  ])
+})
+
 test('a tombstone erases its document also when the storage refused to erase at first', async () => {
   const world = createWorld()
   const isTombstone = (session: string) => session.endsWith('$')
