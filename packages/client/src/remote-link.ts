@@ -60,6 +60,9 @@ interface Hearing {
   fail(cause: StorageError): void
 }
 
+/** What a talk fails with that was not begun: an earlier question about the document is not answered here. */
+export const unasked: StorageError = new StorageError('IO', 'an earlier question about the document is not answered')
+
 const FRAME_BYTES = 128 * 1024
 const VERSION = 1
 /** L10: with more than these it serves nobody. */
@@ -234,7 +237,7 @@ export function createRemoteLink(channel: Channel, hello: HelloMessage): RemoteL
     shun: (id) => void shunned.add(id),
     talk(id, messages, hear, signal) {
       if (!owed.has(id)) return ask(id, messages, hear, signal)
-      return Promise.reject(new StorageError('IO', 'an earlier question about the document is not answered'))
+      return Promise.reject(unasked)
     },
     enter() {
       inside += 1

@@ -31,7 +31,7 @@ import {
 } from '@tidemark/storage/adapter'
 import type { Connect } from '@tidemark/sync/run'
 import { append } from './remote-append.ts'
-import { createRemoteLink, type RemoteLink } from './remote-link.ts'
+import { createRemoteLink, type RemoteLink, unasked } from './remote-link.ts'
 import { look } from './remote-look.ts'
 import { createStreams } from './remote-read.ts'
 import { createTurns } from './remote-turns.ts'
@@ -195,8 +195,20 @@ class RemoteStorage implements Storage {
     for (const link of this.#retired) link.close()
   }
 
-  /** Has `work` done over the connection there is, or a new one if that is closed, or does not serve one of these. */
+  /**
+   * Has `work` done over the connection there is, or a new one if that is closed, or does not serve one of these. Where it serves one no more
+   * before `work` is done, because somebody else left a question about it unanswered, all of `work` is done again over a new one.
+   */
   async #over<T>(ids: readonly string[], work: (link: RemoteLink) => Promise<T>): Promise<T> {
+    for (;;)
+      try {
+        return await this.#once(ids, work)
+      } catch (cause) {
+        if (cause !== unasked) throw cause
+      }
+  }
+
+  async #once<T>(ids: readonly string[], work: (link: RemoteLink) => Promise<T>): Promise<T> {
     const isUsable = (link: RemoteLink) => !link.closed && ids.every((id) => link.serves(id))
     const link = this.#link !== undefined && isUsable(this.#link) ? this.#link : await this.#renewed()
     const leave = link.enter()

@@ -195,6 +195,31 @@ group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialec
     expect(await write(f, note(undefined, run('a', filled(1, 10, 5), 5)))).toEqual({})
   })
 
+  test('a question that somebody else leaves unanswered fails no write of the same document', async () => {
+    const f = await holding(note(10, run('a', filled(3, 10))))
+    const { knownStates } = f.data
+    let release = () => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    f.data.knownStates = async (ids, options) => {
+      await released
+      return knownStates.call(f.data, ids, options)
+    }
+    const writing = write(f, note(undefined, run('b', filled(1, 10))))
+    await nextTurn()
+    const leaving = new AbortController()
+    const left = f.remote.knownStates(['note'], { signal: leaving.signal })
+    const asked = f.remote.knownStates(['note'])
+    await nextTurn()
+    leaving.abort(new Error('in time'))
+    await expect(left).rejects.toThrow('in time')
+    release()
+    expect(await writing).toEqual({})
+    expect((await asked)[0]?.known.sessions.get('a')).toBe(3)
+    expect([await sessionsIn(f.data), f.connections()]).toEqual([{ a: 3, b: 1 }, 2])
+  })
+
   test('contents of one document are stored in order, in one batch and in several at once', async () => {
     const f = await holding(undefined, least)
     const parts = (session: string) => [0, 1, 2].map((at) => note(10, run(session, filled(30, 3_000, at), at * 30)))
