@@ -48,3 +48,13 @@ export function agree(agreed: Agreement, page: Page, result: Exclude<AppendResul
   }
   return isMore
 }
+
+/**
+ * Of a `json` page what was seen of its source. What that holds beyond by now goes on where nothing was compared: it comes with its overlap, once it
+ * is seen.
+ */
+export function seenPart(page: Page, { known }: StoredState): Page {
+  if (page.kind !== 'json') return page
+  const isSeen = ({ session, after }: Page['runs'][number]) => after === 0 || after < (known.sessions.get(session) ?? 0)
+  return page.runs.every(isSeen) ? page : { ...page, runs: page.runs.filter(isSeen) }
+}

@@ -58,7 +58,8 @@ export function goingOn({ core, id, frozen, ended }: Handed, known: KnownState):
 
 /** Sessions of which this layer is not to be read for more. */
 export function* passedOver(handed: Handed, layer: Layer): Iterable<string> {
-  const { core, id, alike, sources } = handed
+  const { core, id, alike, sources, ended } = handed
+  yield* ended
   const forks = core.forks.of(id)
   if (forks === 'document' && alike.size > 0 && !alike.has(layer))
     yield* core.seen.of(id)?.states.get(layer)?.known.sessions.keys() ?? []

@@ -182,12 +182,16 @@ async function handOver(loading: Loading): Promise<void> {
     took: (from, page) => void took.push({ from, isNext: follows(handed, page, from) }),
   }
   while (!isWhole(loading)) {
+    const ended = handed.ended.size
     const page = await readPage(core, id, cursorOf(loading), core.limits.pageBytes, reader)
     const read = took.pop()
     if (page === undefined || read === undefined || options.signal?.aborted) return
     cursorOf(loading)
-    // It was read when it was found to be a fork.
-    if (!read.isNext || page.runs.some(({ session }) => handed.ended.has(session))) continue
+    if (!read.isNext || page.runs.some(({ session }) => handed.ended.has(session))) {
+      // It was read when it was found to be a fork. What was known to be one before would come again for ever.
+      if (handed.ended.size > ended || !read.isNext) continue
+      return
+    }
     loading.cursor = union(loading.cursor, { ...endOf(page), header: true })
     note(handed, page, read.from)
     // A header that the caller has already was compared.

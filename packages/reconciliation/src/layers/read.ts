@@ -7,6 +7,7 @@
  */
 import { covers, type KnownState, missing, union } from '@tidemark/known-state'
 import { type Page, StorageError, type StoredState } from '@tidemark/storage'
+import { seenPart } from './agreement.ts'
 import { cacheHolds, fillCaches } from './cache.ts'
 import { endOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
@@ -130,9 +131,10 @@ async function readFrom(
   { after, cursor, bytesMax }: Wanted,
   failed: Map<Layer, unknown>,
 ): Promise<Page | undefined> {
+  const seen = core.seen.of(id)?.states.get(source)
   try {
     const read = await source.call('page', (storage, options) => storage.read(id, cursor, { bytesMax, ...options }))
-    const page = read === undefined ? undefined : following(read, after)
+    const page = read && following(seen === undefined || source.isCache ? read : seenPart(read, seen), after)
     if (page !== undefined && (page.runs.length > 0 || page.header !== undefined)) return page
     failed.set(source, new StorageError('IO', `layer ${source.name}: it does not hold what it said it holds`))
     await ask(core, [id])

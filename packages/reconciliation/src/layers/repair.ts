@@ -17,7 +17,7 @@ import {
   StorageError,
   type StoredState,
 } from '@tidemark/storage'
-import { type Agreement, agree, agreementWith, overlapping } from './agreement.ts'
+import { type Agreement, agree, agreementWith, overlapping, seenPart } from './agreement.ts'
 import type { Core } from './core.ts'
 import { readers, writers } from './core.ts'
 import { MARKS } from './dirty.ts'
@@ -253,8 +253,10 @@ async function readFrom(
   const bytesMax = core.limits.repairPageBytes
   const read = (storage: Storage, options: CallOptions) => storage.read(id, cursor, { bytesMax, ...options })
   try {
-    const page = await source.call('page', read, true)
+    const found = await source.call('page', read, true)
+    const page = found && seenPart(found, state)
     if (page !== undefined && (page.runs.length > 0 || page.header !== undefined)) return page
+    if (found !== undefined && found.runs.length > 0) return void (await ask(core, [id], true))
     // It does not have what it said: it is asked again, and believed less.
     run.excluded.set(source, new StorageError('IO', `layer ${source.name}: it lacks what it said it holds`))
     await ask(core, [id], true)
