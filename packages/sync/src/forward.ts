@@ -7,7 +7,8 @@
 import { covers, EMPTY, equals, union } from '@tidemark/known-state'
 import { type ContentMessage, contentWeight, type Run } from '@tidemark/protocol'
 import { EMPTY_DIGEST, RUN_TRANSACTIONS_MAX, type StoredState } from '@tidemark/storage'
-import { type Connection, type Core, type Holding, IN_STEP, type Pending, report } from './core.ts'
+import { sendKnown, tellable } from './claims.ts'
+import { type Connection, type Core, type Holding, IN_STEP, type Pending, report, type View } from './core.ts'
 import { dependencyArrived } from './dependencies.ts'
 import { durable, forget, remember } from './holdings.ts'
 import { replay } from './lanes.ts'
@@ -30,10 +31,34 @@ export function forward(
   for (const connection of subscribersOf(core, holding.id)) {
     outdate(connection, holding.id)
     const view = viewOf(connection, holding.id, durable(holding))
-    if (view !== undefined) markReady(core, connection, holding, view)
+    if (view === undefined) continue
+    compareClaim(core, connection, holding, view, brought)
+    markReady(core, connection, holding, view)
   }
   dependencyArrived(core, holding.id)
   replay(core, holding, 'upstream')
+}
+
+/**
+ * L13: of what a peer said to hold before somebody else brought as much of it, the digest tells whether it is the same. It is sent nothing that
+ * would show it.
+ */
+function compareClaim(
+  core: Core,
+  connection: Connection,
+  holding: Holding,
+  view: View,
+  brought: readonly Pending[],
+): void {
+  if (!connection.traits.digests || connection.traits.local) return
+  if (brought.some(({ request }) => request.connection === connection)) return
+  const { header, sessions: stored } = durable(holding)
+  const sessions = new Map<string, number>()
+  for (const { session, after } of brought.flatMap(({ content }) => content.runs)) {
+    const count = stored.get(session) ?? 0
+    if (count > after && view.confirmed.sessions.get(session) === count) sessions.set(session, count)
+  }
+  if (sessions.size > 0) sendKnown(core, connection, holding, tellable(connection, holding, { header, sessions }))
 }
 
 /** Whoever sent what was stored already shows what it holds by that, and may lack the rest. */

@@ -201,3 +201,19 @@ test('who brought another header is told so, and of nothing that it brought that
   expect(own.heard.map(({ action }) => action)).toEqual(['error'])
   expect(await stored()).toEqual(state('a:3 b:1'))
 })
+
+test('who said to hold what somebody else brings later is told its digest, and finds a fork by that (losses, seed 28005059)', async () => {
+  const world = createWorld()
+  const authorize = (principal: unknown, action: string) => principal !== 'reader' || action === 'read'
+  const server = await world.node('server', { holds: [append('note', 'b:0-1', true, 'bytes')], hooks: { authorize } })
+  const reader = world.peer('reader', server, { ...OWN, principal: 'reader' })
+  reader.load('note', state('a:2 b:1'))
+  await settled()
+  reader.heard.length = 0
+  world.peer('writer', server, OWN).say(content('note', 'a:0-2', false, 'bytes'))
+  await settled()
+  const digest = (await server.spy.real.knownStates(['note']))[0]?.digests.get('a')
+  expect(reader.heard).toEqual([
+    { action: 'known', id: 'note', known: state('a:2'), digests: new Map([['a', digest]]), correction: false },
+  ])
+})

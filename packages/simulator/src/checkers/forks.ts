@@ -50,15 +50,12 @@ export const forks: MakeChecker = (world) => {
   }
 }
 
-/**
- * Without what a client has that it may not write and its server has no more of: that is compared when the server goes on with it, or at the
- * client's next word about it. Until then another history may have come to the server, from somebody else.
- */
+/** Without what a client has beyond its server and may not write: nobody compares that before the server has as much. */
 function shown(world: World, id: string, all: ReadonlyMap<string, Contents>): ReadonlyMap<string, Contents> {
   const hidden = (node: string, session: string, { length }: readonly string[]) =>
     world.clients.some(({ name }) => name === node) &&
     world.servers.some(
-      (server) => !mayWrite(server, node, id) && length >= (all.get(server.name)?.get(session)?.length ?? 0),
+      (server) => !mayWrite(server, node, id) && length > (all.get(server.name)?.get(session)?.length ?? 0),
     )
   return new Map(
     [...all].map(([node, contents]) => [
