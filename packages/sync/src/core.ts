@@ -282,6 +282,8 @@ export interface View {
   frozen: Set<string> | undefined
   /** Sessions that hold more in one piece than this peer takes. */
   tooLarge: Set<string> | undefined
+  /** Sessions of its that hold more in one piece than the storage here takes; the empty id stands for the header. */
+  unstorable: Set<string> | undefined
   /** Sessions whose continuity was proven here, or asked for. See `continuity.ts`. */
   proven: Set<string> | undefined
   /** Dependencies to be sent first; `undefined` when they were not asked for yet. */

@@ -23,6 +23,9 @@ import { askLater } from './window.ts'
 /** Gaps remembered per document and connection: peers make up session names. */
 const GAPS_MAX = 1_000
 
+/** Stands for the header among sessions. */
+export const HEADER = ''
+
 /** A content left out what we lack: `gaps` names what is held of each session that has one. */
 export function correctGaps(
   core: Core,
@@ -32,13 +35,32 @@ export function correctGaps(
   gaps: ReadonlyMap<string, number>,
 ): void {
   if (view.refused) return
-  const fresh = [...gaps].filter(([session, have]) => !isCorrected(core, view, session, have))
-  for (const [session] of gaps) repeatLater(core, connection, holding.id, view, session)
+  const open = refuseUnstorable(core, connection, holding, view, gaps)
+  const fresh = [...open].filter(([session, have]) => !isCorrected(core, view, session, have))
+  for (const [session] of open) repeatLater(core, connection, holding.id, view, session)
   if (fresh.length === 0) return
   view.gaps ??= new Map()
   const most = gapsMax(core, connection, holding)
   for (const [session, have] of fresh) if (view.gaps.size < most) view.gaps.set(session, have)
   if (holding.pendings.size === 0) sendCorrection(core, connection, holding, view)
+}
+
+/** What continues something too large for the storage leaves a gap that no correction closes: its sender would send the same again, for ever. */
+function refuseUnstorable(
+  core: Core,
+  connection: Connection,
+  holding: Holding,
+  { unstorable }: View,
+  gaps: ReadonlyMap<string, number>,
+): ReadonlyMap<string, number> {
+  if (unstorable === undefined) return gaps
+  const open = unstorable.has(HEADER) ? [] : [...gaps].filter(([session]) => !unstorable.has(session))
+  if (open.length < gaps.size)
+    refuseContent(core, connection, holding.id, {
+      code: 'tooLarge',
+      message: 'it continues what is too large to be stored',
+    })
+  return new Map(open)
 }
 
 /** Sends the corrections that waited for appends, once nothing of the document is on its way. */

@@ -13,7 +13,7 @@ import { allowed, asked, permitted } from './checks.ts'
 import { sendKnown, tellable } from './claims.ts'
 import { askForProof, noteProven, partByProof } from './continuity.ts'
 import { type Connection, type Core, type Holding, type Request, ticket, type View } from './core.ts'
-import { correctGaps, refusedUnjudged } from './corrections.ts'
+import { correctGaps, HEADER, refusedUnjudged } from './corrections.ts'
 import { needDependencies } from './dependencies.ts'
 import { sendRest } from './forward.ts'
 import { durable, guard, isAbsent } from './holdings.ts'
@@ -87,10 +87,10 @@ function split(
   let room = core.limits.documentSessionsMax - counts.size
   let crowded = false
   const { frozen } = typeof belief === 'object' ? belief : {}
-  // Headerless content for a document that nobody has: a gap with nothing held. The empty id stands for the header.
+  // Headerless content for a document that nobody has: a gap with nothing held.
   if (isAbsent(holding) && message.header === undefined) {
     for (const { session } of message.runs) gaps.set(session, 0)
-    if (gaps.size === 0) gaps.set('', 0)
+    if (gaps.size === 0) gaps.set(HEADER, 0)
     return { continuing: { ...message, runs: [] }, gaps, crowded }
   }
   const runs = message.runs.filter((run) => {

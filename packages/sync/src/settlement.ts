@@ -13,8 +13,8 @@ import { settleItem } from './batches.ts'
 import { allowed } from './checks.ts'
 import { sendKnown, tellable } from './claims.ts'
 import { reportConfirmed } from './confirmations.ts'
-import { type Connection, type Core, type Holding, IN_STEP, type Pending, report } from './core.ts'
-import { clearRefusal, correctGaps, refusedByStorage, settleGaps } from './corrections.ts'
+import { type Connection, type Core, type Holding, IN_STEP, type Pending, report, type View } from './core.ts'
+import { clearRefusal, correctGaps, HEADER, refusedByStorage, settleGaps } from './corrections.ts'
 import { erase } from './erasures.ts'
 import type { Outcome } from './events.ts'
 import { freeze } from './forks.ts'
@@ -211,11 +211,7 @@ function refusedContent(core: Core, pending: Pending, before: StoredState | unde
   const { holding, request } = pending
   const { connection } = request
   const view = viewOf(connection, holding.id, before?.known ?? EMPTY)
-  if (result.headerRefused === 'tooLarge')
-    return refuseContent(core, connection, holding.id, {
-      code: 'tooLarge',
-      message: 'the header is too large to be stored',
-    })
+  if (result.headerRefused === 'tooLarge') return tooLarge(core, pending, view, HEADER)
   if (result.headerRefused !== undefined) {
     report(core, { kind: 'fork', connection: connection.id, id: holding.id, sessions: [] })
     if (view !== undefined) view.rival = true
@@ -226,8 +222,7 @@ function refusedContent(core: Core, pending: Pending, before: StoredState | unde
   for (const [session, { why, have }] of result.refused) {
     if (why === 'gap') gaps.set(session, have)
     else if (why === 'fork') forked.push(session)
-    else if (why === 'tooLarge')
-      refuseContent(core, connection, holding.id, { code: 'tooLarge', message: tooLarge(session) })
+    else if (why === 'tooLarge') tooLarge(core, pending, view, session)
   }
   if (freeze(core, connection, holding, view, forked))
     sendKnown(
@@ -257,7 +252,18 @@ function believedOf({ content, believed }: Pending, isRefused = (_session: strin
   return { ...content, runs: content.runs.filter(({ session }) => believed.has(session) && isRefused(session)) }
 }
 
-const tooLarge = (session: string) => `a run of session ${JSON.stringify(session)} is too large to be stored`
+/** The storage will not take it, however often it comes. */
+function tooLarge(core: Core, { holding, request }: Pending, view: View | undefined, session: string): void {
+  if (view !== undefined && !request.connection.traits.local) {
+    view.unstorable ??= new Set()
+    view.unstorable.add(session)
+  }
+  const what = session === HEADER ? 'the header' : `a run of session ${JSON.stringify(session)}`
+  refuseContent(core, request.connection, holding.id, {
+    code: 'tooLarge',
+    message: `${what} is too large to be stored`,
+  })
+}
 
 /** The storage could not take this content, and nothing of it is stored: its sender still has it. */
 function failedContent(

@@ -54,6 +54,7 @@ export function createView(confirmed: KnownState, assumed: KnownState | undefine
     probe: undefined,
     frozen: undefined,
     tooLarge: undefined,
+    unstorable: undefined,
     proven: undefined,
     dependencies: undefined,
   }
@@ -102,13 +103,14 @@ export function weigh(connection: Connection, id: string): void {
 }
 
 function weightOf(view: View): number {
-  const { confirmed, assumed, claims, lost, until, corrected, gaps, frozen, proven, dependencies, tooLarge } = view
+  const { confirmed, assumed, claims, lost, until, corrected, gaps, frozen, proven, dependencies } = view
   // What is assumed contains what is confirmed, and what is claimed often is the very same.
   let weight = Math.max(confirmed.sessions.size, assumed?.sessions.size ?? 0)
   if (claims !== undefined && claims.sessions !== confirmed.sessions) weight += claims.sessions.size
   if (lost !== undefined && lost !== 'much') weight += lost.sessions.size
   weight += until?.sessions.size ?? 0
-  for (const names of [corrected, gaps, frozen, proven, dependencies, tooLarge]) weight += names?.size ?? 0
+  for (const names of [corrected, gaps, frozen, proven, dependencies, view.tooLarge, view.unstorable])
+    weight += names?.size ?? 0
   return weight
 }
 
@@ -209,6 +211,7 @@ export function settleView(connection: Connection, id: string, view: View): void
     view.until !== undefined ||
     view.frozen !== undefined ||
     view.tooLarge !== undefined ||
+    view.unstorable !== undefined ||
     view.proven !== undefined ||
     view.refused ||
     view.withheld ||
