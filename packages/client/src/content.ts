@@ -5,7 +5,7 @@ import { type KnownState, knownState } from '@tidemark/known-state'
 import type { Content, Run } from '@tidemark/protocol'
 
 /** What somebody holds who holds a content and all that comes before it. */
-export function endOf(content: Content): KnownState {
+export function endOf(content: Pick<Content, 'header' | 'runs'>): KnownState {
   return knownState(
     content.header !== undefined,
     content.runs.map((run) => [run.session, run.after + run.transactions.length] as const),

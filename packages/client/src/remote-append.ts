@@ -17,8 +17,9 @@ import {
   StorageError,
   type StoredState,
 } from '@tidemark/storage'
+import { endOf } from './content.ts'
 import type { RemoteLink } from './remote-link.ts'
-import { endOf, errorOf, failIfError, look } from './remote-look.ts'
+import { errorOf, failIfError, look } from './remote-look.ts'
 import { partsFor } from './remote-parts.ts'
 
 /** One append under way. */

@@ -4,7 +4,7 @@
  * Law L2: an error is a failure, never absence. Not here: contents (`remote-read.ts`, `remote-append.ts`).
  */
 import { EMPTY, type KnownState } from '@tidemark/known-state'
-import type { Content, ErrorCode, ErrorMessage, KnownMessage, Message } from '@tidemark/protocol'
+import type { ErrorCode, ErrorMessage, KnownMessage, Message } from '@tidemark/protocol'
 import { StorageError, type StorageErrorCode, type StoredState } from '@tidemark/storage'
 import type { RemoteLink } from './remote-link.ts'
 
@@ -29,14 +29,6 @@ export async function look(
 export function stateOf({ known, digests = new Map() }: KnownMessage): StoredState {
   const kind = digests.size > 0 || known.sessions.size === 0 ? 'bytes' : 'json'
   return { known, kind, priority: 3, digests, lastRuns: new Map(), paged: true, erased: undefined }
-}
-
-/** What a receiver holds of a content after it. */
-export function endOf({ header, runs }: Pick<Content, 'header' | 'runs'>): KnownState {
-  const sessions = new Map<string, number>()
-  for (const { session, after, transactions } of runs)
-    if (after + transactions.length > 0) sessions.set(session, after + transactions.length)
-  return { header: header !== undefined, sessions }
 }
 
 export function failIfError(message: Message): void {

@@ -3,7 +3,7 @@
  *
  * What fits into one message stays whole, so that the server stores all of it or nothing. L8: what one seal covers is not cut, nor is a
  * transaction; of a session where that is more than the server takes nothing is written. L10: of what is cut no part is large.
- * Not here: saying the parts, and what is answered (`remote.ts`).
+ * Not here: saying the parts, and what is answered (`remote-append.ts`).
  */
 import { EMPTY } from '@tidemark/known-state'
 import {
@@ -48,17 +48,12 @@ export function partsFor(content: Append, messageBytesMax: number): Parts | unde
 
 /** Of a run what cannot be cut: all that its seal covers, or without one its largest transaction. */
 function heaviestPiece({ session, transactions, seal }: Run): number {
-  const sizes = transactions.map(({ length }) => length)
-  if (seal === undefined)
-    return (
-      runWeight(session) +
-      piecesWeight(
-        sizes.reduce((most, bytes) => Math.max(most, bytes), 0),
-        1,
-      )
-    )
-  const bytes = sizes.reduce((sum, bytes) => sum + bytes, seal.length)
-  return runWeight(session) + piecesWeight(bytes, sizes.length)
+  if (seal === undefined) {
+    const largest = transactions.reduce((most, { length }) => Math.max(most, length), 0)
+    return runWeight(session) + piecesWeight(largest, 1)
+  }
+  const bytes = transactions.reduce((sum, { length }) => sum + length, seal.length)
+  return runWeight(session) + piecesWeight(bytes, transactions.length)
 }
 
 /** Whether one message may name as many sessions, and bring as many transactions. */

@@ -10,8 +10,9 @@ import { covers, type KnownState, union } from '@tidemark/known-state'
 import { type ContentMessage, contentWeight, type KnownMessage, type Message, MINIMUM_LIMITS } from '@tidemark/protocol'
 import { type Page, StorageError, unlessAborted } from '@tidemark/storage'
 import { compareIds } from '@tidemark/storage/adapter'
+import { endOf } from './content.ts'
 import type { RemoteLink } from './remote-link.ts'
-import { endOf, errorOf, failIfError, stateOf } from './remote-look.ts'
+import { errorOf, failIfError, stateOf } from './remote-look.ts'
 
 export interface Streams {
   /** A page after `after`: the next one of a stream of this document, or the first one of a new stream. */

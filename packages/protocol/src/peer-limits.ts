@@ -1,8 +1,9 @@
 /**
  * What the peer of a connection takes, as its `hello` says: frames, parts of states and announcements are made no larger.
  *
- * Until that was heard it takes what every receiver takes; what it says in another one changes nothing. Not here: content that is too large for it (the engine pages, and says
- * what cannot be sent), and RECONCILE, whose batches are acknowledged as they were sent, so only who makes them can cut them.
+ * Until that was heard it takes what every receiver takes; what it says in another one changes nothing. Not here: content that is too large for
+ * it (the engine pages, and says what cannot be sent), and RECONCILE, whose batches are acknowledged as they were sent, so only who makes them
+ * can cut them.
  */
 import { MINIMUM_LIMITS } from './limits.ts'
 import type { Message } from './messages.ts'

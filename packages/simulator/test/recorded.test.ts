@@ -1,6 +1,7 @@
 /**
  * What is recorded of an application: also what it creates without asking, so that nothing it did is held against the engine.
  */
+import type { Client } from '@tidemark/client'
 import { expect, test } from 'vitest'
 import { calm, simulate, type World } from '../src/index.ts'
 
@@ -59,17 +60,14 @@ test('an append of nothing is nothing to stand behind', async () => {
   expect(failure).toBeUndefined()
 })
 
-test('a handle whose signal is aborted is closed, and nobody expects more of it', async () => {
-  const { failure, world } = await simulate(
+/** Somebody reads a document for a second, in its own way; then somebody else creates it. */
+function readForASecond(read: (client: Client, after: (leave: () => void) => void) => void) {
+  return simulate(
     async (world) => {
       const server = await world.server('server')
       await world.client('anna', {
         server,
-        application: ({ client }) => {
-          const abort = new AbortController()
-          client.open('d', { signal: abort.signal }).subscribe(() => {})
-          world.after(1_000, () => abort.abort())
-        },
+        application: ({ client }) => read(client, (leave) => world.after(1_000, leave)),
       })
       await world.pass(5_000)
       await world.client('ben', {
@@ -83,34 +81,24 @@ test('a handle whose signal is aborted is closed, and nobody expects more of it'
     1,
     calm,
   )
+}
+
+test('a handle whose signal is aborted is closed, and nobody expects more of it', async () => {
+  const { failure, world } = await readForASecond((client, after) => {
+    const abort = new AbortController()
+    client.open('d', { signal: abort.signal }).subscribe(() => {})
+    after(() => abort.abort())
+  })
   expect(failure).toBeUndefined()
-  expect(world.trace.join('\n')).toContain('handle 1 of d closed')
+  expect(world.trace.filter((line) => line.endsWith('handle 1 of d closed'))).toHaveLength(1)
 })
 
 test('a handle that is disposed of is closed, and nobody expects more of it', async () => {
-  const { failure, world } = await simulate(
-    async (world) => {
-      const server = await world.server('server')
-      await world.client('anna', {
-        server,
-        application: ({ client }) => {
-          const doc = client.open('d')
-          doc.subscribe(() => {})
-          world.after(1_000, () => void doc[Symbol.asyncDispose]())
-        },
-      })
-      await world.pass(5_000)
-      await world.client('ben', {
-        server,
-        application: async ({ client }) => {
-          await client.create('d', { header, session: 'ben.1', transactions: [utf8.encode('x1')] })
-        },
-      })
-      await rest(world)
-    },
-    1,
-    calm,
-  )
+  const { failure, world } = await readForASecond((client, after) => {
+    const doc = client.open('d')
+    doc.subscribe(() => {})
+    after(() => void doc[Symbol.asyncDispose]())
+  })
   expect(failure).toBeUndefined()
   expect(world.trace.filter((line) => line.endsWith('handle 1 of d closed'))).toHaveLength(1)
 })
