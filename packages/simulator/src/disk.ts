@@ -53,6 +53,8 @@ export interface Disk {
   /** What the present process was told of a document; all that was there when it started. */
   told(id: string): KnownState | undefined
   ids(): readonly string[]
+  /** Whether the present process handed over what does not stand here: a write under way, or the last one, which failed. */
+  lacks(): boolean
   /** The storage as it is, without faults, for looking into it. */
   readonly bare: Storage
   /** While set, every call fails so. */
@@ -84,6 +86,8 @@ export function createDisk(options: DiskOptions): Disk {
   let bare = make('')
   let states = new Map<string, StoredState>()
   let told = new Map<string, KnownState>()
+  let underWay = 0
+  let hasFailed = false
 
   function note(id: string, state: StoredState | undefined): void {
     if (state === undefined) return
@@ -136,6 +140,7 @@ export function createDisk(options: DiskOptions): Disk {
     told: (id) => told.get(id),
     state: (id) => states.get(id),
     ids: () => [...states.keys()],
+    lacks: () => underWay > 0 || hasFailed,
     backUp() {
       backup = journal.length
     },
@@ -151,6 +156,8 @@ export function createDisk(options: DiskOptions): Disk {
     },
     mount(process) {
       told = new Map([...states].map(([id, { known }]) => [id, known]))
+      underWay = 0
+      hasFailed = false
       return mounted(process)
     },
   }
@@ -175,6 +182,7 @@ export function createDisk(options: DiskOptions): Disk {
       perform: () => Awaitable<T>,
     ): Awaitable<T> {
       const { fails, failsDone, delayMs, slow, slowMs } = faults()
+      if (isWrite) underWay += 1
       const failed = (how: string, code: StorageErrorCode = 'IO'): never => {
         observe({ type: 'disk failed', node, method, ids, how })
         throw new StorageError(code, `${method}: ${IO} (${how})`)
@@ -190,10 +198,16 @@ export function createDisk(options: DiskOptions): Disk {
         return answer
       }
       const work = (): Awaitable<T> => {
+        if (isWrite) underWay -= 1
+        if (isWrite) hasFailed = true
         if (disk.outage === 'fails') return failed('outage')
         if (disk.outage === 'full' && isWrite) return failed('full', 'QUOTA')
         if (chance.happens(fails)) return failed('nothing done')
-        return perform()
+        return isWrite ? andThen(perform(), written) : perform()
+      }
+      const written = (value: T): T => {
+        hasFailed = Array.isArray(value) && value.some((result: AppendResult) => 'failed' in result)
+        return value
       }
       const answer = (value: T): T => {
         if (isWrite && chance.happens(failsDone)) return failed('done')

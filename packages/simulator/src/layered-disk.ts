@@ -35,6 +35,7 @@ export function layeredDisk(disks: readonly Disk[], policy: WritePolicy): Disk {
       return states.find((state) => state?.erased !== undefined) ?? states.find((state) => state !== undefined)
     },
     ids: () => [...new Set(disks.flatMap((disk) => disk.ids()))],
+    lacks: () => disks.some((disk) => disk.lacks()),
     get bare() {
       return readAs(disks)
     },

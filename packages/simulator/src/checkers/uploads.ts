@@ -1,9 +1,11 @@
 /**
  * Uploads: "uploaded" is only said of what the server stores; and in the end it is said of all that a client may write, open or not.
  *
- * What a server lost, its clients may believe to be there until they hear of the document from the server that came back.
+ * What a server lost, its clients may believe to be there until they hear of the document from the server that came back, and again after a
+ * crash that came before their disk was told.
  */
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
+import type { Fate } from '../happenings.ts'
 import type { ServerNode } from '../server-node.ts'
 import { describeState } from '../trace.ts'
 import { Violation } from '../violation.ts'
@@ -34,6 +36,13 @@ export const uploads: MakeChecker = (world) => {
     throw new Violation('uploads', text)
   }
 
+  function forget(node: string, fate: Fate): void {
+    if (!isServer(node)) {
+      // A client whose disk is an older one, or was not told in time, has not heard it any more.
+      if (fate !== 'kept' || diskOf(world, node)?.lacks() === true) heard?.delete(node)
+    } else if (fate !== 'kept') heard = new Map()
+  }
+
   function whole(server: ServerNode): void {
     for (const { name, client, disk } of world.clients)
       for (const id of disk.ids()) {
@@ -53,10 +62,8 @@ export const uploads: MakeChecker = (world) => {
         const { node, id, known } = happening
         everStored.set(id, union(everStored.get(id) ?? EMPTY, known))
         if (diskOf(world, node)?.state(id)?.erased !== undefined) everErased.add(id)
-      } else if (happening.type === 'crashed' && happening.fate !== 'kept') {
-        if (isServer(happening.node)) heard = new Map()
-        // A client whose disk is an older one has not heard it any more.
-        else heard?.delete(happening.node)
+      } else if (happening.type === 'crashed') {
+        forget(happening.node, happening.fate)
       } else if (happening.type === 'heard' && heard !== undefined && 'id' in happening.message) {
         const { to, message } = happening
         if (message.id !== undefined) heard.set(to, (heard.get(to) ?? new Set<string>()).add(message.id))
