@@ -29,6 +29,8 @@ interface Writing {
   readonly signal: AbortSignal | undefined
   /** Sessions that are not gone on with, and why. */
   readonly stopped: Map<string, RefusedWhy>
+  /** Sessions that the server asked for before it took them. */
+  readonly asked: Set<string>
 }
 
 /** What became of the contents: all that is not stopped is stored; or the server holds something else in place of the document, or erased it. */
@@ -36,9 +38,13 @@ type Written = 'stored' | 'other' | 'tooLarge' | 'erased'
 
 /** What was answered to one content. */
 interface Answer {
-  readonly errors: readonly ErrorMessage[]
+  readonly errors: ErrorMessage[]
   /** It acknowledged this last. */
-  readonly acknowledged: KnownState
+  acknowledged: KnownState
+  /** What it is about: all but what was asked for. */
+  readonly taken: Content
+  /** What is to be said once more. */
+  readonly asked: readonly Run[]
 }
 
 /** Writes a content, in as many messages as the server needs to take it, each of which it has answered before the next is said. */
@@ -56,7 +62,7 @@ export async function append(
   if (parts === undefined)
     return { state: await look(link, id, known, signal), refused: new Map(), headerRefused: 'tooLarge' }
   const stopped = new Map<string, RefusedWhy>([...parts.tooLarge].map((session) => [session, 'tooLarge']))
-  const writing: Writing = { link, id, signal, stopped }
+  const writing: Writing = { link, id, signal, stopped, asked: new Set() }
   try {
     if (parts.contents.length > 0) await claim(writing, known)
     const written = await write(writing, parts.contents)
@@ -122,10 +128,15 @@ async function write(writing: Writing, contents: readonly Content[]): Promise<Wr
     const left = { ...content, runs: content.runs.filter(({ session }) => !stopped.has(session)) }
     if (left.header === undefined && left.runs.length === 0) continue
     const answer = await say(writing, left)
-    if (answer.errors.length > 0 || !covers(answer.acknowledged, endOf(left))) {
-      const written = await judge(writing, left, answer)
+    const isStored = answer.errors.length === 0 && covers(answer.acknowledged, endOf(answer.taken))
+    if (!isStored) {
+      const written = await judge(writing, answer)
       if (written !== 'stored') return written
-    } else if (isFirst && left.runs.length > 0 && contents.length > 1) {
+    }
+    if (answer.asked.length > 0) {
+      const written = await write(writing, [{ ...left, runs: answer.asked }])
+      if (written !== 'stored') return written
+    } else if (isStored && isFirst && left.runs.length > 0 && contents.length > 1) {
       // What is erased covers every claim, and stores nothing: the rest need not be sent.
       isFirst = false
       const state = await look(link, id, endOf(left), signal)
@@ -135,19 +146,38 @@ async function write(writing: Writing, contents: readonly Content[]): Promise<Wr
   return 'stored'
 }
 
-/** Says a content. One KNOWN that acknowledges all of it is the whole answer; of any other it is not known how many messages it has. */
-function say({ link, id, signal }: Writing, content: Content): Promise<Answer> {
-  const errors: ErrorMessage[] = []
-  let acknowledged = EMPTY
+/**
+ * Says a content. One KNOWN that acknowledges all of it is the whole answer; of any other it is not known how many messages it has.
+ * A server that wants to compare what a session of JSON goes on from asks for that, once. It is not here: who says the same again is believed.
+ */
+function say({ link, id, signal, asked }: Writing, content: Content): Promise<Answer> {
+  const answer: Answer = { errors: [], acknowledged: EMPTY, taken: content, asked: [] }
+  let isToldPlainly = false
   let isFenced = false
+  function ask(known: KnownState): void {
+    const isAsked = ({ session, after }: Run) => !asked.has(session) && (known.sessions.get(session) ?? 0) < after
+    const [again, runs] = [content.runs.filter(isAsked), content.runs.filter((run) => !isAsked(run))]
+    for (const { session } of again) asked.add(session)
+    Object.assign(answer, { asked: again, taken: { ...content, runs } })
+  }
   const hear = (message: Message): Answer | undefined => {
-    if (message.action === 'reconcile-ack') return { errors, acknowledged }
-    if (message.action === 'error') errors.push(message)
-    // Of a fork all that the server holds is said, and then what the content brought besides.
-    else if (message.action === 'known' && !message.correction) acknowledged = message.known
+    if (message.action === 'reconcile-ack') return answer
+    if (message.action === 'load') {
+      ask(message.known)
+      // Behind a LOAD the same is told plainly, which acknowledges nothing.
+      isToldPlainly = true
+      return undefined
+    }
+    if (message.action === 'error') answer.errors.push(message)
     else if (message.action !== 'known') return undefined
+    else if (isToldPlainly) {
+      isToldPlainly = false
+      return answer.taken.header === undefined && answer.taken.runs.length === 0 ? answer : undefined
+    }
+    // Of a fork all that the server holds is said, and then what the content brought besides.
+    else if (!message.correction) answer.acknowledged = message.known
     if (isFenced) return undefined
-    if (errors.length === 0 && covers(acknowledged, endOf(content))) return { errors, acknowledged }
+    if (answer.errors.length === 0 && covers(answer.acknowledged, endOf(answer.taken))) return answer
     isFenced = true
     link.fence(id)
     return undefined
@@ -156,7 +186,7 @@ function say({ link, id, signal }: Writing, content: Content): Promise<Answer> {
 }
 
 /** Finds out what was not stored of a content, and why. */
-async function judge(writing: Writing, content: Content, { errors, acknowledged }: Answer): Promise<Written> {
+async function judge(writing: Writing, { errors, acknowledged, taken: content }: Answer): Promise<Written> {
   const { link, id, signal, stopped } = writing
   const codes = new Set(errors.map(({ code }) => code))
   // The server may have refused before it stored the rest, which it acknowledges then: the fence does not wait for that.

@@ -26,9 +26,10 @@ export async function far(
   dialect: Dialect,
   limits: ServerOptions['limits'] = {},
   runBytesMax = 32 * mebibyte,
+  more: (data: Storage) => Partial<ServerOptions> = () => ({}),
 ): Promise<Far> {
   const data = memoryStorage({ runBytesMax })
-  const server = await listen(await createServer({ storage: data, limits }))
+  const server = await listen(await createServer({ storage: data, limits, ...more(data) }))
   const connect = webSocket(server.url, { dialect })
   const said: Message[] = []
   const heard: Message[] = []

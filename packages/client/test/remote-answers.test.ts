@@ -4,7 +4,7 @@
 import { EMPTY } from '@tidemark/known-state'
 import { type Message, type Run, tidemarkBinary, tidemarkJson } from '@tidemark/protocol'
 import { layers } from '@tidemark/reconciliation/layers'
-import type { Append } from '@tidemark/storage'
+import type { Append, Storage } from '@tidemark/storage'
 import { createPipe } from '@tidemark/sync/run'
 import { afterEach, expect, describe as group, test } from 'vitest'
 import { createRemoteLink } from '../src/remote-link.ts'
@@ -22,12 +22,28 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 const utf8 = new TextEncoder()
 const count = (messages: readonly Message[], action: Message['action']) =>
   messages.filter((message) => message.action === action).length
+/** Stores what it is given some turns later, so that what else is answered to it is answered first. */
+const late = (data: Storage): Storage =>
+  new Proxy(data, {
+    get(target, name: keyof Storage) {
+      if (name !== 'append') return typeof target[name] === 'function' ? target[name].bind(target) : target[name]
+      return async (...given: Parameters<Storage['append']>) => {
+        for (let turns = 0; turns < 20; turns++) await nextTurn()
+        return target.append(...given)
+      }
+    },
+  })
 /** Sessions of one transaction. */
 const few = (...sessions: string[]) => sessions.map((session) => run(session, filled(1, 10)))
 
 group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialect] as const))('%s', (_, dialect) => {
-  async function holding(content: Append | undefined, limits = {}, runBytesMax?: number): Promise<Far> {
-    const f = await far(dialect, limits, runBytesMax)
+  async function holding(
+    content: Append | undefined,
+    limits = {},
+    runBytesMax?: number,
+    more?: Parameters<typeof far>[3],
+  ): Promise<Far> {
+    const f = await far(dialect, limits, runBytesMax, more)
     leftovers.push(() => f.close())
     if (content !== undefined) await f.data.append([content])
     return f
@@ -114,6 +130,29 @@ group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialec
     const content = json(sealed('a', 6, 'near'), sealed('b', 6, 'b'))
     for (let times = 0; times < 2; times++) expect(await write(f, content)).toEqual({ a: 'fork 3' })
     expect(await sessionsIn(f.data)).toEqual({ a: 3, b: 6 })
+  })
+
+  test('a server that wants to compare what a session of JSON goes on from, which is not here, is told it once more', async () => {
+    const sealed = (session: string, length: number, after: number): Run => ({
+      ...run(
+        session,
+        Array.from({ length }, (_, at) => utf8.encode(`[${after + at}]`)),
+        after,
+      ),
+      seal: utf8.encode('seal'),
+    })
+    const json = (...runs: Run[]): Append => ({ ...note(undefined, ...runs), kind: 'json', header: utf8.encode('{}') })
+    const f = await holding(json(sealed('a', 3, 0)), {}, 1_000, (data) => ({
+      storage: late(data),
+      proveContinuity: true,
+    }))
+    expect(await write(f, json(sealed('a', 2, 3), sealed('b', 1, 0)))).toEqual({})
+    expect(f.heard.filter(({ action }) => action === 'load')).toHaveLength(1)
+    // Something else was refused before what was asked for is stored.
+    const large = { ...run('large', [utf8.encode(`"${'x'.repeat(2_000)}"`)]), seal: utf8.encode('seal') }
+    expect(await write(f, json(sealed('a', 2, 5), large))).toEqual({ large: 'tooLarge 0' })
+    expect(await write(f, json(sealed('a', 1, 9), sealed('b', 1, 1)))).toEqual({ a: 'gap 7' })
+    expect(await sessionsIn(f.data)).toEqual({ a: 7, b: 2 })
   })
 
   test('as a layer: a session that forked rests, and the others are repaired', async () => {
