@@ -6,7 +6,7 @@
  * has on its way, for all streams together). No page of a stream that was left is taken for an answer to a later LOAD: that is said when all
  * of it was heard (`leave`). Not here: one reader of a document at a time (`remote.ts`).
  */
-import { covers, type KnownState, union } from '@tidemark/known-state'
+import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import { type ContentMessage, contentWeight, type KnownMessage, type Message, MINIMUM_LIMITS } from '@tidemark/protocol'
 import { type Page, StorageError, unlessAborted } from '@tidemark/storage'
 import { compareIds } from '@tidemark/storage/adapter'
@@ -19,7 +19,7 @@ export interface Streams {
   read(link: RemoteLink, id: string, after: KnownState, signal: AbortSignal | undefined): Promise<Page | undefined>
   /** Has nothing more come for the streams of a document; what came may still be read. */
   end(id: string, signal: AbortSignal | undefined): Promise<void>
-  /** The server holds this of a document: a stream that brings something else is of no use. */
+  /** The server holds this of a document: there is as much to be read, and a stream that brings something else is of no use. */
   heard(id: string, known: KnownState): void
   /** Forgets the streams of a document. */
   drop(id: string): void
@@ -37,6 +37,8 @@ interface Stream {
   came: KnownState
   /** The announced end, as far as it was announced, here or by a later stream of the document: known with the first page. */
   until: KnownState | undefined
+  /** What the server was heard to hold since. */
+  held: KnownState
   isWaitedFor: boolean
   /** Ends the subscription, once; resolves when nothing more comes. */
   left: Promise<void> | undefined
@@ -136,7 +138,9 @@ export function createStreams(): Streams {
       return first
     },
     heard(id, known) {
-      for (const stream of of(id)) if (stream.until !== undefined && !covers(known, stream.until)) drop(stream)
+      for (const stream of of(id))
+        if (stream.until === undefined || covers(known, stream.until)) stream.held = union(stream.held, known)
+        else drop(stream)
     },
     drop: (id) => of(id).forEach(drop),
   }
@@ -160,6 +164,7 @@ function createStream(link: RemoteLink, id: string, after: KnownState): Stream {
     handed: after,
     came: after,
     until: undefined,
+    held: EMPTY,
     isWaitedFor: true,
     left: undefined,
     isOver: false,
@@ -226,7 +231,7 @@ function hand(stream: Stream, message: ContentMessage, after: KnownState): Page 
   stream.weight -= contentWeight(message)
   stream.handed = union(stream.handed, endOf(message))
   const end = union(after, endOf(message))
-  const until = stream.until as KnownState
+  const until = union(stream.until as KnownState, stream.held)
   const { action: _action, expectUntil: _expectUntil, ...content } = message
   const runs = content.runs.toSorted((a, b) => compareIds(a.session, b.session))
   return { ...content, runs, end, more: until.sessions.size >= ANNOUNCED_MAX || !covers(end, until) }

@@ -60,6 +60,9 @@ export function remoteStorage(options: RemoteStorageOptions): Storage {
 class RemoteStorage implements Storage {
   readonly #options: RemoteStorageOptions
   readonly #closing = new AbortController()
+  /** Those under way, which are waited for before the connection is closed. */
+  readonly #appends = new Set<Promise<unknown>>()
+  #isClosed = false
   /** What the server was last heard to hold. */
   readonly #held = new Remembered<string, KnownState>(HELD_MAX)
   readonly #turns = createTurns()
@@ -76,7 +79,7 @@ class RemoteStorage implements Storage {
 
   async open(options?: CallOptions): Promise<Opened> {
     throwIfAborted(options)
-    if (this.#closing.signal.aborted) throw closed()
+    if (this.#isClosed) throw closed()
     if (this.#opened !== undefined) return this.#opened
     const { generation, level } = await this.#over([], (link) => greeted(link, options?.signal))
     const capabilities = { list: false, changes: false, maps: false, erase: false }
@@ -132,7 +135,11 @@ class RemoteStorage implements Storage {
     if (batch.length === 0) return []
     const { signal } = options ?? {}
     const write = (content: Append) => () => this.#over([content.id], (link) => this.#append(link, content, signal))
-    return Promise.all(batch.map((content) => this.#turns.take(content.id, write(content), signal)))
+    const writing = batch.map((content) => this.#turns.take(content.id, write(content), signal))
+    const all = Promise.allSettled(writing)
+    this.#appends.add(all)
+    void all.then(() => this.#appends.delete(all))
+    return Promise.all(writing)
   }
 
   async #append(link: RemoteLink, content: Append, signal: AbortSignal | undefined): Promise<AppendResult> {
@@ -189,6 +196,8 @@ class RemoteStorage implements Storage {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.all(this.#appends)
     this.#closing.abort(closed())
     await this.#linking?.catch(() => undefined)
     this.#link?.close()
@@ -251,7 +260,7 @@ class RemoteStorage implements Storage {
 
   #ready(options: CallOptions | undefined): void {
     throwIfAborted(options)
-    if (this.#opened === undefined || this.#closing.signal.aborted) throw closed()
+    if (this.#opened === undefined || this.#isClosed) throw closed()
   }
 }
 

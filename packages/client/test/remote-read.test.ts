@@ -202,10 +202,8 @@ test('what was read ahead of a document that is erased is not handed out when th
   expect([next?.runs, next?.more]).toEqual([[], false])
 })
 
-test('who begins to read when something was written is not told that it was all by what was read ahead before', async () => {
-  const { server, remote } = await piped(10)
-  await remote.read('note', EMPTY, { bytesMax: 1 })
-  for (let turns = 0; turns < 50; turns++) await nextTurn()
+/** Somebody else writes to the server. */
+async function writeElsewhere(server: Awaited<ReturnType<typeof createServer>>): Promise<void> {
   const writer = remoteStorage({
     peer: 'writer',
     async connect() {
@@ -217,11 +215,26 @@ test('who begins to read when something was written is not told that it was all 
   await writer.open()
   leftovers.push(() => writer.close())
   await writer.append([note(undefined, run('z', filled(5, 10)))])
-  const { end } = await readAll(remote)
-  expect(end.sessions).toEqual(
-    new Map([
-      ['a', 10],
-      ['z', 5],
-    ]),
-  )
+}
+
+const whole = new Map([
+  ['a', 10],
+  ['z', 5],
+])
+
+test('who begins to read when something was written is not told that it was all by what was read ahead before', async () => {
+  const { server, remote } = await piped(10)
+  await remote.read('note', EMPTY, { bytesMax: 1 })
+  for (let turns = 0; turns < 50; turns++) await nextTurn()
+  await writeElsewhere(server)
+  expect((await readAll(remote)).end.sessions).toEqual(whole)
+})
+
+test('who was told how much there is, is not told that it was all by what was read ahead before', async () => {
+  const { server, remote } = await piped(10)
+  const first = await remote.read('note', EMPTY, { bytesMax: 1 })
+  for (let turns = 0; turns < 50; turns++) await nextTurn()
+  await writeElsewhere(server)
+  expect((await remote.knownStates(['note']))[0]?.known.sessions).toEqual(whole)
+  expect((await readAll(remote, first?.end)).end.sessions).toEqual(whole)
 })

@@ -337,3 +337,19 @@ test('what is under way over a connection is not cut when another asks over a ne
   await near.remote.close()
   expect(near.open).toBe(0)
 })
+
+test('who closes it waits for what is being written, and nothing more is begun', async () => {
+  const near = await far()
+  await near.remote.open()
+  near.hold(true)
+  const written = near.remote.append([content('note', 'a', 0, 2), content('list', 'a', 0, 1)])
+  await nextTurn()
+  const closing = near.remote.close()
+  await expect(near.remote.append([content('late', 'a', 0, 1)])).rejects.toMatchObject({ code: 'CLOSED' })
+  for (let turns = 0; turns < 10; turns++) await nextTurn()
+  expect(near.open).toBe(1)
+  near.hold(false)
+  await closing
+  expect((await written).map((result) => 'state' in result && result.state?.known.sessions.get('a'))).toEqual([2, 1])
+  expect(near.open).toBe(0)
+})

@@ -29,7 +29,8 @@ export function onLoad(core: Core, request: Request, message: LoadMessage): void
   if (holding === undefined) return
   if (mustWait(core, holding, request, message.known)) return
   if (claimsNothing(message.known) && isAbsent(holding) && !absenceIsKnown(core, holding, request)) return
-  if (message.probe === true) return sendKnown(core, connection, holding)
+  // Who may read learns all of it, also of what it left.
+  if (message.probe === true) return sendKnown(core, connection, holding, durable(holding))
   if (holding.stored !== undefined && !connection.traits.kinds.includes(holding.stored.kind))
     return refuseLoad(core, connection, id, otherKind(holding.stored.kind))
   if (answerInStep(core, connection, holding, message)) return

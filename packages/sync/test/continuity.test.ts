@@ -143,6 +143,17 @@ test('a session that forked stays frozen after DONE and another LOAD, and the ot
   expect(peer.heard.slice(heard)).toMatchObject([{ action: 'known', known: state('b:2') }])
 })
 
+test('who forked a session, and left, and asks only what is held, learns all of it', async () => {
+  const { server } = await set(false)
+  const peer = createWorld().peer('forked', server, OWN)
+  const forked = { session: 'a', after: 2, transactions: [bytes('{"y":3}')], seal: bytes('other') }
+  peer.say({ ...content('note', '', false), runs: [forked] })
+  await settled()
+  peer.say({ action: 'done', id: 'note' }, { action: 'load', id: 'note', known: state(''), probe: true })
+  await settled()
+  expect(peer.heard.at(-1)).toMatchObject({ action: 'known', known: state('a:3 b:1') })
+})
+
 test('content is answered also where nothing of it is taken, and what is said of a fork acknowledges nothing of it', async () => {
   const { server } = await set(false)
   const world = createWorld()
