@@ -25,10 +25,13 @@ export async function look(
   return answer.known.header ? stateOf(answer) : undefined
 }
 
-/** Only documents of bytes have digests; of a document without transactions the kind is not told, and matters to nobody yet. */
+/**
+ * The kind is not told. Only documents of bytes have digests, so without transactions it may be either, and so it may where the server names none of
+ * them: as long as it acknowledges less than it holds.
+ */
 export function stateOf({ known, digests = new Map() }: KnownMessage): StoredState {
-  const kind = digests.size > 0 || known.sessions.size === 0 ? 'bytes' : 'json'
-  return { known, kind, priority: 3, digests, lastRuns: new Map(), paged: true, erased: undefined }
+  const state = { known, priority: 3, digests, lastRuns: new Map(), paged: true, erased: undefined } as const
+  return digests.size > 0 ? { ...state, kind: 'bytes' } : { ...state, kind: 'json', guessed: true }
 }
 
 export function failIfError(message: Message): void {

@@ -56,6 +56,8 @@ export type Version = readonly [counter: number, actor: string]
 export interface StoredState {
   readonly known: KnownState
   readonly kind: PayloadKind
+  /** Only of a storage that asks another one, which does not say it: `kind` is a guess, and no reason to refuse anything. */
+  readonly guessed?: true
   /** As given by the content that created the document; what later contents say is not taken up. */
   readonly priority: Priority
   /** Rolling digest of every session held, of `bytes` documents; empty for `json` ones. */

@@ -34,7 +34,7 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   if (mayRead === undefined) return
   const holding = guard(core, request)
   if (holding === undefined) return
-  if (holding.stored !== undefined && holding.stored.kind !== message.kind)
+  if (holding.stored !== undefined && !holding.stored.guessed && holding.stored.kind !== message.kind)
     return refuseContent(core, connection, id, otherKind(holding.stored.kind))
   const belief = connection.views.get(id)
   if (typeof belief === 'object' && belief.rival) return refuseContent(core, connection, id, OTHER_HEADER)

@@ -22,7 +22,7 @@ export const agreementWith = (source: Layer): Agreement => ({ source, header: fa
 export function overlapping(agreed: Agreement, held: StoredState | undefined, source: StoredState): KnownState {
   if (held === undefined) return { header: false, sessions: new Map() }
   const sessions = new Map(held.known.sessions)
-  if (held.kind === 'json')
+  if ((held.guessed ? source : held).kind === 'json')
     for (const [session, have] of held.known.sessions) {
       if (have === 0 || (source.known.sessions.get(session) ?? 0) <= have) continue
       const from = agreed.sessions.get(session) ?? held.lastRuns.get(session) ?? have - 1

@@ -11,8 +11,19 @@ import { compareVersions, type StoredState } from '@tidemark/storage'
 /** What is frozen of a document: some sessions, or all of it. */
 export type Frozen = ReadonlySet<string> | 'document'
 
-/** `states`: what the layers that hold it hold, in order of preference. */
-export function joinOf(states: readonly StoredState[], frozen?: Frozen): StoredState | undefined {
+/** A state whose kind is a guess is of the kind that the others say. */
+function ofKindsSaid(states: readonly StoredState[]): readonly StoredState[] {
+  const said = states.find(({ guessed }) => guessed === undefined)
+  if (said === undefined || states.every(({ guessed }) => guessed === undefined)) return states
+  return states.map((state) => {
+    const { guessed, ...sure } = state
+    return guessed === undefined ? state : { ...sure, kind: said.kind }
+  })
+}
+
+/** `all`: what the layers that hold it hold, in order of preference. */
+export function joinOf(all: readonly StoredState[], frozen?: Frozen): StoredState | undefined {
+  const states = ofKindsSaid(all)
   const [first] = states
   if (first === undefined || states.length === 1 || frozen === 'document') return first
   const erased = latestErased(states)
@@ -74,7 +85,8 @@ export function passing(known: KnownState, frozen: Frozen | undefined, other: Kn
  * Sessions of which two states have the same count and different digests: forks that need no reading to be seen. With another
  * kind of payload the whole document is one.
  */
-export function forksOf(states: readonly StoredState[]): readonly string[] | 'document' {
+export function forksOf(all: readonly StoredState[]): readonly string[] | 'document' {
+  const states = ofKindsSaid(all)
   const [first] = states
   if (first === undefined || states.length === 1) return []
   if (states.some((state) => state.kind !== first.kind)) return 'document'

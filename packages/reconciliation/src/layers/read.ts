@@ -54,7 +54,8 @@ export async function readPage(
     const cursor = cursorFor(core, id, after, source, passed(source))
     const header = cursor.header && reader.knowsHeader(source)
     const page = await readFrom(core, source, id, { after, cursor: { ...cursor, header }, bytesMax }, failed)
-    if (page === undefined || !continues(core, id, page, source)) continue
+    if (page === undefined || !isOfKind(core, page, joined, source, failed) || !continues(core, id, page, source))
+      continue
     // L13: what was not compared may not be put together there either.
     if (!source.isCache && uncompared(core, id, joined).size === 0) fillCaches(core, [page])
     reader.took(source, page)
@@ -95,7 +96,8 @@ function sourceOf(
   if (cached !== undefined && lacks(after, joined.known)) return cached
   return readers(core).find((layer) => {
     const state = core.seen.of(id)?.states.get(layer)
-    if (state === undefined || failed.has(layer) || state.kind !== joined.kind) return false
+    if (state === undefined || failed.has(layer)) return false
+    if (state.kind !== joined.kind && !state.guessed && !joined.guessed) return false
     if (joined.erased !== undefined && state.erased === undefined) return false
     return lacks(cursorFor(core, id, after, layer, passed(layer)), state.known)
   })
@@ -151,6 +153,19 @@ function following(page: Page, after: KnownState): Page {
   return page.runs.every(follows) ? page : { ...page, runs: page.runs.filter(follows) }
 }
 
+/** What a layer had not said: if its document is of another kind, the document is a fork. */
+function isOfKind(core: Core, page: Page, joined: StoredState, source: Layer, failed: Map<Layer, unknown>): boolean {
+  const { id, kind } = page
+  if (kind === joined.kind || joined.guessed) return true
+  const states = core.seen.of(id)?.states
+  const sayers = readers(core).filter(
+    (layer) => states?.get(layer)?.kind === joined.kind && !states.get(layer)?.guessed,
+  )
+  core.forks.freeze(id, undefined, [...sayers.map(({ name }) => name), source.name])
+  failed.set(source, new StorageError('IO', `layer ${source.name}: its document is of another kind`))
+  return false
+}
+
 /** Whether what was read continues what every other layer holds at that count; if not, the session is a fork. */
 function continues(core: Core, id: string, page: Page, source: Layer): boolean {
   if (page.kind !== 'bytes') return true
@@ -176,7 +191,8 @@ function continues(core: Core, id: string, page: Page, source: Layer): boolean {
 function asPage(core: Core, joined: StoredState, id: string, after: KnownState, page: Page | undefined): Page {
   const brought = page === undefined ? { header: true, sessions: new Map() } : { ...endOf(page), header: true }
   const end = union(after, brought)
-  const { kind, priority } = joined
+  const { kind } = page ?? joined
+  const { priority } = joined
   const header = page?.header === undefined || after.header ? {} : { header: page.header }
   return {
     id,
