@@ -14,8 +14,14 @@ export interface Layered {
   readonly policy: WritePolicy
 }
 
+/** What the worlds are like. */
+export interface Scene extends Partial<Layered> {
+  /** What is spoken, carried and judged is the same in all of them. Otherwise it differs. */
+  readonly plain?: boolean
+}
+
 /** One world, with its trace. */
-export interface OneWorld extends Partial<Layered> {
+export interface OneWorld extends Scene {
   readonly seed: number
   readonly profile: string
   /** Steps that are left out. */
@@ -28,7 +34,7 @@ export interface Seeds {
   readonly until: number
 }
 
-export interface ManyWorlds extends Seeds, Partial<Layered> {
+export interface ManyWorlds extends Seeds, Scene {
   readonly profiles: readonly string[]
   /** How many processes play them; default: as many as there are cores. */
   readonly workers: number | undefined
@@ -47,6 +53,7 @@ const OPTIONS = {
   workers: { takes: 'a number of processes from 1 to 256', example: '2' },
   record: { takes: 'the name of a file', example: 'runs.md' },
   disks: { takes: 'how many disks the server has, from 2 to 5', example: '2' },
+  scenario: { takes: 'varied or plain', example: 'plain' },
   policy: { takes: 'all-required, any-durable, or how many disks have to have stored a write', example: 'any-durable' },
 }
 type Option = keyof typeof OPTIONS
@@ -64,7 +71,7 @@ const WORKERS_MAX = 256
 export function argumentsOf(given: readonly string[], profiles: readonly string[]): OneWorld | ManyWorlds {
   const { values, wrong } = optionsOf(OPTIONS, given)
   const seed = values.get('seed')
-  const layered = layeredOf(values, wrong)
+  const scene = { ...layeredOf(values, wrong), ...variationOf(values, wrong) }
   const names = profilesOf(values.get('profile'), profiles)
   if (seed === undefined) {
     if (values.has('without'))
@@ -72,7 +79,7 @@ export function argumentsOf(given: readonly string[], profiles: readonly string[
         '--without leaves steps out of one world, but no --seed was given: add, for example, --seed 42',
       )
     const seeds = seedsOf(values.get('seeds') ?? '1-1000', wrong)
-    return { ...seeds, profiles: names ?? profiles, ...aboutMany(values, wrong), ...layered }
+    return { ...seeds, profiles: names ?? profiles, ...aboutMany(values, wrong), ...scene }
   }
   for (const option of ['seeds', 'workers', 'record'] as const)
     if (values.has(option))
@@ -86,7 +93,7 @@ export function argumentsOf(given: readonly string[], profiles: readonly string[
     )
   const number = whole(seed) ?? wrong('seed', seed)
   if (number >= SEED_END) wrong('seed', seed)
-  return { seed: number, profile, without: stepsOf(values.get('without'), wrong), ...layered }
+  return { seed: number, profile, without: stepsOf(values.get('without'), wrong), ...scene }
 }
 
 /** What plays this world again. */
@@ -96,10 +103,12 @@ export function replayOf({
   without,
   disks,
   policy,
+  plain,
 }: Omit<OneWorld, 'without'> & Partial<OneWorld>): string {
   const line = [`pnpm sim --seed ${seed} --profile ${profile}`]
   if (disks !== undefined) line.push(`--disks ${disks}`)
   if (policy !== undefined) line.push(`--policy ${typeof policy === 'object' ? policy.quorum : policy}`)
+  if (plain === true) line.push('--scenario plain')
   if (without !== undefined && without.size > 0) line.push(`--without ${rangesOf(without)}`)
   return line.join(' ')
 }
@@ -121,6 +130,12 @@ function layeredOf(values: Values, wrong: Wrong): Layered | undefined {
     return { disks, policy: policy ?? 'all-required' }
   const quorum = whole(policy) ?? wrong('policy', policy)
   return quorum < 1 || quorum > disks ? wrong('policy', policy) : { disks, policy: { quorum } }
+}
+
+function variationOf(values: Values, wrong: Wrong): Pick<Scene, 'plain'> {
+  const scenario = values.get('scenario')
+  if (scenario !== undefined && scenario !== 'varied' && scenario !== 'plain') wrong('scenario', scenario)
+  return scenario === 'plain' ? { plain: true } : {}
 }
 
 function profilesOf(text: string | undefined, profiles: readonly string[]): readonly string[] | undefined {

@@ -3,15 +3,15 @@
  */
 
 import { type Faults, households, type Outcome, profiles, type Scenario, simulate } from '@tidemark/simulator'
-import type { Layered } from './arguments.ts'
+import type { Scene } from './arguments.ts'
 
-/** Three clients, two documents with dependencies and what they depend on, forty operations; what is spoken, carried and judged differs. */
-export function scenarioOn({ disks, policy }: Partial<Layered>): Scenario {
+/** Three clients, two documents with dependencies and what they depend on, forty operations; unless plain, what is spoken, carried and judged differs. */
+export function scenarioOn({ disks, policy, plain = false }: Scene): Scenario {
   const server = disks === undefined || policy === undefined ? {} : { disks, policy }
-  return households({ clients: 3, operations: 40, server, varied: true })
+  return households({ clients: 3, operations: 40, server, varied: !plain })
 }
 
-export interface Played extends Partial<Layered> {
+export interface Played extends Scene {
   readonly seed: number
   readonly profile: string
   readonly checker: string
@@ -31,22 +31,22 @@ process.on('unhandledRejection', (cause) => {
   rejected ??= cause
 })
 
-/** One of them, and how its server is made. */
-export interface Wanted extends Partial<Layered> {
+/** One of them, and what it is like. */
+export interface Wanted extends Scene {
   readonly seed: number
   readonly profile: string
   readonly without?: ReadonlySet<number>
 }
 
-export async function playOne({ seed, profile, without, ...layered }: Wanted): Promise<Outcome> {
+export async function playOne({ seed, profile, without, ...scene }: Wanted): Promise<Outcome> {
   rejected = undefined
   const options = without === undefined ? {} : { without }
-  const outcome = await simulate(scenarioOn(layered), seed, profileOf(profile), options)
+  const outcome = await simulate(scenarioOn(scene), seed, profileOf(profile), options)
   if (outcome.failure !== undefined || rejected === undefined) return outcome
   return { ...outcome, failure: { checker: 'error', cause: rejected } }
 }
 
-export interface Portion extends Partial<Layered> {
+export interface Portion extends Scene {
   readonly from: number
   readonly until: number
   readonly profile: string

@@ -4,6 +4,7 @@
  *     pnpm sim --seed 42 --profile storm [--without 3,5,7]     one world, with its trace
  *     pnpm sim --seeds 1-100000 --profile storm [--workers 2]  many; without a profile all of them, in turn
  *     … [--disks 2] [--policy any-durable]                     of a server whose storage is layers of so many disks
+ *     … [--scenario plain]                                     in all of which the same is spoken, carried and judged
  *     … [--record FILE]                                        appends the line about the run to a file
  *
  * Ctrl-C ends a run of many after the seeds under way, and says with which seeds to go on. Not here: what arguments mean
@@ -13,7 +14,7 @@ import { execFileSync } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { profiles, shrink } from '@tidemark/simulator'
-import { argumentsOf, type Layered, type ManyWorlds, type OneWorld, replayOf, UsageError } from './arguments.ts'
+import { argumentsOf, type ManyWorlds, type OneWorld, replayOf, type Scene, UsageError } from './arguments.ts'
 import { onAllCores } from './cores.ts'
 import { type Played, type Portion, playOne, profileOf, scenarioOn } from './play.ts'
 
@@ -49,9 +50,9 @@ async function one(wanted: OneWorld): Promise<void> {
   process.exitCode = failure === undefined ? 0 : 1
 }
 
-async function many({ from, until, profiles: names, workers, record, ...layered }: ManyWorlds): Promise<void> {
+async function many({ from, until, profiles: names, workers, record, ...scene }: ManyWorlds): Promise<void> {
   const all = (until - from + 1) * names.length
-  const left = portionsOf(from, until, names, layered)
+  const left = portionsOf(from, until, names, scene)
   const began = performance.now()
   const failed: Played[] = []
   let played = 0
@@ -74,17 +75,17 @@ async function many({ from, until, profiles: names, workers, record, ...layered 
   console.log(line())
   const next = unplayed?.from ?? until + 1
   const seconds = (performance.now() - began) / 1_000
-  summarize({ seeds: `${from}-${next - 1}`, names, played, failed, seconds, record, layered })
+  summarize({ seeds: `${from}-${next - 1}`, names, played, failed, seconds, record, scene })
   if (next <= until) console.log(`\ngo on with --seeds ${next}-${until}`)
   if (failed[0] !== undefined) await explain(failed[0])
 }
 
 /** In the order in which they are played: all profiles of a seed before the next seeds. */
-function portionsOf(from: number, until: number, names: readonly string[], layered: Partial<Layered>): Portion[] {
+function portionsOf(from: number, until: number, names: readonly string[], scene: Scene): Portion[] {
   const portions: Portion[] = []
   for (let start = from; start <= until; start += PORTION)
     for (const profile of names)
-      portions.push({ from: start, until: Math.min(until, start + PORTION - 1), profile, ...layered })
+      portions.push({ from: start, until: Math.min(until, start + PORTION - 1), profile, ...scene })
   return portions
 }
 
@@ -94,20 +95,20 @@ interface Summary {
   readonly played: number
   readonly failed: readonly Played[]
   readonly seconds: number
-  readonly layered: Partial<Layered>
+  readonly scene: Scene
   /** The file that keeps it. */
   readonly record: string | undefined
 }
 
 /** As `docs/recorded-runs.md` keeps it. */
-function summarize({ seeds, names, played, failed, seconds, record, layered }: Summary): void {
+function summarize({ seeds, names, played, failed, seconds, record, scene }: Summary): void {
   const commit = execFileSync('git', ['describe', '--always', '--dirty', '--exclude=*'], { encoding: 'utf8' }).trim()
   const [day] = new Date().toISOString().split('T')
   const row = [
     day,
     commit,
     seeds,
-    [...names, ...aboutDisks(layered)].join(' '),
+    [...names, ...aboutScene(scene)].join(' '),
     played,
     failed.length,
     minutes(seconds),
@@ -121,9 +122,10 @@ function summarize({ seeds, names, played, failed, seconds, record, layered }: S
 }
 
 /** As the command was given it. */
-function aboutDisks({ disks, policy }: Partial<Layered>): string[] {
-  if (disks === undefined || policy === undefined) return []
-  return [`--disks ${disks} --policy ${typeof policy === 'object' ? policy.quorum : policy}`]
+function aboutScene({ disks, policy, plain }: Scene): string[] {
+  const about = plain === true ? ['--scenario plain'] : []
+  if (disks === undefined || policy === undefined) return about
+  return [`--disks ${disks} --policy ${typeof policy === 'object' ? policy.quorum : policy}`, ...about]
 }
 
 function minutes(seconds: number): string {

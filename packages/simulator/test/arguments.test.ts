@@ -33,7 +33,13 @@ test('a server on several disks has so many, and a policy that fits', () => {
   expect(parse('--disks 3 --policy 2')).toMatchObject({ disks: 3, policy: { quorum: 2 } })
 })
 
+test('a plain scenario is asked for by name', () => {
+  expect(parse('--seeds 1-2 --scenario plain')).toMatchObject({ from: 1, plain: true })
+  expect(parse('--seeds 1-2 --scenario varied')).not.toHaveProperty('plain')
+})
+
 test.each([
+  ['--scenario odd', /--scenario takes varied or plain, but was given "odd"/],
   ['--disks 1', /--disks takes how many .*from 2 to 5, but was given "1": write, for example, --disks 2/],
   ['--disks two', /"two"/],
   ['--disks 2 --policy some', /--policy takes all-required, any-durable, or how many .*"some"/],
@@ -76,7 +82,7 @@ test.each([
 
 test('the line that plays a world again names what was left out, and nothing where nothing was', () => {
   const without = new Set([5, 3, 7, 6])
-  for (const layered of ['--disks 2 --policy any-durable', '--disks 3 --policy 2']) {
+  for (const layered of ['--disks 2 --policy any-durable', '--disks 3 --policy 2', '--scenario plain']) {
     const replayed = replayOf({ ...parse(`--seed 42 ${layered}`), seed: 42, profile: 'storm' })
     expect(replayed).toBe(`pnpm sim --seed 42 --profile storm ${layered}`)
   }
