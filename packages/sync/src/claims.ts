@@ -114,6 +114,11 @@ function noteWithheld(connection: Connection, holding: Holding, known: KnownStat
   else if (view.withheld) view.withheld = !covers(known, lower(view.confirmed, durable(holding)))
 }
 
+/** Whether a known state says to this peer what stands behind its counts, and not only how much is held. */
+export function tellsDigests({ traits }: Connection, { stored }: Holding): boolean {
+  return traits.digests && stored?.kind === 'bytes' && stored.durable === undefined
+}
+
 /** Digests of what `known` names, which is all or some of what is durable; of nothing else, whose counts would not be told. */
 function digestsFor(connection: Connection, holding: Holding, known: KnownState): { digests?: Digests } {
   const all = holding.stored?.digests

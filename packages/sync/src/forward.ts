@@ -7,7 +7,7 @@
 import { covers, EMPTY, equals, union } from '@tidemark/known-state'
 import { type ContentMessage, contentWeight, type Run } from '@tidemark/protocol'
 import { EMPTY_DIGEST, RUN_TRANSACTIONS_MAX, type StoredState } from '@tidemark/storage'
-import { sendKnown, tellable } from './claims.ts'
+import { sendKnown, tellable, tellsDigests } from './claims.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Pending, report, type View } from './core.ts'
 import { dependencyArrived } from './dependencies.ts'
 import { durable, forget, remember } from './holdings.ts'
@@ -32,7 +32,7 @@ export function forward(
     outdate(connection, holding.id)
     const view = viewOf(connection, holding.id, durable(holding))
     if (view === undefined) continue
-    compareClaim(core, connection, holding, view, brought)
+    compareClaim(core, connection, holding, view, before, brought)
     markReady(core, connection, holding, view)
   }
   dependencyArrived(core, holding.id)
@@ -41,22 +41,27 @@ export function forward(
 
 /**
  * L13: of what a peer said to hold before somebody else brought as much of it, the digest tells whether it is the same. It is sent nothing that
- * would show it.
+ * would show it. Without a digest that would read as a confirmation, and what it brings itself the storage compares.
  */
 function compareClaim(
   core: Core,
   connection: Connection,
   holding: Holding,
   view: View,
+  before: StoredState | undefined,
   brought: readonly Pending[],
 ): void {
-  if (!connection.traits.digests || connection.traits.local) return
-  if (brought.some(({ request }) => request.connection === connection)) return
+  if (connection.traits.local || !tellsDigests(connection, holding)) return
   const { header, sessions: stored } = durable(holding)
+  const isItsOwn = (session: string) =>
+    [...brought, ...holding.pendings].some(
+      ({ request, ends }) => request.connection === connection && ends.sessions.has(session),
+    )
   const sessions = new Map<string, number>()
-  for (const { session, after } of brought.flatMap(({ content }) => content.runs)) {
+  for (const { session } of brought.flatMap(({ content }) => content.runs)) {
     const count = stored.get(session) ?? 0
-    if (count > after && view.confirmed.sessions.get(session) === count) sessions.set(session, count)
+    if (count === (before?.known.sessions.get(session) ?? 0) || count !== view.confirmed.sessions.get(session)) continue
+    if (!view.frozen?.has(session) && !isItsOwn(session)) sessions.set(session, count)
   }
   if (sessions.size > 0) sendKnown(core, connection, holding, tellable(connection, holding, { header, sessions }))
 }
@@ -73,15 +78,18 @@ export function sendRest(core: Core, connection: Connection, holding: Holding): 
 
 /** What was created here nobody else has: it is sent without asking. Otherwise we ask what is there. */
 function offerUpstream(core: Core, upstream: Connection, holding: Holding, isNew: boolean): void {
-  const belief = upstream.views.get(holding.id)
-  if (belief !== undefined) {
-    // It was asked and has not answered: it is not left before it has what was written meanwhile.
-    if (belief !== IN_STEP && belief.assumed === undefined) core.owed.add(holding.id)
-  } else if (isNew) subscribe(core, upstream, holding.id, createView(EMPTY, EMPTY))
+  if (upstream.views.has(holding.id)) oweIfAsked(core, upstream, holding.id)
+  else if (isNew) subscribe(core, upstream, holding.id, createView(EMPTY, EMPTY))
   else {
     core.owed.add(holding.id)
     askPeer(core, upstream, holding.id, 'outbox')
   }
+}
+
+/** An upstream that was asked and has not answered is not left before it has what was written meanwhile. */
+export function oweIfAsked(core: Core, upstream: Connection, id: string): void {
+  const belief = upstream.views.get(id)
+  if (typeof belief === 'object' && belief.assumed === undefined) core.owed.add(id)
 }
 
 /** Keeps what was just stored as a page, if it is one. */

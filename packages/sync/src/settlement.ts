@@ -11,14 +11,14 @@ import type { AppendResult, StorageErrorCode, StoredState } from '@tidemark/stor
 import { dropQueued, enqueueWaiting, gather, recount } from './appends.ts'
 import { settleItem } from './batches.ts'
 import { allowed } from './checks.ts'
-import { sendKnown, tellable } from './claims.ts'
+import { sendKnown, tellable, tellsDigests } from './claims.ts'
 import { reportConfirmed } from './confirmations.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Pending, report, type View } from './core.ts'
 import { clearRefusal, correctGaps, HEADER, refusedByStorage, settleGaps } from './corrections.ts'
 import { erase } from './erasures.ts'
 import type { Outcome } from './events.ts'
 import { freeze } from './forks.ts'
-import { forward, rememberPage, sendRest } from './forward.ts'
+import { forward, oweIfAsked, rememberPage, sendRest } from './forward.ts'
 import { acknowledgeable, durable, forget, lookAgain, relax } from './holdings.ts'
 import { REQUEST_BYTES, replay } from './lanes.ts'
 import { endIfUnwanted } from './on-done.ts'
@@ -94,6 +94,7 @@ function settleDocument(
       whole = false
       refusedContent(core, pending, before, result)
     } else compared(pending, before)
+    noteStorable(pending, result)
     taken.push(pending)
   }
   dropRefused(core, holding, before, refused)
@@ -134,8 +135,12 @@ function settled(
       // Nobody may want it any more, and it was not left before this had come.
       endIfUnwanted(core, connection, holding.id)
     }
-    // What brought nothing new, an erased document for instance, is owed no longer where it is confirmed already.
-    if (!grew) for (const upstream of core.upstreams) reportConfirmed(core, upstream, holding.id)
+    // What brought nothing new, of an erased document for instance, is owed no longer where it is confirmed already.
+    if (!grew)
+      for (const upstream of core.upstreams) {
+        if (taken.some(({ request }) => request.connection !== upstream)) oweIfAsked(core, upstream, holding.id)
+        reportConfirmed(core, upstream, holding.id)
+      }
     erase(core, holding, taken)
   }
 }
@@ -189,8 +194,8 @@ function held(holding: Holding, pending: Pending): KnownState {
   // An erased document covers every claim.
   if (holding.stored?.erased !== undefined) return union(pending.ends, { header, sessions: new Map() })
   const view = pending.request.connection.views.get(holding.id)
-  const { rival = false, frozen = undefined } = typeof view === 'object' ? view : {}
-  if (rival) return EMPTY
+  const { rival = false, frozen = undefined, unstorable = undefined } = typeof view === 'object' ? view : {}
+  if (rival || unstorable?.has(HEADER)) return EMPTY
   const sessions = new Map<string, number>()
   for (const { session } of pending.content.runs) {
     const have = stored.get(session) ?? 0
@@ -211,7 +216,11 @@ function refusedContent(core: Core, pending: Pending, before: StoredState | unde
   const { holding, request } = pending
   const { connection } = request
   const view = viewOf(connection, holding.id, before?.known ?? EMPTY)
-  if (result.headerRefused === 'tooLarge') return tooLarge(core, pending, view, HEADER)
+  if (result.headerRefused === 'tooLarge') {
+    // Whatever comes to stand here has another header, which it is sent.
+    if (view !== undefined) takeBack(view, { ...pending.content, runs: [] })
+    return tooLarge(core, pending, view, HEADER)
+  }
   if (result.headerRefused !== undefined) {
     report(core, { kind: 'fork', connection: connection.id, id: holding.id, sessions: [] })
     if (view !== undefined) view.rival = true
@@ -229,7 +238,7 @@ function refusedContent(core: Core, pending: Pending, before: StoredState | unde
       core,
       connection,
       holding,
-      tellable(connection, holding, comparable(durable(holding), pending.ends, forked)),
+      tellable(connection, holding, comparable(connection, holding, pending.ends, forked)),
     )
   // Its application has nothing in that place, unless it is what is stored.
   if (view !== undefined && connection.traits.local)
@@ -240,11 +249,12 @@ function refusedContent(core: Core, pending: Pending, before: StoredState | unde
   if (gaps.size > 0 && view !== undefined) correctGaps(core, connection, holding, view, gaps)
 }
 
-/** L13: of a session that its sender forked a digest shows that only where the counts are the same. Any other count would read as a confirmation. */
-function comparable({ header, sessions }: KnownState, ends: KnownState, forked: readonly string[]): KnownState {
-  const told = new Map(sessions)
-  for (const session of forked) if (sessions.get(session) !== ends.sessions.get(session)) told.delete(session)
-  return { header, sessions: told }
+/** L13: of a session that its sender forked a digest shows that, only where the counts are the same. Anything else would read as a confirmation. */
+function comparable(connection: Connection, holding: Holding, ends: KnownState, forked: readonly string[]): KnownState {
+  const { header, sessions } = durable(holding)
+  const isShown = (session: string) =>
+    tellsDigests(connection, holding) && sessions.get(session) === ends.sessions.get(session)
+  return without({ header, sessions }, new Set(forked.filter((session) => !isShown(session))))
 }
 
 /** What its sender was believed to hold because of it: of what it wrote where something stood, nothing. */
@@ -263,6 +273,14 @@ function tooLarge(core: Core, { holding, request }: Pending, view: View | undefi
     code: 'tooLarge',
     message: `${what} is too large to be stored`,
   })
+}
+
+/** What was too large fits in smaller pieces. */
+function noteStorable({ holding, request, content }: Pending, { refused }: Taken): void {
+  const view = request.connection.views.get(holding.id)
+  if (typeof view !== 'object' || view.unstorable === undefined) return
+  for (const { session } of content.runs) if (!refused.has(session)) view.unstorable.delete(session)
+  if (view.unstorable.size === 0) view.unstorable = undefined
 }
 
 /** The storage could not take this content, and nothing of it is stored: its sender still has it. */

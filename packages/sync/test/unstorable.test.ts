@@ -3,7 +3,7 @@
  */
 import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
-import { append, createWorld, settled } from './world.ts'
+import { append, content, createWorld, OWN, settled, state } from './world.ts'
 
 const sizes = (first: number) => Array.from({ length: 30 }, (_, index) => (index === 0 ? first : 10_000))
 const note = (headerBytes: number, transactions: readonly number[]) => ({
@@ -27,4 +27,56 @@ test.each([
   expect(world.trace.at(-1)).toBe('server > client  ERROR note tooLarge')
   expect(world.trace.filter((line) => line.includes('KNOWN!'))).toEqual([])
   expect(client.runner.status('note').uploaded).toBe(false)
+})
+
+test('whose header was too large is another document than the one that somebody else creates', async () => {
+  for (const sessions of [[], [{ session: 'a', after: 0, transactions: [new Uint8Array(10)] }]]) {
+    const world = createWorld()
+    const server = await world.node('server', { storage: memoryStorage({ runBytesMax: 100_000 }) })
+    const held = { ...note(200_000, []), runs: sessions }
+    const client = await world.node('client', { holds: [held], upstreamExpected: true })
+    world.connect(client, server).client.ask(['note'], 'outbox')
+    await settled()
+    world.peer('writer', server, OWN).say(content('note', 'b:0-1', true, 'bytes'))
+    await settled()
+    expect(world.trace.slice(-2)).toEqual([
+      'server > client  CONTENT note header b:0-1',
+      'client > server  ERROR note fork',
+    ])
+    expect(client.runner.status('note').uploaded).toBe(false)
+    expect((await client.spy.real.knownStates(['note']))[0]?.known.sessions.has('b')).toBe(false)
+  }
+})
+
+test('a header that was too large is not acknowledged because another one was stored with the same batch', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { storage: memoryStorage({ runBytesMax: 100_000 }) })
+  const [large, small] = [world.peer('large', server, OWN), world.peer('small', server, OWN)]
+  large.say({ action: 'content', ...note(200_000, [10]) })
+  small.say(content('note', 'b:0-1', true, 'bytes'))
+  await settled()
+  expect(large.heard.filter(({ action }) => action === 'known')).toEqual([])
+  expect(small.heard.at(-1)).toMatchObject({ action: 'known', known: state('b:1') })
+})
+
+test('a session that was too large, and came in smaller pieces, is corrected like any other', async () => {
+  const world = createWorld()
+  const storage = memoryStorage({ runBytesMax: 100_000 })
+  const server = await world.node('server', { storage, holds: [append('note', 'b:0-1', true, 'bytes')] })
+  const peer = world.peer('peer', server, OWN)
+  const seal = new Uint8Array(1)
+  const say = (after: number, ...sizes: number[]) => {
+    const runs = [{ session: 'a', after, transactions: sizes.map((size) => new Uint8Array(size)), seal }]
+    peer.say({ ...content('note', '', false, 'bytes'), runs })
+  }
+  peer.load('note', state('b:1'))
+  say(0, 60_000, 60_000)
+  await settled()
+  expect(peer.heard).toContainEqual(expect.objectContaining({ action: 'error', code: 'tooLarge' }))
+  say(0, 60_000)
+  say(1, 60_000)
+  await settled()
+  say(5, 10)
+  await settled()
+  expect(peer.heard.at(-1)).toMatchObject({ action: 'known', known: state('a:2 b:1'), correction: true })
 })

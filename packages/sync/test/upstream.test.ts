@@ -3,7 +3,7 @@
  */
 import { EMPTY } from '@tidemark/known-state'
 import { expect, test } from 'vitest'
-import { append, content, createWorld, gate, JAZZ, nextTurn, settled, state } from './world.ts'
+import { append, content, createWorld, gate, JAZZ, nextTurn, OWN, settled, state } from './world.ts'
 
 test('35: an edge that holds a document answers at once, subscribes upstream, and passes on what the core gets later', async () => {
   const world = createWorld()
@@ -277,6 +277,30 @@ test('an application is not asked for what its documents name, and follows none 
   await settled()
   expect(world.trace).toContain('client > core  LOAD note ∅')
   expect(application.heard.map(({ action }) => action)).toEqual(['known'])
+})
+
+test('an upstream that was asked is not left before it answers because of what was written to an erased document (storm, seed 35039611)', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-1')] })
+  const client = await world.node('client', { holds: [append('note', 'a:0-1')], upstreamExpected: true })
+  for (const { spy } of [server, client]) await spy.storage.erase('note', [1, 'eraser'], { keep: ['a'] })
+  const looking = gate()
+  const { real } = server.spy
+  server.spy.replace = { knownStates: (ids, options) => looking.opened.then(() => real.knownStates(ids, options)) }
+  const app = world.peer('app', client, { ...OWN, local: true })
+  app.load('note')
+  await settled()
+  world.connect(client, server)
+  await settled()
+  app.say(content('note', 'b:0-1', false))
+  await settled()
+  app.say({ action: 'done', id: 'note' })
+  await settled()
+  expect(world.trace).not.toContain('client > server  DONE note')
+  looking.open()
+  await settled()
+  expect(client.reports).toContainEqual(expect.objectContaining({ kind: 'confirmed', id: 'note', uploaded: true }))
+  expect(world.trace.at(-1)).toBe('client > server  DONE note')
 })
 
 test('how far a document is uploaded is not known before the upstream has answered for it', async () => {

@@ -12,7 +12,12 @@ import { type Contents, contentsOf } from './stored.ts'
 export const forks: MakeChecker = (world) => {
   /** Text → the text that its writer wrote it behind. */
   const behind = new Map<string, string | undefined>()
-  let reports = 0
+  /** Document → sessions that somebody said to be forked; `undefined` stands for all of them. */
+  const told = new Map<string, Set<string | undefined>>()
+  const tell = (id: string, sessions: readonly string[]) => {
+    const before = told.get(id) ?? new Set()
+    told.set(id, new Set([...before, ...(sessions.length > 0 ? sessions : [undefined])]))
+  }
 
   function unmerged(node: string, id: string, session: string, texts: readonly string[]): void {
     for (const [index, text] of texts.entries()) {
@@ -27,8 +32,10 @@ export const forks: MakeChecker = (world) => {
 
   return {
     happened(happening) {
-      if (happening.type === 'reported' && happening.report.kind === 'fork') reports += 1
-      else if (happening.type === 'rejected' && (happening.error as { code?: unknown }).code === 'FORK') reports += 1
+      if (happening.type === 'reported' && happening.report.kind === 'fork')
+        tell(happening.report.id, happening.report.sessions)
+      else if (happening.type === 'rejected' && (happening.error as { code?: unknown }).code === 'FORK')
+        tell(happening.id, [happening.session])
       else if (happening.type === 'resolved') {
         let last = happening.behind
         for (const text of happening.texts) {
@@ -42,8 +49,10 @@ export const forks: MakeChecker = (world) => {
         const all = await everywhere(world, id)
         for (const [node, contents] of [...all, ...(await layersOf(world, id))])
           for (const [session, texts] of contents) unmerged(node, id, session, texts)
-        const [session] = forkedSessions(shown(world, id, all).values())
-        if (session !== undefined && reports === 0)
+        const [session] = [...forkedSessions(shown(world, id, all).values())].filter(
+          (forked) => !told.get(id)?.has(forked) && !told.get(id)?.has(undefined),
+        )
+        if (session !== undefined)
           throw new Violation('forks', `${id} has two histories of ${session}, and nobody said so`)
       }
     },

@@ -1,0 +1,114 @@
+/**
+ * What peers said to hold, or have on its way, before somebody else brought as much of it (L13): a digest may show that it is not the same, and
+ * nothing that is said of it reads as a confirmation.
+ */
+import type { AppendResult } from '@tidemark/storage'
+import { expect, test } from 'vitest'
+import { append, bytes, content, createWorld, gate, OWN, settled, state } from './world.ts'
+
+type Kind = 'json' | 'bytes'
+
+const other = (kind: Kind, sessions: string, header = true) => {
+  const { runs, ...rest } = append('note', sessions, header, kind)
+  const changed = runs.map((run) => ({
+    ...run,
+    transactions: run.transactions.map((_, at) => bytes(`{"other":${at}}`)),
+  }))
+  return { ...rest, runs: changed.map((run) => ({ ...run, seal: bytes('other') })) }
+}
+
+test.each(['json', 'bytes'] as const)(
+  'of two histories of a session of %s the one that comes second is not said to be uploaded, while it waits or when it was refused',
+  async (kind) => {
+    const world = createWorld()
+    const judging = gate()
+    const authorize = (principal: unknown, action: string) =>
+      principal === 'writer' || action === 'read' || judging.opened.then(() => true)
+    const server = await world.node('server', {
+      holds: [append('note', 'b:0-1', true, kind)],
+      hooks: { authorize } as never,
+    })
+    const client = await world.node('client', { holds: [other(kind, 'a:0-2')], upstreamExpected: true })
+    world.connect(client, server).client.ask(['note'], 'outbox')
+    await settled()
+    world.peer('writer', server, { ...OWN, principal: 'writer' }).say(content('note', 'a:0-2', false, kind))
+    await settled()
+    expect(client.runner.status('note').uploaded).toBe(false)
+    judging.open()
+    await settled()
+    expect(client.runner.status('note').uploaded).toBe(false)
+    expect([...client.reports, ...server.reports].filter((report) => report.kind === 'fork')).not.toEqual([])
+  },
+)
+
+test('a fork of JSON that was told is not said to be uploaded when the other history has become as long', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-1 b:0-1')] })
+  const client = await world.node('client', { holds: [other('json', 'a:0-2')], upstreamExpected: true })
+  world.connect(client, server).client.ask(['note'], 'outbox')
+  await settled()
+  expect(world.trace).toContain('server > client  ERROR note fork')
+  world.peer('writer', server, OWN).say(content('note', 'a:1-2', false))
+  await settled()
+  expect(client.runner.status('note').uploaded).toBe(false)
+})
+
+test('content of JSON that forked at an equal count is not acknowledged beside the error', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-2')] })
+  const peer = world.peer('peer', server, OWN)
+  peer.say({ action: 'content', ...other('json', 'a:0-2', false) })
+  await settled()
+  expect(peer.heard).toContainEqual(expect.objectContaining({ action: 'error', code: 'fork' }))
+  for (const message of peer.heard) if (message.action === 'known') expect(message.known.sessions.has('a')).toBe(false)
+})
+
+test('who said to hold what somebody else brings is told the digest, also where it brings something else itself meanwhile', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'b:0-1', true, 'bytes')] })
+  const reader = world.peer('reader', server, OWN)
+  reader.load('note', state('a:2 b:1'))
+  await settled()
+  const heard = reader.heard.length
+  reader.say(content('note', 'c:0-1', false, 'bytes'))
+  world.peer('writer', server, OWN).say(content('note', 'a:0-2', false, 'bytes'))
+  await settled()
+  const told = reader.heard.slice(heard).flatMap((message) => (message.action === 'known' ? [message] : []))
+  expect(told.some(({ known, digests }) => known.sessions.get('a') === 2 && digests?.has('a'))).toBe(true)
+})
+
+test('where too few layers have it, and no digest is told, a claim is not confirmed', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'b:0-1', true, 'bytes')] })
+  const reader = world.peer('reader', server, OWN)
+  reader.load('note', state('a:2 b:1'))
+  await settled()
+  const heard = reader.heard.length
+  const enough = (result: AppendResult): AppendResult =>
+    'failed' in result || result.state === undefined
+      ? result
+      : { ...result, state: { ...result.state, durable: state('a:2 b:1') } }
+  server.spy.replace = { append: async (batch) => (await server.spy.real.append(batch)).map(enough) }
+  world.peer('writer', server, OWN).say(content('note', 'a:0-2 c:0-1', false, 'bytes'))
+  await settled()
+  expect(reader.heard.slice(heard).filter(({ action }) => action === 'known')).toEqual([])
+})
+
+test('a session that a peer forked is not named when others go on with it, and who is in step is told nothing twice', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { holds: [append('note', 'a:0-1 b:0-1', true, 'bytes')] })
+  const forked = world.peer('forked', server, OWN)
+  forked.say({ action: 'content', ...other('bytes', 'a:0-2', false) })
+  const reader = world.peer('reader', server, OWN)
+  reader.load('note', state('a:1 b:1'))
+  await settled()
+  const heard = [forked.heard.length, reader.heard.length]
+  const writer = world.peer('writer', server, OWN)
+  writer.say(content('note', 'a:1-2', false, 'bytes'))
+  await settled()
+  expect(forked.heard.slice(heard[0])).toEqual([])
+  reader.say({ action: 'known', id: 'note', known: state('a:2 b:1'), correction: false })
+  writer.say(content('note', 'a:0-2 b:1-2', false, 'bytes'))
+  await settled()
+  expect(reader.heard.slice(heard[1]).map(({ action }) => action)).toEqual(['content', 'content'])
+})
