@@ -220,6 +220,26 @@ describe('what the memory budget counts', () => {
     await server.close()
   })
 
+  test('content as what it takes in memory: an empty transaction is a byte on the wire', async () => {
+    const { clock, ready } = setUp({
+      limits: { memoryBytesMax: 1_000_000 },
+      hooks: { authorize: () => new Promise<boolean>(() => {}) },
+    })
+    const server = await ready
+    const [ours, theirs] = createPipe(tidemarkBinary)
+    server.accept(ours)
+    const client = hear(theirs, clock)
+    const nothing = new Uint8Array(0)
+    const run = { session: 'a', after: 0, transactions: Array<Uint8Array>(10_000).fill(nothing) }
+    const message = { action: 'content', id: 'note', kind: 'bytes', priority: 3, header: nothing, runs: [run] } as const
+    const [frame = nothing] = tidemarkBinary.createCodec().encode([message], 64 * 1024)
+    expect(frame.length).toBeLessThan(11_000)
+    theirs.send(frame)
+    await clock.pass(500)
+    expect(client.ends).toMatchObject([{ code: 1013 }])
+    await server.close()
+  })
+
   test('the names that a client announced', async () => {
     const { clock, ready } = setUp({ limits: { memoryBytesMax: 1_000_000 } })
     const server = await ready

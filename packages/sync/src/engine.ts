@@ -4,7 +4,6 @@
  * A reconnecting client and a lazy server run the same handlers; shells decide who asks on connecting and perform what the engine
  * wants done. The same events at the same times give the same effects. Not here: performing effects (`run.ts`).
  */
-import type { Message } from '@tidemark/protocol'
 import { onGathered } from './appends.ts'
 import type { Connection, Core } from './core.ts'
 import { createDeadlines } from './deadlines.ts'
@@ -144,7 +143,7 @@ function receive(core: Core, connection: Connection, { message, bytes }: Extract
     case 'known':
     case 'content':
     case 'done':
-      return enter(core, connection, message.id, message, bytes + SESSION_BYTES * sessionsIn(message))
+      return enter(core, connection, message.id, message, bytes)
     case 'reconcile':
       return onReconcile(core, connection, message)
     case 'hello':
@@ -152,11 +151,4 @@ function receive(core: Core, connection: Connection, { message, bytes }: Extract
     case 'error':
       return onError(core, connection, message)
   }
-}
-
-/** What an entry of a known state takes in memory at least: on the wire it may be three bytes. */
-const SESSION_BYTES = 32
-
-function sessionsIn(message: Message): number {
-  return 'known' in message ? message.known.sessions.size : 0
 }

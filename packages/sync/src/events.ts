@@ -31,6 +31,7 @@ export type Event =
       /** Of an upstream: what is `wanted` to be uploaded to it from the start. */
       readonly owed?: readonly string[] | undefined
     }
+  /** `bytes`: what it takes in memory. */
   | { readonly type: 'received'; readonly connection: ConnectionId; readonly message: Message; readonly bytes: number }
   | { readonly type: 'malformed'; readonly connection: ConnectionId; readonly error: ProtocolError }
   /** Documents that nobody here has open, and that this peer is to be asked for with what the storage holds (seed 000). */

@@ -15,6 +15,7 @@ import { replay } from './lanes.ts'
 import { mergeRuns } from './merge-runs.ts'
 import { endOf, markReady, wanted } from './senders.ts'
 import { createView, markExact, settleView, subscribe, subscribersOf, viewOf } from './views.ts'
+import { heldBeside } from './weights.ts'
 import { askPeer, outdate } from './window.ts'
 
 /** Lets every subscriber's sender run, and tells upstreams that know nothing of the document yet. The holding must be pinned. */
@@ -106,9 +107,8 @@ export function rememberPage(
     known,
   )
   const header = contents.find((content) => content.header !== undefined)?.header
-  const bytes = pendings.reduce((sum, pending) => sum + pending.request.bytes, 0)
   const { id, stored } = holding
-  if (runs === undefined || stored === undefined || bytes > core.limits.pageBytes) return forget(core, holding)
+  if (runs === undefined || stored === undefined) return forget(core, holding)
   const { kind, priority } = stored
   const carriesHeader = !known.header && header !== undefined
   const message: ContentMessage = {
@@ -128,7 +128,7 @@ export function rememberPage(
     !equals(union(known, endOf(message)), stored.known)
   )
     return forget(core, holding)
-  remember(core, holding, known, message, weight)
+  remember(core, holding, known, message, weight + heldBeside(message))
 }
 
 /** Every run carries the digest that it continues, whatever its writer sent. */

@@ -7,6 +7,7 @@
  */
 import { type Decoded, PASSED_BYTES, ProtocolError } from '@tidemark/protocol'
 import { STEP_BYTES, type Turns } from './run-turns.ts'
+import { heldBeside } from './weights.ts'
 
 /** Why nothing is read or handled: what is not durable or answered yet; others are served first; answers that are not read. */
 export type Hold = 'pending' | 'turn' | 'unsent'
@@ -35,6 +36,7 @@ export interface InflowOptions {
   readonly turns: Turns
   /** What this process itself says is handled at once. */
   readonly immediate: boolean
+  /** A message with the bytes that it takes in memory. */
   take(one: Decoded): void
   /** Handles what was taken. */
   flush(): void
@@ -81,12 +83,19 @@ export function createInflow(options: InflowOptions): Inflow {
         waitingBytes -= frame.bytes
       } else if (next.value === undefined) turn.spend(PASSED_BYTES)
       else {
-        if (!(next.value instanceof ProtocolError)) turn.spend(next.value.bytes)
-        take(next.value)
+        take(weighed(next.value))
         taken = true
       }
     }
     if (taken) flush()
+  }
+
+  /** Many small things are as much work as they take room, and wait as that. */
+  function weighed(one: Decoded): Decoded {
+    if (one instanceof ProtocolError) return one
+    const bytes = one.bytes + heldBeside(one.message)
+    turn.spend(bytes)
+    return { message: one.message, bytes }
   }
 
   function setPaused(to: boolean): void {

@@ -236,7 +236,7 @@ describe('pools', () => {
 
   test('connections of one account share a bound, others are not held up by it', async () => {
     const world = createWorld()
-    const server = await world.node('server', { limits: { accountPendingBytesMax: 4_000 } })
+    const server = await world.node('server', { limits: { accountPendingBytesMax: 5_000 } })
     const release = hold(server)
     const [first, second] = ['first', 'second'].map((name) => world.peer(name, server, { account: 'ada' }))
     const other = world.peer('other', server, { account: 'ben' })

@@ -87,6 +87,7 @@ function wellFormed(codec: Codec, random: Chance): Frame {
 }
 
 function message(random: Chance): Message {
+  if (random() < CRUMBS_SHARE) return crumbs(random, 10_000)
   const id = nameOf(random)
   switch (below(random, 9)) {
     case 0:
@@ -127,6 +128,27 @@ function content(id: string, random: Chance): Message {
       ...(random() < 0.8 && { seal: utf8.encode('signature_z1') }),
     })),
     ...(random() < 0.1 && { expectUntil: stateOf(random) }),
+  }
+}
+
+/** Of inputs: each of them is as much work as a thousand others. */
+const CRUMBS_SHARE = 0.002
+
+/** Few bytes, and up to `count` things: transactions with nothing in them, runs, sessions that are announced. */
+export function crumbs(random: Chance, count: number): Message {
+  const kind = random() < 0.5 ? 'json' : 'bytes'
+  const crumb = utf8.encode(kind === 'json' ? '1' : '')
+  const runs = pick(random, [1, 10, Math.ceil(count / 10)])
+  const sessions = Array.from({ length: runs }, (_, index) => `co_z1_session_z${index}`)
+  const transactions = Array.from({ length: Math.ceil(count / 10 / runs) * 10 }, () => crumb)
+  return {
+    action: 'content',
+    id: `co_zCrumbs${below(random, 10)}`,
+    kind,
+    priority: 3,
+    header: utf8.encode('{}'),
+    runs: sessions.map((session) => ({ session, after: 0, transactions, seal: utf8.encode('signature_z1') })),
+    ...(random() < 0.5 && { expectUntil: { header: true, sessions: new Map(sessions.map((one) => [one, count])) } }),
   }
 }
 

@@ -17,7 +17,7 @@ import { type Command, startCommand } from '../command-process.ts'
 import { metric, pause, until } from '../help.ts'
 import { anyClient, type Bystander, bystander } from './clients.ts'
 import { createFairTime } from './fair-time.ts'
-import { createInputs, seeded } from './inputs.ts'
+import { createInputs, crumbs, seeded } from './inputs.ts'
 
 const { values } = parseArgs({
   options: { minutes: { type: 'string', default: '30' }, seed: { type: 'string', default: '1' } },
@@ -184,6 +184,18 @@ const bloats: Mischief = async (url, dialect, random) => {
   client.close()
 }
 
+/** Messages of few bytes that hold a hundred thousand things, as many as are taken. */
+const crumbles: Mischief = async (url, dialect, random) => {
+  const client = await anyClient(url, dialect, `crumbler ${random()}`)
+  for (let count = 0; count < 50 && client.ended === undefined && !isOver(); count++) {
+    client.say(crumbs(random, 100_000))
+    totals.badInputs += 1
+    while (client.channel.unsent() > 1024 * 1024 && client.ended === undefined && !isOver()) await pause(20)
+    await pause(20)
+  }
+  client.close()
+}
+
 async function badClient(url: string, dialect: Dialect, mischief: Mischief, random: () => number): Promise<void> {
   while (!isOver()) {
     totals.badConnections += 1
@@ -278,7 +290,7 @@ async function main(): Promise<void> {
     const good = dialects.flatMap((dialect) =>
       Array.from({ length: GOOD_PER_DIALECT }, (_, index) => goodClient(url, dialect, index).catch(note)),
     )
-    const mischiefs = [babbles, babbles, floods, staysSilent, flutters, bloats]
+    const mischiefs = [babbles, babbles, floods, staysSilent, flutters, bloats, crumbles]
     const bad = dialects.flatMap((dialect) =>
       mischiefs.map((mischief, index) => badClient(url, dialect, mischief, seeded(seed * 100 + index))),
     )
