@@ -5,10 +5,10 @@
  * may give, it may not deny, so a document that only silent layers may have is a failure and not an absence.
  * A remote layer is asked last, with what the others hold. Not here: contents (`read.ts`, `load.ts`).
  */
-import { covers, EMPTY, equals, type KnownState } from '@tidemark/known-state'
+import { covers, EMPTY, equals, type KnownState, union } from '@tidemark/known-state'
 import { type CallOptions, type Storage, StorageError, type StoredState } from '@tidemark/storage'
-import { type Core, readers, voters, votesNeeded } from './core.ts'
-import { forksOf, heldBy, inStep, joinOf, without } from './join.ts'
+import { type Core, readers, voters, votesNeeded, vouching } from './core.ts'
+import { forksOf, heldBy, inStep, joinOf } from './join.ts'
 import { codeOf, type Layer, TimedOut } from './layer.ts'
 import type { Sight } from './seen.ts'
 import { isSpokenOf } from './taking-up.ts'
@@ -152,23 +152,28 @@ export function answerOf(core: Core, id: string): StoredState | undefined {
 
 /**
  * L3: what may be acknowledged, where that is less than what is held: it counts only where it is stored, since a write may have ended with its process
- * between two layers. A layer that is silent, or is being refilled (it is new, or was wiped), takes nothing back of what was acknowledged; what another is
- * flagged for was not, nor was what it was handed and has not stored yet: of that it counts for what it said before it fell silent.
+ * between two layers. A layer that is silent, or is being refilled (it is new, or was wiped), takes nothing back of what was acknowledged: it counts for
+ * what others have that it would be flagged for. What it is flagged for was not acknowledged, nor was what it was handed and has not stored yet: of
+ * that it counts for what it said before it fell silent. Of a session that is a fork each counts for its own part.
  */
 function durableOf(core: Core, id: string, state: StoredState): KnownState | undefined {
   const voting = voters(core)
   if (state.erased !== undefined || voting.length === 0) return undefined
   const sight = core.seen.of(id)
-  const wanted = without(state.known, core.forks.of(id))
   const mayLack = (layer: Layer) => core.dirty.has(layer, id) || layer.owing.has(id)
   const isFlagged = voting.some((layer) => core.dirty.has(layer, id))
   const isSilent = (layer: Layer) => !sight?.states.has(layer)
   const excused = (layer: Layer) =>
     !mayLack(layer) && isSpokenOf(core, layer) && (isSilent(layer) || (layer.refilling && !isFlagged))
   const said = (layer: Layer) => sight?.states.get(layer)?.known ?? sight?.stood.get(layer)?.known
-  const stored = voting.map((layer) => (excused(layer) ? state.known : said(layer)))
-  const durable = heldBy(stored, votesNeeded(core, voting.length), state.known)
-  return covers(durable, wanted) ? undefined : { header: state.known.header, sessions: durable.sessions }
+  const noted = vouching(core).reduce((known, layer) => union(known, said(layer) ?? EMPTY), EMPTY)
+  const counting = (layer: Layer) => {
+    const known = said(layer)
+    if (!excused(layer)) return known
+    return layer.refilling ? union(known ?? EMPTY, noted) : (known ?? noted)
+  }
+  const durable = heldBy(voting.map(counting), votesNeeded(core, voting.length), state.known)
+  return covers(durable, state.known) ? undefined : { header: state.known.header, sessions: durable.sessions }
 }
 
 /** Whether as many layers hold all of it as the write policy wants. */

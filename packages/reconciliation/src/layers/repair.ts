@@ -19,7 +19,7 @@ import {
 } from '@tidemark/storage'
 import { type Agreement, agree, agreementWith, overlapping, seenPart } from './agreement.ts'
 import type { Core } from './core.ts'
-import { readers, writers } from './core.ts'
+import { readers, vouching, writers } from './core.ts'
 import { MARKS } from './dirty.ts'
 import { clearDirty } from './flags.ts'
 import { type Frozen, inStep, passing, without } from './join.ts'
@@ -120,7 +120,9 @@ async function clearIfWhole(
   if (sightOf(core, id) === undefined || !isInStep(core, id, layer)) return
   await clearDirty(core, layer, id)
   const state = answerOf(core, id)
-  if (wasWithheld && state !== undefined && state.durable === undefined) core.changed(id, toldOf(core, id))
+  if (!wasWithheld || state === undefined) return
+  const { durable, known } = state
+  if (durable === undefined || covers(durable, without(known, core.forks.of(id)))) core.changed(id, toldOf(core, id))
 }
 
 /** One document on its way into one layer. */
@@ -279,7 +281,7 @@ async function store(run: Run, agreed: Agreement, page: Page, held: StoredState 
   await source.throttle(bytes)
   await target.throttle(bytes)
   const asked = core.seen.tick()
-  const result = await appendTo(run, content)
+  const result = await appendTo(run, content, unnoted(run, source))
   core.seen.heard(id, target, result.state, asked)
   if (result.headerRefused === 'fork') core.forks.freeze(id, undefined, [source.name, target.name])
   let refused = result.headerRefused !== undefined
@@ -296,9 +298,19 @@ async function store(run: Run, agreed: Agreement, page: Page, held: StoredState 
   return grew || isCompared || (!refused && run.gaps < GAPS_MAX)
 }
 
+/** L3: what was not written here is noted, as a write is, for whoever lacks it: its silence is no vote for it. */
+function unnoted({ core, id, target }: Run, source: Layer): ReadonlyMap<Layer, Marks> {
+  const near = vouching(core)
+  if (!near.includes(target) || near.includes(source)) return new Map()
+  const lacking = writers(core).filter((layer) => layer !== target && layer !== source && !isInStep(core, id, layer))
+  return new Map(lacking.map((layer) => [layer, core.dirty.add(layer, [id])]))
+}
+
 /** What fails here is what the others that wait for this layer are judged by, unless it is this document alone that is damaged. */
-async function appendTo({ core, id, target }: Run, content: Append): Promise<Stored> {
-  const append = (storage: Storage, options: CallOptions) => storage.append([content], options)
+async function appendTo({ core, id, target }: Run, content: Append, notes: ReadonlyMap<Layer, Marks>): Promise<Stored> {
+  const marks = new Map(target.keepsMarks ? [...notes.values()].flatMap((one) => [...one]) : [])
+  const noting = marks.size === 0 ? {} : { marks }
+  const append = (storage: Storage, options: CallOptions) => storage.append([content], { ...noting, ...options })
   const [result] = await target.call('append', append, true).catch((cause) => {
     core.seen.doubt(id, target)
     if (codeOf(cause) !== 'CORRUPT') target.noteStored(id)
@@ -306,6 +318,7 @@ async function appendTo({ core, id, target }: Run, content: Append): Promise<Sto
   })
   if (result !== undefined && !('failed' in result)) {
     target.noteStored()
+    if (marks.size > 0) for (const layer of notes.keys()) core.dirty.committed(layer, [id])
     return result
   }
   if (result?.failed !== 'CORRUPT') target.noteStored(id)

@@ -2,7 +2,23 @@
  * Writes that a layer has not answered: nobody knows whether it has them, so nothing is acknowledged by it.
  */
 import { expect, test } from 'vitest'
-import { content, counts, disk, held, manualClock, of, over, passing, type Store, settled, writes } from './world.ts'
+import { type LayersOptions, layers } from '../../src/layers.ts'
+import {
+  content,
+  counts,
+  type Disk,
+  disk,
+  held,
+  type ManualClock,
+  manualClock,
+  of,
+  over,
+  passing,
+  type Store,
+  settled,
+  store,
+  writes,
+} from './world.ts'
 
 const outcome = (work: PromiseLike<unknown> | unknown) =>
   Promise.resolve(work).then(
@@ -207,4 +223,110 @@ test('a layer that is being refilled does not count before the others have said 
   await clock.advance(3_600_000)
   const [later] = await again.all.knownStates(['note'])
   expect([held(again.b), later?.durable]).toEqual(['a:2', undefined])
+})
+
+/** Layers near by, and the last disk behind a remote one. */
+async function withRemote(
+  clock: ManualClock,
+  disks: readonly Disk[],
+  options: LayersOptions,
+  write: 'required' | 'best-effort' = 'best-effort',
+) {
+  const stores = disks.map((on) => store(on))
+  const given = stores.map((storage, index) => {
+    const name = 'ABC'[index] as string
+    return storage === stores.at(-1) ? { storage, name: 'R', remote: true, write } : { storage, name }
+  })
+  const all = layers(given, { ...options, clock })
+  await passing(clock, all.open())
+  await clock.advance(10_000)
+  const told = async () => {
+    const [state] = await passing(clock, Promise.resolve(all.knownStates(['note'])))
+    return [counts(state?.known), counts(state?.durable ?? state?.known)]
+  }
+  return { all, stores, told }
+}
+
+const silence = (one: Store) => {
+  one.plan = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
+}
+
+test.each([
+  [{ policy: { quorum: 2 } }, 2, 'best-effort'],
+  [{}, 1, 'required'],
+] as const)(
+  'what others wrote to a remote layer is not acknowledged by the silence of a near one (%s)',
+  async (policy, near, write) => {
+    const clock = manualClock()
+    const disks = Array.from({ length: near + 1 }, () => disk())
+    const { stores, told } = await withRemote(clock, disks, { ...policy, limits: { repairsMax: 0 } }, write)
+    disks.at(-1)?.data.append([content('note', 'a:0-3')])
+    silence(stores[0] as Store)
+    expect(await told()).toEqual(['a:3', ''])
+  },
+)
+
+test('a write that had reached a remote layer alone when its process ended is not acknowledged by the silence of a near one', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk(), disk()]
+  const options = { policy: { quorum: 2 }, limits: { repairsMax: 0 } }
+  const before = await withRemote(clock, disks, options)
+  for (const one of before.stores.slice(0, 2))
+    one.plan = (call) => (isOfContent(call) ? { after: new Promise(() => {}) } : undefined)
+  void outcome(before.all.append([content('note', 'a:0-3')]))
+  await clock.advance(100)
+  for (const on of disks) on.kill()
+  const { stores, told } = await withRemote(clock, disks, options)
+  silence(stores[0] as Store)
+  expect(await told()).toEqual(['a:3', ''])
+})
+
+test('what a repair brings from a remote layer to one near by is not acknowledged by the silence of another, also by the next process', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk(), disk()]
+  const { all, stores, told } = await withRemote(clock, disks, {})
+  await all.append([first()])
+  await clock.advance(10_000)
+  disks[2]?.data.append([content('note', 'a:1-3', { header: false })])
+  silence(stores[1] as Store)
+  expect(await told()).toEqual(['a:3', 'a:1'])
+  await clock.advance(10_000)
+  expect([...disks.map((on) => held({ disk: on })), ...(await told())]).toEqual(['a:3', 'a:1', 'a:3', 'a:3', 'a:1'])
+  for (const on of disks) on.kill()
+  const next = await withRemote(clock, disks, {})
+  silence(next.stores[1] as Store)
+  expect(await next.told()).toEqual(['a:3', ''])
+  for (const one of next.stores) one.plan = undefined
+  await clock.advance(3_600_000)
+  expect([held({ disk: disks[1] as Disk }), ...(await next.told())]).toEqual(['a:3', 'a:3', 'a:3'])
+})
+
+test('what was acknowledged stays so while a layer is silent, whoever else has it', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk(), disk()]
+  const before = await withRemote(clock, disks, {})
+  await before.all.append([content('note', 'a:0-3')])
+  await clock.advance(10_000)
+  await before.all.close()
+  for (const silent of [0, 1]) {
+    const { stores, told } = await withRemote(clock, disks, {})
+    silence(stores[silent] as Store)
+    expect(await told()).toEqual(['a:3', 'a:3'])
+    for (const on of disks) on.kill()
+  }
+})
+
+test('a write that failed is not acknowledged because its session turns out to be a fork', async () => {
+  const clock = manualClock()
+  const [one, other] = [disk(), disk()]
+  const { all, b, events } = await over([one, other], { clock, limits: { repairsMax: 0 } })
+  await all.append([content('note', 'a:0-3 b:0-1')])
+  storesNoContent(b)
+  expect(await passing(clock, outcome(all.append([content('note', 'a:3-6', { header: false })])))).toBe('failed')
+  other.data.append([content('note', 'a:3-4', { header: false, salt: ' other' })])
+  b.plan = undefined
+  await passing(clock, outcome(all.append([content('note', 'b:1-2', { header: false })])))
+  const [state] = await passing(clock, Promise.resolve(all.knownStates(['note'])))
+  expect(of(events, 'fork').map(({ session }) => session)).toEqual(['a'])
+  expect([counts(state?.known), counts(state?.durable)]).toEqual(['a:6 b:2', 'a:4 b:2'])
 })
