@@ -30,8 +30,8 @@ export async function erase(
       if (layer.opened?.capabilities.erase === false)
         return { layer, unable: true, cause: new StorageError('IO', `layer ${layer.name}: it cannot erase`) }
       try {
-        // What a layer lacks of the tombstones it could not be given afterwards.
-        if (!layer.available || !isInStep(core, id, layer))
+        // What a layer lacks of the tombstones it could not be given afterwards. What it missed a silent one may have.
+        if (!layer.available || !isInStep(core, id, layer) || core.dirty.has(layer, id))
           throw new StorageError('IO', `layer ${layer.name}: it is not there`)
         const asked = core.seen.tick()
         const state = await layer.call('append', (storage) => storage.erase(id, version, { keep }))

@@ -27,8 +27,11 @@ export function joinOf(all: readonly StoredState[], frozen?: Frozen): StoredStat
   const [first] = states
   if (first === undefined || states.length === 1 || frozen === 'document') return first
   const erased = latestErased(states)
-  if (erased !== undefined) return erased
-  const mates = states.filter((state) => state.kind === first.kind)
+  const base = erased ?? first
+  const mates = states.filter(
+    (state) => state.kind === base.kind && (erased === undefined || isErasedAs(state, erased)),
+  )
+  if (mates.length === 1) return base
   const known = mates.map((state) => state.known).reduce((a, b) => unionOf(a, b, frozen))
   // The usual case: one of them holds all there is, and what it says of it stands.
   const whole = frozen === undefined && mates.find((state) => covers(state.known, known))
@@ -43,7 +46,7 @@ export function joinOf(all: readonly StoredState[], frozen?: Frozen): StoredStat
     if (lastRun !== undefined) lastRuns.set(session, lastRun)
   }
   // What is read from several layers comes in several pages.
-  return { ...first, known, digests, lastRuns, paged: true }
+  return { ...base, known, digests, lastRuns, paged: true }
 }
 
 /** As `union`, but of a frozen session what `a` holds stands, if it holds any. */
@@ -56,6 +59,12 @@ function unionOf(a: KnownState, b: KnownState, frozen: ReadonlySet<string> | und
     if (count > 0) sessions.set(session, count)
   }
   return { header: joined.header, sessions }
+}
+
+/** An erasure keeps what was there of some sessions: two layers may have kept different counts of one. */
+function isErasedAs(state: StoredState, latest: StoredState): boolean {
+  const [one, other] = [state.erased, latest.erased]
+  return one !== undefined && other !== undefined && compareVersions(one, other) === 0
 }
 
 export function latestErased(states: readonly StoredState[]): StoredState | undefined {

@@ -158,17 +158,20 @@ export function answerOf(core: Core, id: string): StoredState | undefined {
  */
 function durableOf(core: Core, id: string, state: StoredState): KnownState | undefined {
   const voting = voters(core)
-  if (state.erased !== undefined || voting.length === 0) return undefined
+  if (voting.length === 0) return undefined
   const sight = core.seen.of(id)
+  const heldIn = (layer: Layer) => sight?.states.get(layer) ?? sight?.stood.get(layer)
   const mayLack = (layer: Layer) => core.dirty.has(layer, id) || layer.owing.has(id)
   const isFlagged = voting.some((layer) => core.dirty.has(layer, id))
   const isSilent = (layer: Layer) => !sight?.states.has(layer)
   const excused = (layer: Layer) =>
     !mayLack(layer) && isSpokenOf(core, layer) && (isSilent(layer) || (layer.refilling && !isFlagged))
-  const said = (layer: Layer) => sight?.states.get(layer)?.known ?? sight?.stood.get(layer)?.known
+  const said = (layer: Layer) => heldIn(layer)?.known
   const noted = vouching(core).reduce((known, layer) => union(known, said(layer) ?? EMPTY), EMPTY)
   const counting = (layer: Layer) => {
     const known = said(layer)
+    // What an erasure did not keep in a layer that one can not be given any more. The others get it before they are erased.
+    if (state.erased !== undefined) return heldIn(layer)?.erased === undefined ? state.known : known
     if (!excused(layer)) return known
     return layer.refilling ? union(known ?? EMPTY, noted) : (known ?? noted)
   }

@@ -51,8 +51,6 @@ function behindBy(core: Core, id: string, layer: Layer, wanted: KnownState | und
   if (sight === undefined || !sight.states.has(layer)) return undefined
   if (wanted === undefined) return 0
   const held = sight.states.get(layer)
-  // An erased document covers every claim.
-  if (held?.erased !== undefined) return 0
   const lacks = missing(held?.known ?? { header: false, sessions: new Map() }, wanted)
   const sessions = new Map([...lacks.sessions].map(([session, { after, until }]) => [session, until - after]))
   return count({ header: false, sessions }) + (lacks.header && sessions.size === 0 ? 1 : 0)

@@ -1,6 +1,7 @@
 /**
  * What must not be lost, denied or acknowledged by layers: flags, sights, small maps, marks.
  */
+import { EMPTY } from '@tidemark/known-state'
 import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { type LayersEvent, layers } from '../../src/layers.ts'
@@ -281,4 +282,62 @@ test('verifier states are not denied while layers are silent', async () => {
   const { all, a, b } = await over(disks, { clock })
   for (const one of [a, b]) one.plan = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
   expect(await outcome(all.verifierStates('note', ['s']))).toBe('failed')
+})
+
+const stores = (one: { plan: unknown }, isAble: boolean) => {
+  const plan = ({ method, args }: { method: string; args: readonly unknown[] }) =>
+    method === 'append' && (args[0] as readonly unknown[]).length > 0 ? { fails: 'IO' } : undefined
+  Object.assign(one, { plan: isAble ? undefined : plan })
+}
+const tombs = (range: string) => content('note', `tomb:${range}`, { header: false })
+
+test('a layer is not erased while it lacks what only a silent one has, which the erasure is to keep', async () => {
+  const clock = manualClock()
+  const { all, a, b } = await over([disk(), disk()], { clock, policy: 'any-durable' })
+  await all.append([content('note', 's:0-2 tomb:0-1')])
+  stores(a, false)
+  await passing(clock, all.append([tombs('1-2')]))
+  stores(a, true)
+  b.plan = () => ({ fails: 'IO' })
+  expect(await passing(clock, outcome(all.erase('note', [1, 'me'], { keep: ['tomb'] })))).toBe('failed')
+  expect(held(a)).toBe('s:2 tomb:1')
+  b.plan = undefined
+  await clock.advance(600_000)
+  await passing(clock, all.erase('note', [1, 'me'], { keep: ['tomb'] }))
+  expect([held(a), held(b)]).toEqual(['tomb:2', 'tomb:2'])
+})
+
+/** B was not told of the erasure in A, and was given more of what that kept, by a process that was not either. */
+async function keptMore(policy: 'any-durable' | 'all-required') {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  for (const on of disks) on.data.append([content('note', 's:0-2 tomb:0-1')])
+  disks[0].data.erase('note', [1, 'me'], { keep: ['tomb'] })
+  disks[1].data.append([tombs('1-2')])
+  const { all, events } = await over(disks, { clock, policy })
+  await passing(clock, all.knownStates(['note']))
+  await passing(clock, all.whenSettled())
+  return { clock, all, events, disks }
+}
+
+test('what an erasure kept in one layer alone stays in the join, is read, and is told to be missing in the other', async () => {
+  const { clock, all, events, disks } = await keptMore('any-durable')
+  const [state] = await all.knownStates(['note'])
+  expect([counts(state?.known), state?.erased, state?.durable]).toEqual(['tomb:2', [1, 'me'], undefined])
+  const page = await all.read('note', EMPTY, { bytesMax: 1_000 })
+  expect(page?.runs.map(({ session, transactions }) => [session, transactions.length])).toEqual([['tomb', 1]])
+  const next = await all.read('note', page?.end ?? EMPTY, { bytesMax: 1_000 })
+  expect([next?.runs.map(({ session, after }) => [session, after]), next?.more]).toEqual([[['tomb', 1]], false])
+  expect(await all.status('note')).toMatchObject({ word: 'here', layers: [{ behind: 1 }, { behind: 0 }] })
+  // It can not be brought there any more, and nobody tries.
+  const before = of(events, 'repair').length
+  await passing(clock, all.sweep())
+  await clock.advance(3_600_000)
+  expect([disks.map((on) => held({ disk: on })), of(events, 'repair').length]).toEqual([['tomb:1', 'tomb:2'], before])
+})
+
+test('what an erasure kept in too few layers is not acknowledged', async () => {
+  const { all } = await keptMore('all-required')
+  const [state] = await all.knownStates(['note'])
+  expect([counts(state?.known), counts(state?.durable)]).toEqual(['tomb:2', 'tomb:1'])
 })
