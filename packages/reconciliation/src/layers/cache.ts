@@ -1,8 +1,9 @@
 /**
  * Layers in memory in front of durable ones: a bounded cache of contents, and nothing else.
  *
- * A cache is in no join, is never repaired, never counts for a write and is read only where it holds exactly what the durable layers do.
- * It is filled with what they stored and with what was read from them. What it does with that is its own affair.
+ * A cache is in no join, is never repaired, never counts for a write, and is filled with what the durable layers stored and with what was
+ * read from them. L13: all that it has of a document is from one of them, and it is read in place of that one alone, where both hold the
+ * same: so it is never a history of its own. What it does with what it is given is its own affair.
  */
 import { equals } from '@tidemark/known-state'
 import {
@@ -13,50 +14,67 @@ import {
   type StoredState,
   type SynchronousStorage,
   settle,
-  type Version,
 } from '@tidemark/storage'
 import { sizeOf } from './contents.ts'
 import type { Core } from './core.ts'
 import type { Layer } from './layer.ts'
 
-/** Whether a cache can serve a document: only one that says so in the same tick is asked. */
-export function cacheHolds(layer: Layer, id: string, joined: StoredState): boolean {
-  let holds = false
+/** The cache that holds of a document what this layer does, and has it from there. */
+export function cacheOf(core: Core, layer: Layer, id: string): Layer | undefined {
+  const state = core.seen.of(id)?.states.get(layer)
+  return state && core.layers.find((cache) => cache.isCache && isFrom(cache, id, layer) && holdsSame(cache, id, state))
+}
+
+function isFrom(cache: Layer, id: string, layer: Layer): boolean {
+  return cache.origins.get(id)?.deref() === layer
+}
+
+function holdsSame(cache: Layer, id: string, other: StoredState): boolean {
+  const state = heldIn(cache, id)
+  if (state === undefined || state.erased !== other.erased) return false
+  return equals(state.known, other.known) && sameDigests(state, other)
+}
+
+/** Only a cache that says so in the same tick holds anything. */
+function heldIn(cache: Layer, id: string): StoredState | undefined {
+  let held: StoredState | undefined
   settle(
-    () => layer.storage.knownStates([id]),
+    () => cache.storage.knownStates([id]),
     ([state]) => {
-      holds =
-        state !== undefined &&
-        state.erased === joined.erased &&
-        equals(state.known, joined.known) &&
-        sameDigests(state, joined)
+      held = state
     },
     () => {},
   )
-  return holds
+  return held
 }
 
 function sameDigests(a: StoredState, b: StoredState): boolean {
   return [...a.digests].every(([session, digest]) => b.digests.get(session) === digest)
 }
 
-/** Offers contents to the caches; what they do not take they will not serve. */
-export function fillCaches(core: Core, contents: readonly Append[]): void {
-  for (const layer of core.layers)
-    if (layer.isCache && contents.length > 0)
-      settle<readonly AppendResult[]>(
-        () => layer.storage.append(contents),
-        () => {},
-        () => {},
-      )
+/** Offers the caches what these layers hold, in order of preference; what they do not take they will not serve. */
+export function fillCaches(core: Core, content: Append, from: readonly Layer[]): void {
+  const [first] = from
+  if (first === undefined) return
+  for (const cache of core.layers) {
+    if (!cache.isCache) continue
+    if (heldIn(cache, content.id) === undefined) cache.origins.set(content.id, new WeakRef(first))
+    if (!from.some((layer) => isFrom(cache, content.id, layer))) continue
+    settle<readonly AppendResult[]>(
+      () => cache.storage.append([content]),
+      () => {},
+      () => {},
+    )
+  }
 }
 
-/** What is erased is not to stay in memory either. */
-export function eraseInCaches(core: Core, id: string, version: Version, keep: readonly string[]): void {
-  for (const layer of core.layers)
-    if (layer.isCache)
+/** What some layer says is erased is not to stay in memory either. */
+export function eraseInCaches(core: Core, id: string, { erased, known }: StoredState): void {
+  if (erased === undefined) return
+  for (const cache of core.layers)
+    if (cache.isCache)
       settle(
-        () => layer.storage.erase(id, version, { keep }),
+        () => cache.storage.erase(id, erased, { keep: [...known.sessions.keys()] }),
         () => {},
         () => {},
       )

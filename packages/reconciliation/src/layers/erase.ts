@@ -4,7 +4,6 @@
  * Not here: appending (`writes.ts`).
  */
 import { StorageError, type StoredState, type Version } from '@tidemark/storage'
-import { eraseInCaches } from './cache.ts'
 import { type Core, voters, votesNeeded, writers } from './core.ts'
 import { answerOf, isInStep, silentLayers, stateOf, unknown } from './race.ts'
 import { miss, noteMissed, unfulfilled } from './votes.ts'
@@ -23,7 +22,6 @@ export async function erase(
     return undefined
   }
   await lift(core, [id])
-  eraseInCaches(core, id, version, keep)
   const outcomes = await Promise.all(
     writers(core).map(async (layer) => {
       // It keeps what it has: nobody can take it away there.

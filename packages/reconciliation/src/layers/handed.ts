@@ -70,14 +70,16 @@ export function* passedOver(handed: Handed, layer: Layer): Iterable<string> {
   // Another layer was read for them, which is gone, or could not be compared.
   const apart = uncompared(core, id, joined)
   const isKnown = (source: Layer, session: string) => {
-    if (source.isCache) return [...apart.values()].every((sessions) => !sessions.has(session))
     const holds = readers(core).includes(source) && core.seen.of(id)?.states.get(source)?.known.sessions.has(session)
     return holds && !apart.get(source)?.has(session)
   }
   for (const [session, source] of sources) if (source !== layer && !isKnown(source, session)) yield session
 }
 
-/** Whether a page continues what was handed over. If it does not, the document or the session is a fork, and the page is not to be handed over. */
+/**
+ * Whether a page is of the document that was handed over; if not, nothing of it is to be handed over. A session of it that does not continue what was
+ * handed over has ended.
+ */
 export function follows(handed: Handed, page: Page, source: Layer): boolean {
   const { core, id, header, alike, sources, digests, ended } = handed
   if (header !== undefined && page.header !== undefined && !samePayload(page.kind, header, page.header)) {
@@ -87,18 +89,16 @@ export function follows(handed: Handed, page: Page, source: Layer): boolean {
   handed.header ??= page.header
   alike.add(source)
   if (page.kind !== 'bytes') return true
-  let isNext = true
   const begun = new Set<string>()
   for (const { session, digest } of page.runs) {
     const end = digests.get(session)
     if (!begun.has(session) && end !== undefined && digest !== undefined && end !== digest) {
       core.forks.freeze(id, session, namesOf([sources.get(session)], source))
       ended.add(session)
-      isNext = false
     }
     begun.add(session)
   }
-  return isNext
+  return true
 }
 
 /** A page is handed over. */

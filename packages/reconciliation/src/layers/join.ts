@@ -2,7 +2,7 @@
  * The join: what several layers hold of a document, as one state. Pure.
  *
  * L12: the least state that covers all of them, never the longest of them. L13: of a session that is forked, what the first
- * layer holds stands, alone: it is never mixed with another's. Only a versioned tombstone deletes.
+ * layer holds stands, alone: it is never mixed with another's. Only a versioned tombstone deletes, forks as well.
  * Not here: asking layers (`race.ts`), copying (`repair.ts`).
  */
 import { covers, type KnownState, union } from '@tidemark/known-state'
@@ -25,9 +25,11 @@ function ofKindsSaid(states: readonly StoredState[]): readonly StoredState[] {
 export function joinOf(all: readonly StoredState[], frozen?: Frozen): StoredState | undefined {
   const states = ofKindsSaid(all)
   const [first] = states
-  if (first === undefined || states.length === 1 || frozen === 'document') return first
+  if (first === undefined || states.length === 1) return first
   const erased = latestErased(states)
   const base = erased ?? first
+  // Of two documents nothing is joined; an erasure is of both.
+  if (frozen === 'document') return base
   const mates = states.filter(
     (state) => state.kind === base.kind && (erased === undefined || isErasedAs(state, erased)),
   )
@@ -113,11 +115,11 @@ export function forksOf(all: readonly StoredState[]): readonly string[] | 'docum
 
 /** Whether a layer that holds `state` needs nothing to be in step with `joined`. */
 export function inStep(state: StoredState | undefined, joined: StoredState | undefined, frozen?: Frozen): boolean {
-  if (joined === undefined || frozen === 'document') return true
-  if (state === undefined) return false
+  if (joined === undefined) return true
   if (joined.erased !== undefined)
-    return state.erased !== undefined && compareVersions(state.erased, joined.erased) >= 0
-  return covers(state.known, without(joined.known, frozen))
+    return state?.erased !== undefined && compareVersions(state.erased, joined.erased) >= 0
+  if (frozen === 'document') return true
+  return state !== undefined && covers(state.known, without(joined.known, frozen))
 }
 
 /** What at least `needed` of `states` hold; a layer without the document holds nothing. */

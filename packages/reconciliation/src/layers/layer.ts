@@ -14,6 +14,7 @@ import {
   StorageError,
   settle,
 } from '@tidemark/storage'
+import { Remembered } from '@tidemark/storage/adapter'
 import { type Breaker, createBreaker } from './breaker.ts'
 import { createThrottle, type Throttle } from './bucket.ts'
 import type { Events, LayerCondition } from './events.ts'
@@ -28,6 +29,9 @@ export class TimedOut extends StorageError {
 }
 
 export type Operation = 'open' | 'look' | 'page' | 'append'
+
+/** Documents of which a cache knows from where it has them; the others it does not serve. */
+const ORIGINS_MAX = 50_000
 
 /** Remote layers get this many times the time of local ones. */
 const REMOTE_TIMES = 3
@@ -59,6 +63,8 @@ export class Layer {
   opened: Opened | undefined
   /** It is a cache in front of durable layers: exempt from repair, from the join and from every count. */
   isCache = false
+  /** Of a cache: from which layer it has what it has of a document. That one may be taken out. */
+  readonly origins: Remembered<string, WeakRef<Layer>> = new Remembered(ORIGINS_MAX)
   /** It was compared with what others noted of it, since it was opened. */
   takenIn = false
   /** Whether it has said what an earlier process noted there (`taking-up.ts`). */

@@ -6,9 +6,9 @@
  * timed out are told apart; absent is only what every layer says. Repair is not waited for, unless one asks for it.
  */
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
-import type { Page, StoredState } from '@tidemark/storage'
+import { backgroundClock, type Page, type StoredState, systemClock } from '@tidemark/storage'
 import { abortable } from './abortable.ts'
-import { endOf } from './contents.ts'
+import { endOf, sizeOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
 import { createHanded, follows, goingOn, type Handed, note, passedOver } from './handed.ts'
 import type { Layer } from './layer.ts'
@@ -52,11 +52,15 @@ interface Loading {
   /** One hands over at a time. */
   handing: Promise<unknown>
   usable: boolean
+  /** Bytes handed over since others had a turn. */
+  unbroken: number
   readonly handed: Handed
   readonly handedOver: () => void
   /** Whoever takes the pages failed: that is no layer's fault. */
   thrown: { readonly cause: unknown } | undefined
 }
+
+const UNBROKEN_BYTES = 1024 * 1024
 
 export async function load(core: Core, id: string, options: LoadOptions = {}): Promise<Loaded> {
   const { until = 'merged', signal, after = EMPTY } = options
@@ -66,9 +70,9 @@ export async function load(core: Core, id: string, options: LoadOptions = {}): P
     handedOver = resolve
   })
   const lists = { answered: [], absent: [], failed: [], timedOut: [] }
-  const empty = { cursor: after, handing: first, usable: false, handed: createHanded(core, id), thrown: undefined }
-  const loading: Loading = { core, id, options, ...lists, ...empty, handedOver }
-  loading.handing = Promise.resolve()
+  const none = { usable: false, unbroken: 0, thrown: undefined }
+  const begun = { cursor: after, handing: Promise.resolve(), handed: createHanded(core, id) }
+  const loading: Loading = { core, id, options, ...lists, ...none, ...begun, handedOver }
   const merged = core.seen.hold([id], () => merge(loading))
   // Whoever went away is told nothing of what came after.
   merged.catch(() => {})
@@ -181,19 +185,20 @@ async function handOver(loading: Loading): Promise<void> {
     knowsHeader: (layer) => handed.alike.has(layer),
     took: (from, page) => void took.push({ from, isNext: follows(handed, page, from) }),
   }
-  while (!isWhole(loading)) {
+  while (!isWhole(loading) && !options.signal?.aborted) {
     const ended = handed.ended.size
-    const page = await readPage(core, id, cursorOf(loading), core.limits.pageBytes, reader)
-    const read = took.pop()
-    if (page === undefined || read === undefined || options.signal?.aborted) return
+    const after = cursorOf(loading)
+    const read = await readPage(core, id, after, core.limits.pageBytes, reader)
+    const taken = took.pop()
+    if (read === undefined || taken === undefined || options.signal?.aborted) return
+    if (!taken.isNext) continue
     cursorOf(loading)
-    if (!read.isNext || page.runs.some(({ session }) => handed.ended.has(session))) {
-      // It was read when it was found to be a fork. What was known to be one before would come again for ever.
-      if (handed.ended.size > ended || !read.isNext) continue
-      return
-    }
+    const page = withoutEnded(handed, read, after)
+    // What was known to be forked before comes again for ever where its layer grows.
+    if (page === undefined && handed.ended.size === ended) return
+    if (page === undefined) continue
     loading.cursor = union(loading.cursor, { ...endOf(page), header: true })
-    note(handed, page, read.from)
+    note(handed, page, taken.from)
     // A header that the caller has already was compared.
     if (page.runs.length === 0 && page.header === undefined) continue
     try {
@@ -203,5 +208,24 @@ async function handOver(loading: Loading): Promise<void> {
       return
     }
     if (!page.more) return
+    await breathe(loading, page)
   }
+}
+
+/** What of a page goes on with what was handed over: sessions may have turned out to be forked while it was read. */
+function withoutEnded({ ended }: Handed, page: Page, after: KnownState): Page | undefined {
+  const runs = page.runs.filter(({ session }) => !ended.has(session))
+  if (runs.length === page.runs.length) return page
+  const part = { ...page, runs }
+  return runs.length === 0 && page.header === undefined ? undefined : { ...part, end: union(after, endOf(part)) }
+}
+
+/** Storages that answer in the same tick would let nobody else do anything until a large document is handed over. */
+async function breathe(loading: Loading, page: Page): Promise<void> {
+  loading.unbroken += sizeOf(page)
+  if (loading.unbroken < UNBROKEN_BYTES) return
+  loading.unbroken = 0
+  const { clock } = loading.core
+  // Somebody waits for it: the process does not end meanwhile.
+  await (clock === backgroundClock ? systemClock : clock).wait(0)
 }

@@ -1,14 +1,14 @@
 /**
  * One page of the join: from the first layer that has something of it.
  *
- * A layer that fails is passed over while another has what is wanted; a damaged one is never read for what it could not read. L13: what is
- * read of a session continues what was held of it, or the session is frozen.
+ * A layer that fails is passed over while another has what is wanted; a damaged one is never read for what it could not read. A cache that has
+ * from a layer what that one holds is read in its place. L13: what is read of a session continues what was held of it, or the session is frozen.
  * Not here: which states there are (`race.ts`), copying (`repair.ts`).
  */
 import { covers, type KnownState, missing, union } from '@tidemark/known-state'
 import { type Page, StorageError, type StoredState } from '@tidemark/storage'
 import { seenPart } from './agreement.ts'
-import { cacheHolds, fillCaches } from './cache.ts'
+import { cacheOf, fillCaches } from './cache.ts'
 import { endOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
 import { passing } from './join.ts'
@@ -56,8 +56,6 @@ export async function readPage(
     const page = await readFrom(core, source, id, { after, cursor: { ...cursor, header }, bytesMax }, failed)
     if (page === undefined || !isOfKind(core, page, joined, source, failed) || !continues(core, id, page, source))
       continue
-    // L13: what was not compared may not be put together there either.
-    if (!source.isCache && uncompared(core, id, joined).size === 0) fillCaches(core, [page])
     reader.took(source, page)
     return asPage(core, joined, id, after, page)
   }
@@ -92,8 +90,6 @@ function sourceOf(
   failed: ReadonlyMap<Layer, unknown>,
   passed: (layer: Layer) => ReadonlySet<string>,
 ): Layer | undefined {
-  const cached = core.layers.find((layer) => layer.isCache && !failed.has(layer) && cacheHolds(layer, id, joined))
-  if (cached !== undefined && lacks(after, joined.known)) return cached
   return readers(core).find((layer) => {
     const state = core.seen.of(id)?.states.get(layer)
     if (state === undefined || failed.has(layer)) return false
@@ -112,7 +108,7 @@ function lacks(after: KnownState, state: KnownState): boolean {
 function cursorFor(core: Core, id: string, after: KnownState, layer: Layer, passed: ReadonlySet<string>): KnownState {
   const forks = core.forks.of(id)
   const frozen = forks === undefined || forks === 'document' ? new Set<string>() : forks
-  if (layer.isCache || frozen.size + passed.size === 0) return after
+  if (frozen.size + passed.size === 0) return after
   const sight = core.seen.of(id)
   const owner = (session: string) => readers(core).find((one) => sight?.states.get(one)?.known.sessions.has(session))
   const others = new Set([...passed, ...[...frozen].filter((session) => owner(session) !== layer)])
@@ -134,15 +130,20 @@ async function readFrom(
   failed: Map<Layer, unknown>,
 ): Promise<Page | undefined> {
   const seen = core.seen.of(id)?.states.get(source)
+  const cache = cacheOf(core, source, id)
+  const from = cache === undefined || failed.has(cache) ? source : cache
   try {
-    const read = await source.call('page', (storage, options) => storage.read(id, cursor, { bytesMax, ...options }))
-    const page = read && following(seen === undefined || source.isCache ? read : seenPart(read, seen), after)
-    if (page !== undefined && (page.runs.length > 0 || page.header !== undefined)) return page
-    failed.set(source, new StorageError('IO', `layer ${source.name}: it does not hold what it said it holds`))
+    const read = await from.call('page', (storage, options) => storage.read(id, cursor, { bytesMax, ...options }))
+    const page = read && following(seen === undefined ? read : seenPart(read, seen), after)
+    if (page !== undefined && (page.runs.length > 0 || page.header !== undefined)) {
+      if (from === source) fillCaches(core, page, [source])
+      return page
+    }
+    failed.set(from, new StorageError('IO', `layer ${from.name}: it does not hold what it said it holds`))
     await ask(core, [id])
   } catch (cause) {
-    failed.set(source, cause)
-    if (codeOf(cause) === 'CORRUPT') tellCorrupt(core, id, source)
+    failed.set(from, cause)
+    if (codeOf(cause) === 'CORRUPT') tellCorrupt(core, id, from)
   }
   return undefined
 }

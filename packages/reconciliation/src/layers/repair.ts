@@ -208,8 +208,9 @@ async function copySome(run: Run): Promise<boolean> {
   const frozen = core.forks.of(id)
   const joined = stateOf(core, id) as StoredState
   const held = stateIn(run, target)
-  if (joined.erased !== undefined && (held?.erased !== undefined || covers(held?.known ?? NOTHING, joined.known)))
-    return eraseIn(run, joined)
+  // Of another document nothing is copied, nor what the erasure kept.
+  const isKept = (held !== undefined && frozen === 'document') || covers(held?.known ?? NOTHING, joined.known)
+  if (joined.erased !== undefined && (held?.erased !== undefined || isKept)) return eraseIn(run, joined)
   const source = sourceFor(run, joined, held, frozen)
   if (source === undefined) {
     const [cause] = run.excluded.values()

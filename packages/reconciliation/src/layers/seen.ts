@@ -57,7 +57,12 @@ export interface Seen {
 /** Beyond so many unsure documents the longest unsure are left to the sweep that follows when a layer returns. */
 const UNSURE_MAX = 10_000
 
-export function createSeen(events: Events, rememberedMax: number): Seen {
+/** `erased` is told of every answer that a document is. */
+export function createSeen(
+  events: Events,
+  rememberedMax: number,
+  erased: (id: string, state: StoredState) => void,
+): Seen {
   const sights = new Remembered<string, Sight>(rememberedMax)
   const held = new Map<string, { readonly sight: Sight; holders: number }>()
   const unsure = new Map<string, KnownState>()
@@ -140,6 +145,7 @@ export function createSeen(events: Events, rememberedMax: number): Seen {
       const isLate = (seen.heard.get(layer) ?? seen.begun) > asked
       if (isLate) add(seen, layer, state)
       else note(seen, id, layer, state)
+      if (state?.erased !== undefined) erased(id, state)
       return seen.states.has(layer)
     },
     silent(id, layer) {

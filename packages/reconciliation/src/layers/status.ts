@@ -1,7 +1,7 @@
 /**
  * How a document stands in the layers, and how the layers are: for people.
  */
-import { count, type KnownState, missing } from '@tidemark/known-state'
+import { count, missing } from '@tidemark/known-state'
 import type { Opened, StoredState } from '@tidemark/storage'
 import { type Core, readers } from './core.ts'
 import { MARKS } from './dirty.ts'
@@ -26,15 +26,14 @@ export interface LayersStatus {
 
 export interface LayerStatus {
   readonly name: string
-  /** Transactions that it lacks; `undefined` if it did not answer. */
+  /** Transactions that it lacks, 1 where that is the header or the erasure alone; `undefined` if it did not answer. */
   readonly behind: number | undefined
 }
 
 export async function statusOf(core: Core, id: string): Promise<LayersStatus> {
   if (sightOf(core, id) === undefined) await ask(core, [id])
   const state = answerOf(core, id)
-  const wanted = state === undefined ? undefined : without(state.known, core.forks.of(id))
-  const layers = readers(core).map((layer) => ({ name: layer.name, behind: behindBy(core, id, layer, wanted) }))
+  const layers = readers(core).map((layer) => ({ name: layer.name, behind: behindBy(core, id, layer, state) }))
   const pending = layers.filter(({ behind }) => behind === undefined || behind > 0).length
   return { word: wordFor(core, id, state, pending), pending, layers }
 }
@@ -46,14 +45,16 @@ function wordFor(core: Core, id: string, state: StoredState | undefined, pending
   return pending > 0 ? 'here' : 'everywhere'
 }
 
-function behindBy(core: Core, id: string, layer: Layer, wanted: KnownState | undefined): number | undefined {
+function behindBy(core: Core, id: string, layer: Layer, joined: StoredState | undefined): number | undefined {
   const sight = core.seen.of(id)
   if (sight === undefined || !sight.states.has(layer)) return undefined
-  if (wanted === undefined) return 0
+  if (joined === undefined) return 0
   const held = sight.states.get(layer)
+  const wanted = without(joined.known, core.forks.of(id))
   const lacks = missing(held?.known ?? { header: false, sessions: new Map() }, wanted)
   const sessions = new Map([...lacks.sessions].map(([session, { after, until }]) => [session, until - after]))
-  return count({ header: false, sessions }) + (lacks.header && sessions.size === 0 ? 1 : 0)
+  const isOne = lacks.header || (joined.erased !== undefined && held?.erased === undefined)
+  return Math.max(count({ header: false, sessions }), isOne ? 1 : 0)
 }
 
 export interface LayerHealth {

@@ -33,6 +33,7 @@ import {
 } from '@tidemark/storage/adapter'
 import { abortable } from './abortable.ts'
 import { createBackground } from './background.ts'
+import { eraseInCaches } from './cache.ts'
 import type { Layers } from './contract.ts'
 import type { Core } from './core.ts'
 import { writers } from './core.ts'
@@ -117,7 +118,7 @@ class LayeredStorage implements Layers {
       dirtyMaps: createDirty('map'),
       mapNames: new Remembered(limits.rememberedMax),
       background,
-      seen: createSeen(events, limits.rememberedMax),
+      seen: createSeen(events, limits.rememberedMax, (id, state) => eraseInCaches(this.#core, id, state)),
       forks: createForks(events, limits.rememberedMax),
       dirty,
       intents: createIntents((id) => this.#core.layers.every((layer) => !dirty.isUnsaid(layer, id))),
@@ -131,9 +132,7 @@ class LayeredStorage implements Layers {
       },
       layers: made,
       home: made[0] as Layer,
-      changed: (id, before, storeWith) => {
-        tellAll(this.#watchers, { id, before, ...(storeWith && { storeWith }) })
-      },
+      changed: (id, before, storeWith) => tellAll(this.#watchers, { id, before, ...(storeWith && { storeWith }) }),
     }
     checkNames(made)
   }

@@ -45,10 +45,8 @@ export async function append(
   const results = plans.map((plan, index) => resultOf(core, plan, index, votes))
   if (giving !== undefined && results.every((result) => !('failed' in result))) checkMarks(core, votes)
   for (const [index, result] of results.entries()) tellStored(core, (batch[index] as Append).id, result)
-  fillCaches(
-    core,
-    plans.flatMap(({ content }, index) => (isTaken(results[index]) ? [content] : [])),
-  )
+  for (const [index, { content }] of plans.entries())
+    if (isTaken(results[index])) fillCaches(core, content, takenBy(votes, index))
   return results
 }
 
@@ -56,6 +54,10 @@ function isTaken(result: AppendResult | undefined): boolean {
   return (
     result !== undefined && !('failed' in result) && result.headerRefused === undefined && result.refused.size === 0
   )
+}
+
+function takenBy(votes: readonly Vote[], index: number): readonly Layer[] {
+  return votes.flatMap(({ layer, results }) => (isTaken(results.get(index)) ? [layer] : []))
 }
 
 /** What every layer holds of the documents that are to be written, asked where it is not remembered. */

@@ -2,9 +2,10 @@
  * Callers of layers: what they throw, when they leave, what they may ask for. In manual time.
  */
 import { EMPTY } from '@tidemark/known-state'
+import type { Page } from '@tidemark/storage'
 import { expect, test, vi } from 'vitest'
 import { layers } from '../../src/layers.ts'
-import { content, disk, held, manualClock, of, over, settled, slow, store } from './world.ts'
+import { content, disk, held, manualClock, of, over, passing, settled, slow, store } from './world.ts'
 
 test('a listener that throws stops neither the others nor a repair, and is heard of', async () => {
   const clock = manualClock()
@@ -122,4 +123,26 @@ test('a large document is copied in turns with everything else, also between sto
   await clock.advance(0)
   await loading
   expect(held({ disk: b })).toBe('a:50')
+})
+
+test('a large document is loaded in turns with everything else, and no further once its caller left', async () => {
+  const clock = manualClock()
+  const { all } = await over([disk()], { clock })
+  const transactions = Array.from({ length: 50 }, () => new Uint8Array(100_000))
+  await all.append([{ ...content('note', ''), runs: [{ session: 'a', after: 0, transactions }] }])
+  const leaving = new AbortController()
+  let bytes = 0
+  const onPage = ({ runs }: Page) => {
+    for (const run of runs) for (const one of run.transactions) bytes += one.length
+  }
+  const loading = all.load('note', { onPage, signal: leaving.signal }).catch((cause) => cause)
+  await settled()
+  const some = bytes
+  expect([some >= 1024 * 1024, some < 2 * 1024 * 1024]).toEqual([true, true])
+  leaving.abort('left')
+  expect(await loading).toBe('left')
+  await clock.advance(1_000)
+  expect(bytes).toBe(some)
+  await passing(clock, all.load('note', { onPage }))
+  expect(bytes).toBe(some + 5_000_000)
 })

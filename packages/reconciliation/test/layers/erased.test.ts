@@ -1,9 +1,11 @@
 /**
- * Erased documents, while the layer that they were erased in does not answer.
+ * Erased documents: while the layer that they were erased in does not answer, where layers hold two under one id, in caches.
  */
 import { EMPTY } from '@tidemark/known-state'
+import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
-import { content, counts, disk, held, manualClock, over, passing, type Store } from './world.ts'
+import { layers } from '../../src/layers.ts'
+import { content, counts, disk, held, manualClock, of, over, passing, type Store, store } from './world.ts'
 
 const cannotErase = (one: Store) => {
   one.plan = ({ method }) => (method === 'erase' ? { fails: 'IO' } : undefined)
@@ -64,4 +66,55 @@ test('a load says which layer failed that alone has what a document was erased t
     expect([found, state?.erased, state?.partial]).toEqual(['present', [1, 'me'], true])
     expect([answered, failed, pages]).toEqual([['A', 'C'], ['B'], []])
   }
+})
+
+for (const keep of [[], ['tomb']])
+  for (const isTold of [true, false])
+    test(`of two documents under one id both are erased, also in a layer that missed it (${keep.length} sessions kept, the fork was told ${isTold ? 'before' : 'since'})`, async () => {
+      const clock = manualClock()
+      const disks = [disk(), disk(), disk()] as const
+      disks[0].data.append([content('note', 's:0-3')])
+      const header = new TextEncoder().encode('"another"')
+      disks[1].data.append([{ ...content('note', 't:0-3 tomb:0-1', { salt: ' other' }), header }])
+      const { all, a, b, events } = await over(disks.slice(0, 2), { clock, policy: 'any-durable' })
+      if (isTold) {
+        await passing(clock, all.load('note', { until: 'settled' }))
+        cannotErase(a)
+      } else saysNothing(a)
+      expect(of(events, 'fork')).toHaveLength(isTold ? 1 : 0)
+      const erased = () => disks.map(({ data }) => data.knownStates(['note'])[0]?.erased)
+      await passing(clock, Promise.resolve(all.erase('note', [1, 'me'], { keep })))
+      expect(erased()).toEqual([undefined, [1, 'me'], undefined])
+      expect((await all.status('note')).word).toBe(isTold ? 'here' : 'incomplete')
+      a.plan = undefined
+      // One that has nothing of it.
+      await all.attach({ storage: store(disks[2]), name: 'C' })
+      await clock.advance(60_000)
+      await passing(clock, all.sweep())
+      await clock.advance(600_000)
+      const kept = keep.length > 0 ? 'tomb:1' : ''
+      expect([erased(), held(a), held(b)]).toEqual([
+        [
+          [1, 'me'],
+          [1, 'me'],
+          [1, 'me'],
+        ],
+        '',
+        kept,
+      ])
+      expect((await all.status('note')).word).toBe('everywhere')
+    })
+
+test('what a layer says is erased does not stay in a cache', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  for (const { data } of [a, b]) data.append([content('note', 'a:0-2 tomb:0-1')])
+  const memory = memoryStorage()
+  const all = layers([memory, store(a), store(b)], { clock, limits: { repairsMax: 0 } })
+  await all.open()
+  await all.read('note', EMPTY, { bytesMax: 1_000 })
+  expect(counts(memory.knownStates(['note'])[0]?.known)).toBe('a:2 tomb:1')
+  b.data.erase('note', [1, 'me'], { keep: ['tomb'] })
+  await passing(clock, all.load('note'))
+  expect(counts(memory.knownStates(['note'])[0]?.known)).toBe('tomb:1')
 })

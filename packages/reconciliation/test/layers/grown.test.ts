@@ -3,6 +3,7 @@
  */
 import { EMPTY } from '@tidemark/known-state'
 import type { Run } from '@tidemark/protocol'
+import type { Page } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { layers } from '../../src/layers.ts'
 import { content, disk, dump, manualClock, over, passing, store } from './world.ts'
@@ -103,4 +104,33 @@ test('a load ends when a session that it began turns out to be forked, and then 
   }
   await passing(clock, all.load('note', { onPage: () => {} }))
   expect(reads).toBeLessThan(100)
+})
+
+test('a load in which a session turns out to be forked hands over the others of that layer, also where it grows meanwhile, and ends', async () => {
+  const clock = manualClock()
+  const [long, short] = [disk(), disk()]
+  long.data.append([content('note', 's:0-5 t:0-60', { salt: ' other' })])
+  short.data.append([content('note', 's:0-3')])
+  const growing = store(long)
+  const read = growing.read
+  growing.read = (...args) => {
+    const reads = growing.calls.read
+    if (reads > 200) throw new Error('read 200 times')
+    if (reads > 0 && reads < 5)
+      long.data.append([content('note', `s:${4 + reads}-${5 + reads}`, { salt: ' other', header: false })])
+    return read(...args)
+  }
+  growing.plan = ({ method }) => (method === 'knownStates' ? { after: clock.wait(200) } : undefined)
+  const all = layers([growing, store(short)], { clock, limits: { repairsMax: 0, pageBytes: 400 } })
+  await passing(clock, all.open())
+  const handed = new Map<string, number>()
+  const onPage = ({ runs, end }: Page) => {
+    for (const { session, after, transactions } of runs) {
+      expect(after).toBe(handed.get(session) ?? 0)
+      handed.set(session, after + transactions.length)
+      expect(end.sessions.get(session)).toBe(handed.get(session))
+    }
+  }
+  await passing(clock, all.load('note', { onPage }))
+  expect(Object.fromEntries(handed)).toEqual({ s: 3, t: 60 })
 })

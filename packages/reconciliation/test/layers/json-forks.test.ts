@@ -154,3 +154,56 @@ test('a repair compares every session, also those that come in later pages', asy
   expect(dump(a.data).split('\n')[1]).toBe(before)
   expect(of(events, 'fork').map(({ session }) => session)).toEqual(['s'])
 })
+
+for (const how of ['read', 'load'] as const)
+  test(`what a cache has of a fork is from one layer, also where another one alone was there to ${how} on from`, async () => {
+    const clock = manualClock()
+    const [a, b] = [disk(), disk()]
+    a.data.append([json('s:0-6')])
+    b.data.append([json('s:0-5', ' other')])
+    const stores = [store(a), store(b)] as const
+    const silent = () => ({ fails: 'IO' }) as const
+    const cache = memoryStorage()
+    const limits = { repairsMax: 0 }
+    const all = layers([{ storage: cache }, ...stores.map((storage) => ({ storage }))], { clock, limits })
+    await all.open()
+    stores[0].plan = silent
+    const loaded: Page[] = []
+    const load = () => passing(clock, all.load('note', { onPage: (page) => loaded.push(page) }))
+    await load()
+    stores[0].plan = undefined
+    stores[1].plan = silent
+    await clock.advance(60_000)
+    // Whoever has five of the other one goes on.
+    const after = { header: true, sessions: new Map([['s', 5]]) }
+    await passing(clock, Promise.resolve(all.knownStates(['note'])))
+    const pages = [await all.read('note', after, { bytesMax: 1_000 })]
+    expect(pages[0]?.runs.map((run) => run.after)).toEqual([5])
+    stores[1].plan = undefined
+    if (how === 'load') loaded.length = 0
+    if (how === 'load') await load()
+    else loaded.splice(0, 9, ...(await passing(clock, readAll(all))))
+    expect([isMixed(entries(loaded)), entries(loaded).length]).toEqual([false, 6])
+    expect(isMixed(dump(cache).split(/(?<=") /))).toBe(false)
+  })
+
+test('a cache goes on with what it has from a layer, and is read instead of that one alone', async () => {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  for (const { data } of [a, b]) data.append([json('s:0-5')])
+  const stores = [store(a), store(b)] as const
+  const cache = memoryStorage()
+  const all = layers([{ storage: cache }, ...stores.map((storage) => ({ storage }))], { clock })
+  await all.open()
+  await readAll(all)
+  await all.append([content('note', 's:5-7', { kind: 'json', header: false })])
+  const reads = () => stores.map(({ calls }) => calls.read)
+  const before = reads()
+  expect([entries(await readAll(all)).length, reads()]).toEqual([7, before])
+  stores[0].plan = () => ({ fails: 'IO' })
+  await clock.advance(5_000)
+  const loaded: Page[] = []
+  await passing(clock, all.load('note', { onPage: (page) => loaded.push(page) }))
+  expect([entries(loaded).length, reads()[0]]).toEqual([7, before[0]])
+  expect(reads()[1]).toBeGreaterThan(before[1] as number)
+})

@@ -193,7 +193,7 @@ test('a late answer adds what it shows to what was seen since, and ends no doubt
   const told: LayersEvent[] = []
   const events = createEvents()
   events.listen((event) => told.push(event))
-  const seen = createSeen(events, 10)
+  const seen = createSeen(events, 10, () => {})
   const layer = { name: 'B' } as Layer
   const holding = (sessions: Record<string, number>): StoredState => ({
     known: { header: true, sessions: new Map(Object.entries(sessions)) },

@@ -2,7 +2,8 @@
  * Histories that disagree are never put together (L13), on a disk or by a load: not from a second source either, and not beyond what
  * a page holds. `TIDEMARK_SEED` and `TIDEMARK_HISTORIES` choose which random forks are played; `TIDEMARK_LARGE` plays 3,000.
  */
-import type { Append } from '@tidemark/storage'
+import { type Append, memoryStorage } from '@tidemark/storage'
+import { faults } from '@tidemark/storage/conformance'
 import { expect, test } from 'vitest'
 import { type LayerOptions, type LayersEvent, type LayersLimits, type LoadOptions, layers } from '../../src/layers.ts'
 import {
@@ -16,6 +17,7 @@ import {
   manualClock,
   of,
   passing,
+  type Store,
   store,
 } from './world.ts'
 
@@ -177,6 +179,43 @@ for (const kind of ['bytes', 'json'] as const)
     expect(forked(events)).toEqual([undefined])
     // It is known by now.
     expect((await load({ after: { header: true, sessions: new Map() } })).text).not.toContain('t')
+  })
+
+for (const kind of ['bytes', 'json'] as const)
+  test(`${kind}: a load ends, and hands over one document, where a cache has another one under this id`, async () => {
+    const clock = manualClock()
+    const [first, second] = [disk(), disk()]
+    first.data.append([
+      { ...content('note', 't:0-3 u:0-5', { kind, salt: ' other' }), header: utf8.encode('"another"') },
+    ])
+    second.data.append([content('note', 's:0-2', { kind })])
+    const [a, b] = [store(first), store(second)]
+    const cache = faults(memoryStorage())
+    const all = layers([cache, a, b], { clock, limits: { repairsMax: 0 } })
+    const load = async () => {
+      const handed: string[] = []
+      const onPage: LoadOptions['onPage'] = ({ runs }) => {
+        for (const { transactions } of runs) handed.push(...transactions.map((one) => text.decode(one)))
+      }
+      await passing(clock, all.load('note', { onPage }))
+      return handed.join(' ')
+    }
+    await all.open()
+    const saysNothing: Store['plan'] = ({ method }) => (method === 'knownStates' ? { fails: 'IO' } : undefined)
+    b.plan = saysNothing
+    expect(await load()).toContain('"u 4 other"')
+    b.plan = undefined
+    a.plan = saysNothing
+    await Promise.resolve(all.knownStates(['note'])).catch(() => {})
+    a.plan = ({ method }) => (method === 'knownStates' ? { after: clock.wait(200) } : undefined)
+    cache.plan = ({ method, nth }) => {
+      if (method === 'read' && nth > 100) return { fails: 'IO' }
+      return undefined
+    }
+    expect(await load()).toBe('"s 0" "s 1"')
+    a.plan = undefined
+    expect(await load()).toMatch(/^"t 0 other".* "u 4 other"$/)
+    expect(cache.calls.read).toBeLessThan(10)
   })
 
 test('a load that began in a faster layer hands over nothing of one whose document is of another kind', async () => {
