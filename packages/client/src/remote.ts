@@ -13,13 +13,14 @@ import type {
   Append,
   AppendResult,
   CallOptions,
+  Clock,
   LookOptions,
   Opened,
   Page,
   Storage,
   StoredState,
 } from '@tidemark/storage'
-import { StorageError } from '@tidemark/storage'
+import { StorageError, systemClock } from '@tidemark/storage'
 import {
   checkBatch,
   checkBytesMax,
@@ -41,9 +42,13 @@ export interface RemoteStorageOptions {
   readonly connect: Connect
   /** Who this node is to the server. */
   readonly peer: string
+  /** How long `close` waits for writes that the server does not answer; they fail with `CLOSED` then. Default 10,000. */
+  readonly closeMsMax?: number
+  readonly clock?: Clock
 }
 
 const HELD_MAX = 1_000
+const CLOSE_MS_MAX = 10_000
 
 /**
  * A server as a storage. Calls have no time limit of their own: layers give them one, by a signal. A connection that did not answer about a document in
@@ -51,7 +56,7 @@ const HELD_MAX = 1_000
  * the old one is closed when what is under way there is done.
  *
  * `append` writes what is more than the server takes in one message in several, so a part of it may stay if it fails in between. A header, a
- * transaction or what one seal covers that is more than one message takes is refused as `tooLarge`.
+ * transaction or what one seal covers that is more than one message takes is refused as `tooLarge`. `close` waits for writes, but not for ever.
  */
 export function remoteStorage(options: RemoteStorageOptions): Storage {
   return new RemoteStorage(options)
@@ -197,11 +202,21 @@ class RemoteStorage implements Storage {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    await Promise.all(this.#appends)
+    await this.#written()
     this.#closing.abort(closed())
     await this.#linking?.catch(() => undefined)
     this.#link?.close()
     for (const link of this.#retired) link.close()
+  }
+
+  /** What is being written is answered, or was waited for long enough. */
+  async #written(): Promise<void> {
+    if (this.#appends.size === 0) return
+    const { clock = systemClock, closeMsMax = CLOSE_MS_MAX } = this.#options
+    const done = new AbortController()
+    const patience = clock.wait(closeMsMax, done.signal).catch(() => {})
+    await Promise.race([Promise.all(this.#appends), patience])
+    done.abort()
   }
 
   /**
@@ -218,6 +233,8 @@ class RemoteStorage implements Storage {
   }
 
   async #once<T>(ids: readonly string[], work: (link: RemoteLink) => Promise<T>): Promise<T> {
+    // A write whose turn comes when closing waited for it long enough.
+    if (this.#closing.signal.aborted) throw closed()
     const isUsable = (link: RemoteLink) => !link.closed && ids.every((id) => link.serves(id))
     const link = this.#link !== undefined && isUsable(this.#link) ? this.#link : await this.#renewed()
     const leave = link.enter()

@@ -8,7 +8,8 @@ import { createServer } from '@tidemark/server'
 import { type Append, memoryStorage, type Storage, StorageError } from '@tidemark/storage'
 import { type Channel, createPipe } from '@tidemark/sync/run'
 import { afterEach, expect, test } from 'vitest'
-import { remoteStorage } from '../src/remote.ts'
+import { type RemoteStorageOptions, remoteStorage } from '../src/remote.ts'
+import { manualClock } from './clock.ts'
 import { durable } from './durable.ts'
 
 declare function setImmediate(callback: () => void): unknown
@@ -46,7 +47,7 @@ interface Far {
 }
 
 /** A server that holds `holds`, and a remote storage that asks it. */
-async function far(holds: readonly Append[] = []): Promise<Far> {
+async function far(holds: readonly Append[] = [], more: Partial<RemoteStorageOptions> = {}): Promise<Far> {
   const data = memoryStorage()
   const server = await createServer({ storage: data })
   open.push(server)
@@ -57,6 +58,7 @@ async function far(holds: readonly Append[] = []): Promise<Far> {
   const state = { reachable: true, loses: (_: readonly string[]) => false, isHeld: false, connections: 0, open: 0 }
   let waiting: (() => void)[] = []
   const remote = remoteStorage({
+    ...more,
     peer: 'near',
     connect: async () => {
       if (!state.reachable) throw new Error('no route')
@@ -352,4 +354,20 @@ test('who closes it waits for what is being written, and nothing more is begun',
   await closing
   expect((await written).map((result) => 'state' in result && result.state?.known.sessions.get('a'))).toEqual([2, 1])
   expect(near.open).toBe(0)
+})
+
+test('who closes it waits no longer than said: what is not answered by then fails as closed, and no connection is made for what is behind it', async () => {
+  const clock = manualClock()
+  const near = await far([], { clock, closeMsMax: 500 })
+  await near.remote.open()
+  near.hold(true)
+  const writes = [content('note', 'a', 0, 2), content('note', 'b', 0, 1), content('list', 'a', 0, 1)]
+  const written = Promise.all(writes.map((one) => Promise.resolve(near.remote.append([one])).catch(({ code }) => code)))
+  const closing = near.remote.close()
+  await clock.advance(499)
+  expect(near.open).toBe(1)
+  await clock.advance(1)
+  await closing
+  expect(await written).toEqual(['CLOSED', 'CLOSED', 'CLOSED'])
+  expect([near.open, near.connections, clock.waits()]).toEqual([0, 1, []])
 })
