@@ -200,10 +200,12 @@ async function judge(writing: Writing, { errors, acknowledged, taken: content }:
   if (codes.has('fork') && content.header !== undefined && (await isOther(writing, content))) return 'other'
   const isMissing = (run: Run) => (acknowledged.sessions.get(run.session) ?? 0) < run.after + run.transactions.length
   const missing = content.runs.filter(isMissing)
-  if (missing.length === 0) return 'stored'
+  const limit = errors.find(({ code }) => code === 'limit')
+  if (missing.length === 0 && limit === undefined) return 'stored'
   const state = await look(link, id, endOf(content), signal)
   const isGap = ({ session, after }: Run) => state === undefined || after > (state.known.sessions.get(session) ?? 0)
   for (const run of missing) if (isGap(run)) stopped.set(run.session, 'gap')
+  if (limit !== undefined) return writeUncrowded(writing, { ...content, runs: missing }, state, limit)
   const refused = missing.filter((run) => !isGap(run))
   if (refused.length === 0) return 'stored'
   const [why] = codes
@@ -213,8 +215,24 @@ async function judge(writing: Writing, { errors, acknowledged, taken: content }:
   return 'stored'
 }
 
+/** A document has room for so many sessions: those that it does not hold are refused, the others said once more. They may be stored by now. */
+async function writeUncrowded(
+  writing: Writing,
+  { header: _, ...missing }: Content,
+  state: StoredState | undefined,
+  limit: ErrorMessage,
+): Promise<Written> {
+  const { stopped } = writing
+  const isHeld = ({ session }: Run) => state?.known.sessions.has(session) ?? true
+  const runs = missing.runs.filter(isHeld)
+  // It was too many documents, or who knows what.
+  if (runs.length === missing.runs.length) throw errorOf(limit)
+  for (const run of missing.runs) if (!isHeld(run) && !stopped.has(run.session)) stopped.set(run.session, 'tooLarge')
+  return write(writing, [{ ...missing, runs }])
+}
+
 /** Of one content, sessions are refused or the header is. */
-const REFUSALS: ReadonlySet<ErrorCode> = new Set(['fork', 'tooLarge', 'unsupported'])
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['fork', 'tooLarge', 'unsupported', 'limit'])
 
 /** Whether the server holds another header; if not, it was sessions that forked. */
 async function isOther(writing: Writing, content: Content): Promise<boolean> {

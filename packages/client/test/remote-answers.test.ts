@@ -100,6 +100,21 @@ group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialec
     expect(await sessionsIn(f.data)).toEqual({ fork: 3, ok: 1 })
   })
 
+  for (const [title, more] of [
+    ['', undefined],
+    [', also where they are stored later', (data: Storage) => ({ storage: late(data) })],
+  ] as const)
+    test(`a session too many is refused as too large, the others of that content are stored${title}`, async () => {
+      const f = await holding(note(10, run('a', filled(1, 10))), { documentSessionsMax: 2 }, undefined, more)
+      const content = note(undefined, run('a', filled(1, 10), 1), ...few('b', 'c'))
+      expect(await write(f, content)).toEqual({ c: 'tooLarge 0' })
+      expect(await write(f, note(undefined, run('b', filled(1, 10), 1), run('c', filled(1, 10), 3)))).toEqual({
+        c: 'gap 0',
+      })
+      expect(await sessionsIn(f.data)).toEqual({ a: 2, b: 2 })
+      expect(await write(f, { ...note(10, ...few('a', 'b', 'c')), id: 'other' })).toEqual({ c: 'tooLarge 0' })
+    })
+
   test('a header that the server cannot store is too large, and no other document', async () => {
     const f = await holding(undefined, {}, 100_000)
     expect(await write(f, note(200_000, run('a', filled(1, 10))))).toBe('tooLarge')
@@ -205,10 +220,12 @@ group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialec
   }
 
   test('what is acknowledged after a write has failed is not taken for the answer to the next one', async () => {
-    const f = await holding(note(10, run('a', filled(3, 10))), { documentSessionsMax: 2 })
+    const accepted = ({ session, transactions }: Run) => [session, session === 'd' ? 0 : transactions.length] as const
+    const verify = ({ runs }: Append) => ({ accepted: new Map(runs.map(accepted)), states: new Map() })
+    const f = await holding(note(10, run('a', filled(3, 10))), {}, undefined, () => ({ hooks: { verify } }))
     const { reached, release } = holdAppends(f)
     const first = f.remote.append([note(undefined, run('a', filled(1, 10, 3), 3), ...few('c', 'd'))])
-    await Promise.all([reached, expect(first).rejects.toThrow('too many sessions')])
+    await Promise.all([reached, expect(first).rejects.toThrow('refused by verification')])
     // Another history, as long.
     const second = write(f, note(undefined, run('a', filled(4, 10, 100))))
     while (count(f.said, 'content') < 2) await nextTurn()
