@@ -34,8 +34,8 @@ export interface BackgroundOptions {
   readonly signal: AbortSignal
   /** Answers which layers it waits for; it is done if there are none. Fails with what may pass with time. */
   repair(id: string): Promise<readonly Layer[]>
-  /** Whether there is something to do, besides what waits for these layers. */
-  needed(id: string, besides?: readonly Layer[]): boolean
+  /** Whether there is something to do, besides what waits for these layers, and what is stuck if it is for a load. */
+  needed(id: string, besides: readonly Layer[], urgency: Urgency): boolean
   /** Whether a layer missed a write of it. */
   missed(id: string): boolean
   stateOf(id: string): KnownState | undefined
@@ -146,7 +146,7 @@ export function createBackground(options: BackgroundOptions): Background {
   }
 
   function consider(id: string, urgency: Urgency): void {
-    if (needed(id, putOff.layersOf(id))) want(id, urgency)
+    if (needed(id, putOff.layersOf(id) ?? [], urgency)) want(id, urgency)
   }
 
   function tellResumed(): void {

@@ -44,23 +44,35 @@ export interface Intents {
 
 /** `isFlagged`: of every layer that lacks something of the document that is durably said elsewhere. */
 export function createIntents(isFlagged: (id: string) => boolean): Intents {
-  const entries = new Map<string, Entry>()
+  /** Of ended writes, in the order in which they ended. */
+  const ended = new Set<Entry>()
   const latest = new Map<string, Entry>()
+  /** Documents of ended writes. */
   let kept = 0
   let made = 0
 
   /** The oldest of what has ended, until so many documents are left. */
   function takeBack(idsMax: number): Map<string, Uint8Array | undefined> {
     const marks = new Map<string, Uint8Array | undefined>()
-    for (const entry of entries.values()) {
+    for (const entry of ended) {
       if (kept <= idsMax) break
-      if (entry.writes > 0 || !entry.ids.every(isFlagged)) continue
-      kept -= entry.ids.length
-      entries.delete(entry.key)
+      if (!entry.ids.every(isFlagged)) continue
+      forget(entry)
       for (const id of entry.ids) if (latest.get(id) === entry) latest.delete(id)
       marks.set(entry.key, undefined)
     }
     return marks
+  }
+
+  function forget(entry: Entry): void {
+    if (ended.delete(entry)) kept -= entry.ids.length
+  }
+
+  function end(entry: Entry): void {
+    entry.writes -= 1
+    if (entry.writes > 0) return
+    ended.add(entry)
+    kept += entry.ids.length
   }
 
   return {
@@ -71,12 +83,13 @@ export function createIntents(isFlagged: (id: string) => boolean): Intents {
       }
       const used = new Set(ids.flatMap((id) => covering(id) ?? []))
       const uncovered = ids.filter((id) => covering(id) === undefined)
-      for (const entry of used) entry.writes += 1
+      for (const entry of used) {
+        entry.writes += 1
+        forget(entry)
+      }
       const marks = takeBack(kept > 2 * IDS_KEPT ? IDS_KEPT : Number.POSITIVE_INFINITY)
       const fresh: Entry = { key: `${prefixOf(run)}${made++}`, ids: uncovered, layers: new WeakSet(), writes: 1 }
       if (uncovered.length > 0) {
-        kept += uncovered.length
-        entries.set(fresh.key, fresh)
         for (const id of uncovered) latest.set(id, fresh)
         marks.set(fresh.key, utf8.encode(JSON.stringify(uncovered)))
         used.add(fresh)
@@ -85,7 +98,7 @@ export function createIntents(isFlagged: (id: string) => boolean): Intents {
         marks,
         stored: (layer) => void fresh.layers.add(layer),
         ended: () => {
-          for (const entry of used) entry.writes -= 1
+          for (const entry of used) end(entry)
         },
       }
     },

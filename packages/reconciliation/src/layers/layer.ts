@@ -78,6 +78,8 @@ export class Layer {
   readonly #write: 'required' | 'best-effort' | 'none'
   readonly #home: LayerHome
   readonly #gone = new AbortController()
+  /** Calls that wait: what to do when it is gone. A signal goes through all its listeners for each that is added. */
+  readonly #waiting = new Set<() => void>()
   #condition: LayerCondition | undefined
   #opening: Promise<Opened> | undefined
   /** It was left alone, or could not be opened. */
@@ -204,14 +206,19 @@ export class Layer {
     try {
       await this.#inTime('append', this.#limitMs('append', true), () => this.storage.close())
     } finally {
-      this.#gone.abort()
+      this.#leave()
     }
   }
 
   /** Whoever waits for it is told that it is gone. */
   detach(): void {
     this.#say('detached')
+    this.#leave()
+  }
+
+  #leave(): void {
     this.#gone.abort()
+    for (const gone of [...this.#waiting]) gone()
   }
 
   /** An opened layer is handed in at run time, or what was given is not called any more. */
@@ -235,7 +242,7 @@ export class Layer {
         if (settled) return
         settled = true
         timer.abort()
-        this.#gone.signal.removeEventListener('abort', gone)
+        this.#waiting.delete(gone)
         how()
       }
       settle(
@@ -244,7 +251,7 @@ export class Layer {
         (cause) => end(() => reject(cause)),
       )
       if (settled) return
-      this.#gone.signal.addEventListener('abort', gone)
+      this.#waiting.add(gone)
       this.#home.clock.wait(ms, timer.signal).then(
         () => end(() => reject(new TimedOut(this.name, operation, ms))),
         () => {},

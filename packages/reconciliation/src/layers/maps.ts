@@ -27,17 +27,17 @@ type Answer = Copy | { readonly layer: Layer; readonly cause: unknown }
 /** All layers, asked at once; `asOf`: what was flagged later they may not have known. */
 interface Asking {
   readonly asOf: number
+  /** Layers that may hold what nobody was told: they are new, or did not answer when they were asked, or given something. */
+  readonly untold: ReadonlySet<Layer>
   readonly answers: readonly Promise<Answer>[]
 }
 
 export async function readMap(core: Core, name: string): Promise<Entries> {
   const asking = ask(core, name)
-  const joined = join(
-    copiesAmong(await arrived(core, asking, (copies) => copies.some(({ entries }) => entries.size > 0))),
-  )
-  // Not waited for: whoever asked has the answer.
-  void bringTogether(core, name, asking, joined).catch(() => {})
-  return joined
+  const copies = copiesAmong(await arrived(core, asking, (some) => some.some(({ entries }) => entries.size > 0)))
+  // Not waited for: whoever asked has the answer. Others asked before.
+  void bringTogether(core, name, asking, join(told(asking, copies))).catch(() => {})
+  return join(copies)
 }
 
 export async function mergeMap(core: Core, name: string, entries: Entries): Promise<MergeResult> {
@@ -46,7 +46,8 @@ export async function mergeMap(core: Core, name: string, entries: Entries): Prom
     core,
     writers(core).filter((layer) => mapLayers(core).includes(layer)),
   )
-  const needed = Math.max(1, votesNeeded(core, counted.length))
+  // Layers that keep no maps have no vote, and none is missed of them.
+  const needed = Math.max(1, Math.min(votesNeeded(core, counted.length), counted.length))
   const among = (layers: readonly { readonly layer: Layer }[]) =>
     layers.filter(({ layer }) => counted.includes(layer)).length
   const asking = ask(core, name)
@@ -81,14 +82,16 @@ function mapLayers(core: Core): readonly Layer[] {
 
 function ask(core: Core, name: string): Asking {
   const asOf = core.dirtyMaps.ticks()
-  const answers = mapLayers(core).map(async (layer): Promise<Answer> => {
+  const asked = mapLayers(core)
+  const untold = new Set(asked.filter((layer) => layer.refilling || core.dirtyMaps.has(layer, name)))
+  const answers = asked.map(async (layer): Promise<Answer> => {
     try {
       return { layer, entries: await layer.call('look', (storage) => storage.readMap(name)) }
     } catch (cause) {
       return { layer, cause }
     }
   })
-  return { asOf, answers }
+  return { asOf, untold, answers }
 }
 
 /** @throws StorageError if none answered: failed is not empty (L2). */
@@ -123,14 +126,19 @@ function until(working: readonly Promise<void>[], isEnough: () => boolean): Prom
   })
 }
 
-/** When all have answered: each gets what it lacks. `known`: what was answered, or written. */
+/** Copies of which an earlier answer may have been made. */
+function told({ untold }: Asking, copies: readonly Copy[]): readonly Copy[] {
+  return copies.filter(({ layer }) => !untold.has(layer))
+}
+
+/** When all have answered: each gets what it lacks, and what that is more than was `known`, which is what was answered or written, is told. */
 async function bringTogether(core: Core, name: string, asking: Asking, known?: Entries): Promise<void> {
   const answers = await Promise.all(asking.answers)
   const copies = answers.filter((answer) => 'entries' in answer)
   const joined = join(copies, (key, version) => core.forks.conflict(name, key, version))
-  if (known !== undefined && merge(new Map(known), joined).merged.length > 0)
-    core.events.emit({ kind: 'map', map: name })
-  merge(joined, known ?? new Map())
+  const before = known ?? join(told(asking, copies))
+  if (merge(new Map(before), joined).merged.length > 0) core.events.emit({ kind: 'map', map: name })
+  merge(joined, before)
   const bringing = answers.map(async (answer) => {
     const { layer } = answer
     const failed = 'cause' in answer || (await write(core, name, answer, joined)) !== undefined

@@ -39,7 +39,7 @@ export interface Marking {
   readonly giving: Map<Layer, { readonly version: Version; readonly ended: Promise<void> }>
   readonly copying: Map<Layer, Promise<void>>
   /** Stores in which a commit of marks was given up and has not ended: it may arrive at any time. */
-  readonly unsettled: Set<Storage>
+  readonly unsettled: WeakSet<Storage>
   /** Marks are added to one layer: none are given meanwhile. */
   adding: Promise<void> | undefined
 }

@@ -18,19 +18,28 @@ export interface Owing {
 }
 
 export function createOwing(): Owing {
-  const debts = new Set<ReadonlySet<string>>()
+  /** How many writes of each. */
+  const debts = new Map<string, number>()
+
+  function settle(id: string): void {
+    const left = (debts.get(id) ?? 0) - 1
+    if (left > 0) debts.set(id, left)
+    else debts.delete(id)
+  }
 
   return {
-    has: (id) => [...debts].some((open) => open.has(id)),
+    has: (id) => debts.has(id),
     begin(ids) {
       const open = new Set(ids)
-      debts.add(open)
+      for (const id of open) debts.set(id, (debts.get(id) ?? 0) + 1)
       return {
         stored(id) {
-          open.delete(id)
-          if (open.size === 0) debts.delete(open)
+          if (open.delete(id)) settle(id)
         },
-        ended: () => void debts.delete(open),
+        ended() {
+          for (const id of open) settle(id)
+          open.clear()
+        },
       }
     },
   }

@@ -20,12 +20,11 @@ import {
 import { type Agreement, agree, agreementWith, overlapping, seenPart } from './agreement.ts'
 import type { Core } from './core.ts'
 import { readers, vouching, writers } from './core.ts'
-import { MARKS } from './dirty.ts'
 import { clearDirty } from './flags.ts'
 import { type Frozen, inStep, passing, without } from './join.ts'
 import { codeOf, isFull, type Layer } from './layer.ts'
 import { storeMarks } from './mark-copies.ts'
-import { lacksMarks } from './marks.ts'
+import { noteStuck } from './needed.ts'
 import {
   answerOf,
   ask,
@@ -45,24 +44,6 @@ import {
  */
 export function repair(core: Core, id: string): Promise<readonly Layer[]> {
   return core.seen.hold([id], () => repairAll(core, id))
-}
-
-/** Whether a repair may find something to do, `besides` what waits for these layers. */
-export function needsRepair(core: Core, id: string, besides: readonly Layer[] = []): boolean {
-  if (id === MARKS) return lacksMarks(core)
-  if (besides.length > 0)
-    return core.seen.of(id) !== undefined && awaitedFor(core, id).some((layer) => !besides.includes(layer))
-  return (
-    core.seen.unsure.has(id) ||
-    silentLayers(core, id).length > 0 ||
-    writers(core).some((layer) => isBehind(core, id, layer) || core.dirty.has(layer, id))
-  )
-}
-
-/** Layers that are silent, or lack something. */
-function awaitedFor(core: Core, id: string): readonly Layer[] {
-  const behind = writers(core).filter((layer) => isBehind(core, id, layer))
-  return [...new Set([...silentLayers(core, id), ...behind])]
 }
 
 async function repairAll(core: Core, id: string): Promise<readonly Layer[]> {
@@ -169,7 +150,10 @@ async function copyAll(run: Run): Promise<void> {
   while (isBehind(core, id, target)) {
     if (core.closing.signal.aborted) throw new StorageError('CLOSED', 'layers: closed while repairing')
     const before = stateIn(run, target)
-    if (!(await copySome(run))) return tell(run, 'stuck')
+    if (!(await copySome(run))) {
+      noteStuck(core, id, target)
+      return tell(run, 'stuck')
+    }
     const grown = count(stateIn(run, target)?.known ?? NOTHING) - count(before?.known ?? NOTHING)
     if (grown > 0) {
       run.entries += grown

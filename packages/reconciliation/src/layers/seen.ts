@@ -19,6 +19,8 @@ export interface Sight {
   readonly stood: WeakMap<Layer, StoredState>
   /** Of `json` sessions, up to which count a layer holds the same as another one that holds more. */
   readonly compared: WeakMap<Layer, WeakMap<Layer, Map<string, number>>>
+  /** Layers that did not grow when they were given what they lack: what they held, and what there was. */
+  readonly stuck: WeakMap<Layer, { readonly held: KnownState; readonly joined: KnownState }>
   /** Layers that may hold more than was seen: a write failed there. */
   readonly doubtful: WeakSet<Layer>
   /** The tick of what each layer answered last, or failed to store. Silence takes none of it away. */
@@ -84,6 +86,7 @@ export function createSeen(
       states: new WeakMap(),
       stood: new WeakMap(),
       compared: new WeakMap(),
+      stuck: new WeakMap(),
       doubtful: new WeakSet(),
       heard: new WeakMap(),
       begun: ticks,

@@ -35,8 +35,7 @@ import { abortable } from './abortable.ts'
 import { createBackground } from './background.ts'
 import { eraseInCaches } from './cache.ts'
 import type { Layers } from './contract.ts'
-import type { Core } from './core.ts'
-import { writers } from './core.ts'
+import { type Core, writers } from './core.ts'
 import { createDirty, MARKS } from './dirty.ts'
 import { erase } from './erase.ts'
 import { createEvents, type LayersEvent, tellAll } from './events.ts'
@@ -48,10 +47,11 @@ import { type Loaded, type LoadOptions, load } from './load.ts'
 import { mergeMap, readMap } from './maps.ts'
 import { repairMarks } from './mark-copies.ts'
 import { readMarks } from './marks.ts'
+import { needsRepair } from './needed.ts'
 import { DEFAULT_LAYERS_LIMITS, type LayerOptions, type LayersOptions } from './options.ts'
 import { completed, lookUp, stateOf } from './race.ts'
 import { readPage } from './read.ts'
-import { needsRepair, repair } from './repair.ts'
+import { repair } from './repair.ts'
 import { createSeen } from './seen.ts'
 import { healthOf, type LayerHealth, type LayersStatus, statusOf } from './status.ts'
 import { askUntilBack, sweepAll, sweepDirty, sweepForever, sweepReturned } from './sweeps.ts'
@@ -102,7 +102,7 @@ class LayeredStorage implements Layers {
       limits,
       signal: closing.signal,
       repair: (id) => (id === MARKS ? repairMarks(this.#core).then(() => []) : repair(this.#core, id)),
-      needed: (id, besides) => needsRepair(this.#core, id, besides),
+      needed: (id, besides, urgency) => needsRepair(this.#core, id, besides, urgency !== 'load'),
       missed: (id) => writers(this.#core).some((layer) => dirty.has(layer, id)),
       stateOf: (id) => stateOf(this.#core, id)?.known,
     })
@@ -127,7 +127,7 @@ class LayeredStorage implements Layers {
         learning: new Map(),
         giving: new Map(),
         copying: new Map(),
-        unsettled: new Set(),
+        unsettled: new WeakSet(),
         adding: undefined,
       },
       layers: made,

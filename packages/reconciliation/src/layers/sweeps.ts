@@ -14,9 +14,9 @@ import { joinOf } from './join.ts'
 import { codeOf, type Layer } from './layer.ts'
 import { namesOf } from './map-names.ts'
 import { mendMap } from './maps.ts'
+import { needsRepair } from './needed.ts'
 import { nextSweepMs, noteProgress, type Progress, readProgress } from './progress.ts'
 import { ask, completed, isInStep, silentLayers, stateOf } from './race.ts'
-import { needsRepair } from './repair.ts'
 import { takeUp } from './taking-up.ts'
 
 /** Between two slices of the full sweep. */

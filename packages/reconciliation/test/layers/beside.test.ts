@@ -2,7 +2,23 @@
  * What layers keep beside documents: marks, small maps, and notes of what is being written.
  */
 import { expect, test } from 'vitest'
-import { content, counts, type Disk, disk, held, manualClock, of, over, passing, type Store, settled } from './world.ts'
+import { createIntents } from '../../src/layers/intents.ts'
+import { createOwing } from '../../src/layers/owing.ts'
+import { layers } from '../../src/layers.ts'
+import {
+  content,
+  counts,
+  type Disk,
+  disk,
+  held,
+  manualClock,
+  of,
+  over,
+  passing,
+  type Store,
+  settled,
+  store,
+} from './world.ts'
 
 const outcome = (work: Promise<unknown>) =>
   work.then(
@@ -174,6 +190,34 @@ test('what is being written is noted by the commit that writes it, once for what
   expect(disks.map(intents)).toEqual([0, 0])
 })
 
+test('writes that hang have nothing taken back before its time, and cost the others nothing', () => {
+  const asked: string[] = []
+  const intents = createIntents((id) => asked.push(id) > 0)
+  const begin = (id: string) => intents.begin('run', [id], [])
+  for (let at = 0; at < 2_000; at++) begin(`hanging ${at}`)
+  const taken = Array.from({ length: 600 }, (_, at) => {
+    const { marks, ended } = begin(`ended ${at}`)
+    ended()
+    return marks.size - 1
+  })
+  // In one bunch, when there are enough of them.
+  expect(taken.filter((count) => count > 0)).toEqual([257])
+  expect([asked.length, asked.every((id) => id.startsWith('ended'))]).toEqual([257, true])
+})
+
+test('a document is owed until every write of it is stored, or over', () => {
+  const owing = createOwing()
+  const [one, other] = [owing.begin(['a', 'b']), owing.begin(['a'])]
+  one.stored('a')
+  one.stored('a')
+  expect([owing.has('a'), owing.has('b')]).toEqual([true, true])
+  other.ended()
+  other.ended()
+  expect([owing.has('a'), owing.has('b')]).toEqual([false, true])
+  one.ended()
+  expect(owing.has('b')).toBe(false)
+})
+
 const secret = (counter: number, value: number) => ({
   version: [counter, 'me'] as const,
   bytes: new Uint8Array([value]),
@@ -288,4 +332,57 @@ test('a conflict in a small map is told once, however often it is read, and agai
     }
     expect(of(events, 'conflict')).toHaveLength(count)
   }
+})
+
+test.each(['fails', 'times out'])('what a layer that %s adds to a small map is told when it answers', async (how) => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  disks[0].data.mergeMap('map', new Map([['here', secret(1, 1)]]))
+  disks[1].data.mergeMap('map', new Map([['there', secret(1, 2)]]))
+  const { all, b, events } = await over(disks, { clock })
+  const never = { after: new Promise<void>(() => {}) }
+  b.plan = ({ method }) => (method !== 'readMap' ? undefined : how === 'fails' ? { fails: 'IO' } : never)
+  const first = await passing(clock, all.readMap('map'))
+  await clock.advance(20_000)
+  expect([[...first.keys()], of(events, 'map')]).toEqual([['here'], []])
+  b.plan = undefined
+  // Whoever reads it again has all of it, and whoever read it before is told.
+  if (how === 'fails') expect([...(await passing(clock, all.readMap('map'))).keys()]).toEqual(['here', 'there'])
+  await clock.advance(1_000_000)
+  expect(of(events, 'map')[0]).toEqual({ kind: 'map', map: 'map' })
+  expect(disks.map(secrets)).toEqual(disks.map(() => ['here 1', 'there 2']))
+})
+
+test('what a layer that is attached adds to a small map is told', async () => {
+  const clock = manualClock()
+  const { all, events } = await over([disk(), disk()], { clock })
+  await passing(clock, all.mergeMap('map', new Map([['here', secret(1, 1)]])))
+  const on = disk()
+  on.data.mergeMap('map', new Map([['there', secret(1, 2)]]))
+  await passing(clock, all.attach({ storage: store(on), name: 'N' }))
+  await clock.advance(1_000_000)
+  expect(of(events, 'map')).toEqual([{ kind: 'map', map: 'map' }])
+  expect([...(await passing(clock, all.readMap('map'))).keys()]).toEqual(['here', 'there'])
+})
+
+test('what a layer missed of a small map and gets is no news', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  const { all, b, events } = await over(disks, { clock, policy: 'any-durable' })
+  b.plan = ({ method }) => (method === 'mergeMap' ? { fails: 'IO' } : undefined)
+  await passing(clock, all.mergeMap('map', new Map([['key', secret(1, 7)]])))
+  b.plan = undefined
+  await clock.advance(1_000_000)
+  expect([disks.map(secrets), of(events, 'map')]).toEqual([[['key 7'], ['key 7']], []])
+})
+
+test('a small map is kept where a quorum of layers is wanted and fewer of them keep any', async () => {
+  const clock = manualClock()
+  const stores = [store(), store(), store()] as const
+  const given = stores.map((storage, at) => ({ storage, name: 'ABR'[at] as string, remote: at === 2 }))
+  const all = layers(given, { clock, policy: { quorum: 3 } })
+  await passing(clock, all.open())
+  expect(await passing(clock, all.mergeMap('map', new Map([['key', secret(1, 7)]])))).toMatchObject({ merged: ['key'] })
+  stores[1].plan = ({ method }) => (method === 'mergeMap' ? { fails: 'IO' } : undefined)
+  expect(await passing(clock, outcome(all.mergeMap('map', new Map([['key', secret(2, 8)]]))))).toBe('failed')
 })

@@ -204,3 +204,24 @@ function noted(on: ReturnType<typeof disk>, name: string): boolean {
   const prefix = `\u{10ffff}tidemark layers generation ${name.length} ${name}`
   return on.data.marks({ prefix, limit: 1 }).length > 0
 }
+
+test('a layer that is stuck is tried again by a sweep, or when there is more, and not because somebody looks', async () => {
+  const clock = manualClock()
+  const { all, a, b, events } = await over([disk(), disk()], { clock })
+  await all.append([content('note', 's:0-3')])
+  a.disk.data.append([content('note', 's:3-5', { header: false })])
+  b.append = (batch) => batch.map(({ id }) => ({ state: b.disk.data.knownStates([id])[0], refused: new Map() }))
+  const stuck = () => of(events, 'repair').filter(({ step }) => step === 'stuck').length
+  const later = async (work: () => unknown) => {
+    await Promise.resolve(work())
+    await clock.advance(3_600_000)
+    return stuck()
+  }
+  const look = () => later(() => all.knownStates(['note']))
+  const load = () => later(() => passing(clock, all.load('note', { until: 'settled' })))
+  expect([await look(), await look(), await load()]).toEqual([1, 1, 1])
+  expect(await later(() => passing(clock, all.sweep()))).toBe(2)
+  expect(await look()).toBe(2)
+  a.disk.data.append([content('note', 's:5-6', { header: false })])
+  expect([await look(), await look()]).toEqual([3, 3])
+})
