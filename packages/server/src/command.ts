@@ -119,9 +119,12 @@ function portOf(text: string | undefined): number {
 
 function upstreamOf(text: string | undefined): string | undefined {
   if (text === undefined) return undefined
-  const protocol = URL.canParse(text) ? new URL(text).protocol : ''
-  if (protocol === 'ws:' || protocol === 'wss:') return text
-  throw new CommandError('--upstream: expected an address like ws://HOST:PORT or wss://HOST')
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol !== 'ws:' && url?.protocol !== 'wss:')
+    throw new CommandError('--upstream: expected an address like ws://HOST:PORT or wss://HOST')
+  // No WebSocket is opened to one.
+  if (url.hash !== '') throw new CommandError('--upstream: expected an address without a fragment (#…)')
+  return text
 }
 
 function originsOf(list: readonly string[] | undefined): readonly string[] | undefined {

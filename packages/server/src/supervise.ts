@@ -53,14 +53,15 @@ export function supervise(
 
   function send(frame: Frame): void {
     sentAtMs = clock.now()
-    counters.bytesOut(frame.length)
+    counters.bytesOut(bytesOf(frame))
     channel.send(frame)
   }
 
   function take(receiver: Receiver, frame: Frame): void {
     heard = true
-    counters.bytesIn(frame.length)
-    const waitMs = rate.take(frame.length)
+    const bytes = bytesOf(frame)
+    counters.bytesIn(bytes)
+    const waitMs = rate.take(bytes)
     if (waitMs > 0) slowDown(waitMs)
     try {
       receiver.frame(frame)
@@ -122,6 +123,11 @@ export function supervise(
       resume: () => reading.release('engine'),
     },
   }
+}
+
+/** A character of a text has up to three bytes in UTF-8. */
+function bytesOf(frame: Frame): number {
+  return typeof frame === 'string' ? Buffer.byteLength(frame) : frame.length
 }
 
 type Hold = 'engine' | 'rate' | 'stopped'

@@ -61,6 +61,8 @@ test('what cannot be an upstream is one line on stderr', { timeout }, async () =
   for (const address of ['nowhere', 'http://127.0.0.1:1', '']) {
     expect(() => parseCommand(['--upstream', address])).toThrow(CommandError)
   }
+  for (const address of ['ws://127.0.0.1:1/#x', 'wss://core.example#x'])
+    expect(() => parseCommand(['--upstream', address])).toThrow('an address without a fragment')
   expect(parseCommand(['--upstream', 'wss://core.example'])).toMatchObject({ upstream: 'wss://core.example' })
   const memory = ['--port', '0', '--storage', 'memory:']
   for (const args of [

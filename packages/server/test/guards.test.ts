@@ -47,7 +47,7 @@ describe('origins', () => {
 })
 
 describe('rates', () => {
-  const line = (index: number) => JSON.stringify({ ...load(`d${index}`), filler: 'x'.repeat(900) })
+  const line = (index: number, filler = 'x'.repeat(900)) => JSON.stringify({ ...load(`d${index}`), filler })
 
   async function connected(limits: Record<string, number>, principals: readonly unknown[]) {
     const { clock, ready } = setUp({ limits })
@@ -56,7 +56,7 @@ describe('rates', () => {
       const [ours, theirs] = createPipe(jazz)
       server.accept(ours, { principal })
       const client = hear(theirs, clock)
-      return { ...client, send: (index: number) => theirs.send(line(index)) }
+      return { ...client, send: (index: number, filler?: string) => theirs.send(line(index, filler)) }
     })
     return { clock, server, clients: clients as [(typeof clients)[0], (typeof clients)[0]] }
   }
@@ -75,6 +75,18 @@ describe('rates', () => {
     expect(greedy.lines().length).toBeLessThanOrEqual(27)
     await clock.pass(100_000)
     expect(greedy.lines()).toHaveLength(100)
+    await server.close()
+  })
+
+  test('the bytes of a text count, not its characters', async () => {
+    const { clock, server, clients } = await connected({ receivedBytesPerSecondMax: 1_000 }, [undefined])
+    const [greedy] = clients
+    for (let index = 0; index < 20; index++) greedy.send(index, '文'.repeat(300))
+    await settled()
+    expect(greedy.lines().length).toBeLessThanOrEqual(6)
+    await clock.pass(100_000)
+    expect(greedy.lines()).toHaveLength(20)
+    expect(metric(server.metrics() ?? '', 'tidemark_received_bytes_total')).toBeGreaterThan(20 * 900)
     await server.close()
   })
 
