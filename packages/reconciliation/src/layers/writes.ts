@@ -80,7 +80,9 @@ function planOne(core: Core, content: Append, held: KnownState): Plan {
   const frozen = core.forks.of(content.id)
   const none = new Map<string, Refused>()
   if (frozen === 'document') {
-    const answer = { state: answerOf(core, content.id), refused: none, headerRefused: 'fork' } as const
+    const state = answerOf(core, content.id)
+    // What is erased stores nothing and refuses nothing, also where it was two documents.
+    const answer = { state, refused: none, ...(state?.erased === undefined && { headerRefused: 'fork' as const }) }
     return { content, refused: none, answer }
   }
   if (silentLayers(core, content.id).length > 0 && denies(core, content, held)) {

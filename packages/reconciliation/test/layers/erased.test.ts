@@ -103,6 +103,9 @@ for (const keep of [[], ['tomb']])
         kept,
       ])
       expect((await all.status('note')).word).toBe('everywhere')
+      const [result] = await passing(clock, Promise.resolve(all.append([content('note', 's:3-4')])))
+      expect(result).toMatchObject({ state: { erased: [1, 'me'] }, refused: new Map() })
+      expect(result).not.toHaveProperty('headerRefused')
     })
 
 test('what a layer says is erased does not stay in a cache', async () => {
