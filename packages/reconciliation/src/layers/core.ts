@@ -53,9 +53,9 @@ export function writers(core: Core): readonly Layer[] {
   return core.layers.filter((layer) => layer.write !== 'none' && !layer.detached)
 }
 
-/** Layers near by that have what they have from here: who missed something of it is flagged. A remote one has other writers, a new one a past. */
+/** Layers near by that have what they have from here: who missed something of it is flagged. A remote one has other writers. */
 export function vouching(core: Core): readonly Layer[] {
-  return writers(core).filter((layer) => !layer.remote && !layer.refilling)
+  return writers(core).filter((layer) => !layer.remote)
 }
 
 /** Layers whose word counts for the write policy: the durable ones, if there are any. */
