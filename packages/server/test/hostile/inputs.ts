@@ -138,7 +138,7 @@ const CRUMBS_SHARE = 0.002
 export function crumbs(random: Chance, count: number): Message {
   const kind = random() < 0.5 ? 'json' : 'bytes'
   const crumb = utf8.encode(kind === 'json' ? '1' : '')
-  const runs = pick(random, [1, 10, Math.ceil(count / 10)])
+  const runs = pick(random, [1, 10, Math.ceil(count / 100)])
   const sessions = Array.from({ length: runs }, (_, index) => `co_z1_session_z${index}`)
   const transactions = Array.from({ length: Math.ceil(count / 10 / runs) * 10 }, () => crumb)
   return {
