@@ -12,7 +12,11 @@ const GAUGES: readonly [name: string, size: keyof EngineSizes, description: stri
   ['documents.idle', 'idle', 'Of these, documents that only their recent pages keep there'],
   ['requests.parked', 'parked', 'Requests that wait for the storage, a hook or an upstream'],
   ['contents.queued', 'queued', 'Contents accepted and not yet durable'],
-  ['pages.recent', 'recentBytes', 'Bytes of pages kept in memory for subscribers'],
+  [
+    'pages.recent',
+    'recentBytes',
+    'Bytes that pages kept for subscribers, and the states of their documents, take in memory',
+  ],
   ['pending', 'pendingBytes', 'Bytes received and neither durable nor answered'],
 ]
 

@@ -15,7 +15,7 @@ import { replay } from './lanes.ts'
 import { mergeRuns } from './merge-runs.ts'
 import { endOf, markReady, wanted } from './senders.ts'
 import { createView, markExact, settleView, subscribe, subscribersOf, viewOf } from './views.ts'
-import { heldBeside } from './weights.ts'
+import { keptBytes } from './weights.ts'
 import { askPeer, outdate } from './window.ts'
 
 /** Lets every subscriber's sender run, and tells upstreams that know nothing of the document yet. The holding must be pinned. */
@@ -119,16 +119,15 @@ export function rememberPage(
     ...(carriesHeader && { header }),
     runs: kind === 'bytes' ? withDigests(runs, before) : runs,
   }
-  const weight = contentWeight(message)
   // It has to be all that was added, or it would not be what comes after `before`.
   const count = runs.reduce((sum, { transactions }) => sum + transactions.length, 0)
   if (
-    weight > core.limits.pageBytes ||
+    contentWeight(message) > core.limits.pageBytes ||
     count > RUN_TRANSACTIONS_MAX ||
     !equals(union(known, endOf(message)), stored.known)
   )
     return forget(core, holding)
-  remember(core, holding, known, message, weight + heldBeside(message))
+  remember(core, holding, known, message, keptBytes(message, stored.known))
 }
 
 /** Every run carries the digest that it continues, whatever its writer sent. */

@@ -70,7 +70,7 @@ export interface EngineLimits {
   readonly refusalBackoffMs: number
   readonly refusalBackoffMaxMs: number
   readonly reconcileTimeoutMs: number
-  /** Documents kept between events because they were written to lately, and the bytes of pages kept with them. */
+  /** Documents kept between events because they were written to lately, and what they take in memory with a page each. */
   readonly holdingsIdleMax: number
   readonly recentBytesMax: number
 }
@@ -104,5 +104,5 @@ export const DEFAULT_ENGINE_LIMITS: EngineLimits = {
   refusalBackoffMaxMs: 300_000,
   reconcileTimeoutMs: 30_000,
   holdingsIdleMax: 1_000,
-  recentBytesMax: 16 * 1024 * 1024,
+  recentBytesMax: 32 * 1024 * 1024,
 }

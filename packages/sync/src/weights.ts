@@ -5,7 +5,7 @@
  * Not here: what content weighs in a page (`@tidemark/protocol`), what follows from it (`room.ts`, `run-inflow.ts`, `pools.ts`).
  */
 import type { KnownState } from '@tidemark/known-state'
-import { contentWeight, type Message } from '@tidemark/protocol'
+import { type ContentMessage, contentWeight, type Message } from '@tidemark/protocol'
 
 /** Of a known state; those with fewer are told at once. */
 export const MANY_SESSIONS = 100
@@ -26,6 +26,8 @@ export function weightOf(message: Message): number {
 const HELD_TRANSACTION_BYTES = 100
 const HELD_RUN_BYTES = 400
 const HELD_SESSION_BYTES = 32
+/** A session of what is stored, with its name, count and digest, and of what was stored before: 230 bytes were measured. */
+const STORED_SESSION_BYTES = 230
 
 /** What a message that was received takes in memory beside the bytes that it had on the wire, until it is handled. */
 export function heldBeside(message: Message): number {
@@ -35,6 +37,11 @@ export function heldBeside(message: Message): number {
     return bytes
   }
   return 'known' in message ? heldState(message.known) : 0
+}
+
+/** What a page that is kept takes in memory, with the state of its document. */
+export function keptBytes(page: ContentMessage, { sessions }: KnownState): number {
+  return contentWeight(page) + heldBeside(page) + sessions.size * STORED_SESSION_BYTES
 }
 
 function heldState(known: KnownState | undefined): number {

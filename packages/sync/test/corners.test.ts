@@ -269,14 +269,30 @@ test('a peer that is in step is sent what others wrote, also when a content of i
 
 test('L10: pages kept for live pushes stay within their limit, also while slow readers need their documents', async () => {
   const world = createWorld()
-  const server = await world.node('server', { limits: { recentBytesMax: 1_000 } })
+  const server = await world.node('server', { limits: { recentBytesMax: 3_000 } })
   const [slow, writer] = [world.peer('slow', server), world.peer('writer', server)]
   slow.full = true
   for (let index = 0; index < 100; index++) slow.load(`d${index}`)
   await settled()
   for (let index = 0; index < 100; index++) writer.say(content(`d${index}`, 'a:0-1'))
   await settled()
-  expect(server.runner.sizes().recentBytes).toBeLessThanOrEqual(1_000)
+  expect(server.runner.sizes().recentBytes).toBeGreaterThan(0)
+  expect(server.runner.sizes().recentBytes).toBeLessThanOrEqual(3_000)
+})
+
+test('L10: documents that are kept because they were written to lately count with all of their sessions', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { limits: { recentBytesMax: 2_000_000 } })
+  const writer = world.peer('writer', server)
+  const sessions = Array.from({ length: 1_000 }, (_, at) => `s${at}:0-1`).join(' ')
+  for (let index = 0; index < 20; index++) {
+    writer.say(content(`d${index}`, sessions))
+    await settled()
+    writer.say(content(`d${index}`, 's0:1-2', false))
+    await settled()
+  }
+  const { idle, recentBytes } = server.runner.sizes()
+  expect([idle, recentBytes > 1_500_000]).toEqual([8, true])
 })
 
 test('a tombstone erases its document also when the outcome of its append was unknown', async () => {

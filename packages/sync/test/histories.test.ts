@@ -40,7 +40,7 @@ async function history(seed: number, shape: Shape): Promise<void> {
     pageBytes: random() < 0.5 ? 40 : 64 * 1024,
     loadsInFlightMax: random() < 0.5 ? 1 : 1_000,
     holdingsIdleMax: random() < 0.5 ? 1 : 1_000,
-    recentBytesMax: random() < 0.5 ? 1_500 : 16 * 1024 * 1024,
+    recentBytesMax: random() < 0.5 ? 4_000 : 32 * 1024 * 1024,
     pendingBytesMax: random() < 0.2 ? 1_000 : 8 * 1024 * 1024,
     // Liars name many documents.
     ...(shape === 'liars' && random() < 0.5 && { subscriptionsMax: 12 }),
