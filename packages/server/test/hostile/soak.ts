@@ -15,7 +15,7 @@ import { type Dialect, dialects } from '@tidemark/protocol'
 import { ConnectError } from '@tidemark/websocket'
 import { type Command, startCommand } from '../command-process.ts'
 import { metric, pause, until } from '../help.ts'
-import { anyClient, type Bystander, bystander } from './clients.ts'
+import { type AnyClient, anyClient, type Bystander, bystander } from './clients.ts'
 import { createFairTime } from './fair-time.ts'
 import { createInputs, crumbs, seeded } from './inputs.ts'
 
@@ -120,23 +120,23 @@ async function visit(open: () => Promise<Bystander>): Promise<Bystander | undefi
   return undefined
 }
 
-type Mischief = (url: string, dialect: Dialect, random: () => number) => Promise<void>
+/** What it opens is closed when it ends, however that is. */
+type Mischief = (open: (from: string) => Promise<AnyClient>, dialect: Dialect, random: () => number) => Promise<void>
 
 /** Says anything, until it is closed. */
-const babbles: Mischief = async (url, dialect, random) => {
-  const client = await anyClient(url, dialect, `babbler ${random()}`)
+const babbles: Mischief = async (open, dialect, random) => {
+  const client = await open(`babbler ${random()}`)
   const next = createInputs(dialect, client.codec, random)
   for (let count = 0; count < 2_000 && client.ended === undefined && !isOver(); count++) {
     client.send(next())
     totals.badInputs += 1
     if (count % 20 === 19) await pause(10)
   }
-  client.close()
 }
 
 /** Asks for what does not exist, a hundred thousand times. */
-const floods: Mischief = async (url, dialect, random) => {
-  const client = await anyClient(url, dialect, `flooder ${random()}`)
+const floods: Mischief = async (open, _dialect, random) => {
+  const client = await open(`flooder ${random()}`)
   for (let count = 0; count < 100 && client.ended === undefined && !isOver(); count++) {
     const asked = Array.from({ length: 1_000 }, (_, index) => `co_zNobody${count * 1_000 + index}`)
     client.say(...asked.map((id) => ({ action: 'load', id, known: { header: false, sessions: new Map() } }) as const))
@@ -145,12 +145,11 @@ const floods: Mischief = async (url, dialect, random) => {
     client.heard.length = 0
     await pause(50)
   }
-  client.close()
 }
 
 /** Asks for everything again and again, and reads nothing. */
-const staysSilent: Mischief = async (url, dialect, random) => {
-  const client = await anyClient(url, dialect, `sleeper ${random()}`)
+const staysSilent: Mischief = async (open, dialect, random) => {
+  const client = await open(`sleeper ${random()}`)
   client.channel.pause()
   for (let count = 0; count < 200 && client.ended === undefined && !isOver(); count++) {
     const ids = Array.from({ length: DOCUMENTS_PER_DIALECT }, (_, index) => index)
@@ -159,13 +158,12 @@ const staysSilent: Mischief = async (url, dialect, random) => {
     totals.badInputs += asked.length
     await pause(50)
   }
-  client.close()
 }
 
 /** Comes and goes. */
-const flutters: Mischief = async (url, dialect, random) => {
+const flutters: Mischief = async (open, _dialect, random) => {
   for (let count = 0; count < 50 && !isOver(); count++) {
-    const client = await anyClient(url, dialect, `moth ${random()}`)
+    const client = await open(`moth ${random()}`)
     client.say({ action: 'load', id: 'co_zNobody', known: { header: false, sessions: new Map() } })
     client.close()
     totals.badConnections += 1
@@ -174,33 +172,38 @@ const flutters: Mischief = async (url, dialect, random) => {
 }
 
 /** Large frames: of one huge line, and of nothing but bad ones. */
-const bloats: Mischief = async (url, dialect, random) => {
-  const client = await anyClient(url, dialect, `bloater ${random()}`)
+const bloats: Mischief = async (open, dialect, random) => {
+  const client = await open(`bloater ${random()}`)
   const size = 1024 * 1024 * (1 + Math.floor(random() * 16))
   const text = random() < 0.5 ? `{"action":"load","id":"${'x'.repeat(size)}"}` : '[]\n'.repeat(size / 3)
   client.send(dialect.text ? text : new Uint8Array(Buffer.from(text)))
   totals.badInputs += 1
   for (let waited = 0; waited < 50 && client.ended === undefined; waited++) await pause(100)
-  client.close()
 }
 
 /** Messages of few bytes that hold a hundred thousand things, as many as are taken. */
-const crumbles: Mischief = async (url, dialect, random) => {
-  const client = await anyClient(url, dialect, `crumbler ${random()}`)
+const crumbles: Mischief = async (open, _dialect, random) => {
+  const client = await open(`crumbler ${random()}`)
   for (let count = 0; count < 50 && client.ended === undefined && !isOver(); count++) {
     client.say(crumbs(random, 100_000))
     totals.badInputs += 1
     while (client.channel.unsent() > 1024 * 1024 && client.ended === undefined && !isOver()) await pause(20)
     await pause(20)
   }
-  client.close()
 }
 
 async function badClient(url: string, dialect: Dialect, mischief: Mischief, random: () => number): Promise<void> {
   while (!isOver()) {
     totals.badConnections += 1
+    const opened: AnyClient[] = []
+    const open = async (from: string) => {
+      const client = await anyClient(url, dialect, from)
+      opened.push(client)
+      return client
+    }
     // To be refused, or closed, is what a bad client is due.
-    await mischief(url, dialect, random).catch(() => {})
+    await mischief(open, dialect, random).catch(() => {})
+    for (const client of opened) client.close()
     await pause(500)
   }
 }
