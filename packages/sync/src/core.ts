@@ -181,6 +181,8 @@ export interface Connection {
   readonly arrivals: Slot[]
   /** It may be handed a page, or a known state of many sessions. See `room.ts`. */
   room: boolean
+  /** It is gone: nothing is read for it, and nothing waits for room. */
+  leaving: boolean
   /** Documents of which a request waits for room, in order. */
   readonly roomless: Set<string>
   /** The one page being read for it. */

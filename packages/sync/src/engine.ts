@@ -18,7 +18,7 @@ import { onLooked } from './on-looked.ts'
 import { onReconcile } from './on-reconcile.ts'
 import { DEFAULT_ENGINE_LIMITS, type EngineOptions } from './options.ts'
 import { createPool } from './pools.ts'
-import { onDrained } from './room.ts'
+import { onDrained, onLeaving } from './room.ts'
 import { onPaged } from './senders.ts'
 import { onAppended } from './settlement.ts'
 import {
@@ -113,7 +113,7 @@ function take(core: Core, event: Event): void {
 
 type ConnectionEvent = Extract<
   Event,
-  { type: 'received' | 'malformed' | 'wanted' | 'unwanted' | 'drained' | 'disconnected' | 'paged' }
+  { type: 'received' | 'malformed' | 'wanted' | 'unwanted' | 'drained' | 'leaving' | 'disconnected' | 'paged' }
 >
 
 function takeFrom(core: Core, connection: Connection, event: ConnectionEvent): void {
@@ -132,6 +132,8 @@ function takeFrom(core: Core, connection: Connection, event: ConnectionEvent): v
     case 'unwanted':
       for (const id of event.ids) if (core.wanted.delete(id)) endIfUnwanted(core, connection, id)
       return
+    case 'leaving':
+      return onLeaving(core, connection)
     case 'drained':
       return onDrained(core, connection)
   }

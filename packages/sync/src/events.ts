@@ -44,6 +44,8 @@ export type Event =
     }
   /** Documents of which only `wanted` kept a subscription at this peer: it may end once both are in step. */
   | { readonly type: 'unwanted'; readonly connection: ConnectionId; readonly ids: readonly string[] }
+  /** It is gone, and what it said before is still being handled: nothing is said to it, and nothing waits for room there. */
+  | { readonly type: 'leaving'; readonly connection: ConnectionId }
   /** There is room again. A content that is sent takes the room, and so does a known state of more than 100 sessions. */
   | { readonly type: 'drained'; readonly connection: ConnectionId }
   | { readonly type: 'disconnected'; readonly connection: ConnectionId }

@@ -33,6 +33,7 @@ export function onConnected(
     lanes: new Set(),
     arrivals: [],
     room: true,
+    leaving: false,
     roomless: new Set(),
     reading: undefined,
     ready: [new Set(), new Set(), new Set()],

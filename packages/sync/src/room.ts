@@ -20,7 +20,8 @@ export function waitsForRoom(core: Core, holding: Holding, request: Request): bo
   // It is not answered, and makes room.
   if (request.work.action === 'done') return false
   // We chose our upstreams; and of two ends that wait for each other nothing would move.
-  if (upstream || local || connection.room || durable(holding).sessions.size <= MANY_SESSIONS) return false
+  if (upstream || local || connection.room || connection.leaving || durable(holding).sessions.size <= MANY_SESSIONS)
+    return false
   park(core, holding, request, 'room')
   if (!isPaused(connection)) emit(core, { type: 'pause', connection: connection.id })
   connection.roomless.add(holding.id)
@@ -36,9 +37,16 @@ export function onDrained(core: Core, connection: Connection): void {
   if (connection.room) pump(core, connection)
 }
 
+/** Nobody reads what is answered: what waited is handled, and so is what it holds up. */
+export function onLeaving(core: Core, connection: Connection): void {
+  connection.leaving = true
+  answerMore(core, connection)
+  if (!isPaused(connection)) emit(core, { type: 'resume', connection: connection.id })
+}
+
 function answerMore(core: Core, connection: Connection): void {
   for (const id of connection.roomless) {
-    if (!connection.room) return
+    if (!connection.room && !connection.leaving) return
     connection.roomless.delete(id)
     const holding = core.holdings.get(id)
     const lane = holding?.lanes.get(connection)

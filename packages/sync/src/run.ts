@@ -355,6 +355,8 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
           leaving.add(id, ended)
           inflow.release('unsent')
           inflow.end()
+          // What it left behind is handled, whatever waits for room there.
+          if (ports.has(id)) tell({ type: 'leaving', connection: id })
           leaving.bound()
         },
         abandon: () => inflow.drop(),
