@@ -56,7 +56,7 @@ function pushAll(core: Core, connection: Connection, dependent: string, dependen
     connection.held.set(id, dependents.add(dependent))
   }
   for (const id of [...waits])
-    if (!connection.views.has(id) || isAskedFor(core, connection, id))
+    if (!connection.views.has(id) || isUnanswered(connection, id) || isAskedFor(core, connection, id))
       enter(core, connection, id, { action: 'push', dependent })
   // Those that turned out at once to be absent, or were sent at once, are not waited for.
   return new Set([...waits].filter((id) => connection.held.get(id)?.has(dependent)))
@@ -64,7 +64,14 @@ function pushAll(core: Core, connection: Connection, dependent: string, dependen
 
 function isSent(core: Core, connection: Connection, id: string): boolean {
   const belief = connection.views.get(id)
-  return belief === IN_STEP || (belief !== undefined && !belief.sending && !isAskedFor(core, connection, id))
+  if (belief === undefined || isUnanswered(connection, id)) return false
+  return belief === IN_STEP || (!belief.sending && !isAskedFor(core, connection, id))
+}
+
+/** It was asked for it, and has not said what it holds: perhaps it cannot. */
+function isUnanswered(connection: Connection, id: string): boolean {
+  const belief = connection.views.get(id)
+  return typeof belief === 'object' && belief.assumed === undefined
 }
 
 /** A LOAD or a correction of it waits, and it is sent nothing before that is answered. */
@@ -98,6 +105,7 @@ export function onPush(core: Core, request: Request): void {
   // It asks for it itself, behind this: what it holds is heard first.
   if (known === undefined && tellsItself(holding, connection)) return enter(core, connection, id, request.work)
   const view = known ?? (isAbsent(holding) ? undefined : subscribe(core, connection, id, createView(EMPTY, EMPTY)))
+  if (typeof view === 'object') view.assumed ??= EMPTY
   if (view === undefined || view === IN_STEP) dependencyDone(core, connection, id)
   else markReady(core, connection, holding, view)
 }

@@ -29,15 +29,28 @@ export function forward(
   for (const upstream of core.upstreams)
     if (brought.some((pending) => pending.request.connection !== upstream))
       offerUpstream(core, upstream, holding, before === undefined)
+  const grown = grownBy(holding, before, brought)
   for (const connection of subscribersOf(core, holding.id)) {
     outdate(connection, holding.id)
     const view = viewOf(connection, holding.id, durable(holding))
     if (view === undefined) continue
-    compareClaim(core, connection, holding, view, before, brought)
+    compareClaim(core, connection, holding, view, grown, brought)
     markReady(core, connection, holding, view)
   }
   dependencyArrived(core, holding.id)
   replay(core, holding, 'upstream')
+}
+
+/** Sessions of which more is durable than before, because of what was brought. */
+function grownBy(holding: Holding, before: StoredState | undefined, brought: readonly Pending[]): Map<string, number> {
+  const { sessions } = durable(holding)
+  const grown = new Map<string, number>()
+  for (const { content } of brought)
+    for (const { session } of content.runs) {
+      const count = sessions.get(session) ?? 0
+      if (count !== (before?.known.sessions.get(session) ?? 0)) grown.set(session, count)
+    }
+  return grown
 }
 
 /**
@@ -49,21 +62,17 @@ function compareClaim(
   connection: Connection,
   holding: Holding,
   view: View,
-  before: StoredState | undefined,
+  grown: ReadonlyMap<string, number>,
   brought: readonly Pending[],
 ): void {
   if (connection.traits.local || !tellsDigests(connection, holding)) return
-  const { header, sessions: stored } = durable(holding)
   const isItsOwn = (session: string) =>
     [...brought, ...holding.pendings].some(
       ({ request, ends }) => request.connection === connection && ends.sessions.has(session),
     )
-  const sessions = new Map<string, number>()
-  for (const { session } of brought.flatMap(({ content }) => content.runs)) {
-    const count = stored.get(session) ?? 0
-    if (count === (before?.known.sessions.get(session) ?? 0) || count !== view.confirmed.sessions.get(session)) continue
-    if (!view.frozen?.has(session) && !isItsOwn(session)) sessions.set(session, count)
-  }
+  const claimed = [...grown].filter(([session, count]) => count === view.confirmed.sessions.get(session))
+  const sessions = new Map(claimed.filter(([session]) => !view.frozen?.has(session) && !isItsOwn(session)))
+  const { header } = durable(holding)
   if (sessions.size > 0) sendKnown(core, connection, holding, tellable(connection, holding, { header, sessions }))
 }
 

@@ -126,7 +126,7 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
   const unwatch = watchChanges(storage, ({ id, before }) => tell({ type: 'changed', id, before }))
   const ports = new Map<ConnectionId, Port>()
   const inflows = new Map<ConnectionId, Inflow>()
-  const leaving = createLeaving((id) => inflows.get(id)?.bytes() ?? 0)
+  const leaving = createLeaving((id) => (inflows.get(id)?.bytes() ?? 0) + engine.sizesOf(id).pendingBytes)
   const outboxes = new Map<ConnectionId, Sent[]>()
   const listeners = new Set<(report: Report) => void>()
   const waiting = new Set<() => void>()

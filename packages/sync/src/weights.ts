@@ -26,8 +26,8 @@ export function weightOf(message: Message): number {
 const HELD_TRANSACTION_BYTES = 100
 const HELD_RUN_BYTES = 400
 const HELD_SESSION_BYTES = 32
-/** A session of what is stored, with its name, count and digest, and of what was stored before: 230 bytes were measured. */
-const STORED_SESSION_BYTES = 230
+/** A session of what is stored, with its name of 20 characters, count and digest, and of what was stored before: measured likewise, among 200,000. */
+const STORED_SESSION_BYTES = 250
 
 /** What a message that was received takes in memory beside the bytes that it had on the wire, until it is handled. */
 export function heldBeside(message: Message): number {

@@ -175,6 +175,26 @@ test('who lost a document is sent what it names before it, also what was not the
   ])
 })
 
+test('who was asked for what a document names, and cannot say what it holds, is sent it first all the same (disks, seed 35145437)', async () => {
+  const world = createWorld()
+  const server = await world.node('server', {
+    hooks: { dependenciesOf: (header) => (new TextDecoder().decode(header).includes('list') ? ['note'] : []) },
+  })
+  const [silent, writer] = [world.peer('silent', server), world.peer('writer', server)]
+  silent.say(content('list', 'b:0-1'))
+  await settled()
+  writer.say(content('note', 'a:0-2'))
+  await settled()
+  silent.say({ action: 'load', id: 'list', known: state('') })
+  await settled()
+  expect(world.trace.filter((line) => line.startsWith('server > silent'))).toEqual([
+    'server > silent  LOAD note ∅',
+    'server > silent  KNOWN list header b:1',
+    'server > silent  CONTENT note header a:0-2',
+    'server > silent  CONTENT list header b:0-1',
+  ])
+})
+
 test('a page that was begun before its peer was found to have forked a session goes without that session (losses, seed 28000177)', async () => {
   const { world, server, letGo } = await node()
   const late = world.peer('late', server)

@@ -63,27 +63,28 @@ test('content of JSON that forked at an equal count is not acknowledged beside t
   for (const message of peer.heard) if (message.action === 'known') expect(message.known.sessions.has('a')).toBe(false)
 })
 
-test('who said to hold what somebody else brings is told the digest, also where it brings something else itself meanwhile', async () => {
+/** A server, and a reader that says to hold two of session `a`, which the server lacks. */
+async function claiming() {
   const world = createWorld()
   const server = await world.node('server', { holds: [append('note', 'b:0-1', true, 'bytes')] })
   const reader = world.peer('reader', server, OWN)
   reader.load('note', state('a:2 b:1'))
   await settled()
   const heard = reader.heard.length
+  return { world, server, reader, since: () => reader.heard.slice(heard) }
+}
+
+test('who said to hold what somebody else brings is told the digest, also where it brings something else itself meanwhile', async () => {
+  const { world, server, reader, since } = await claiming()
   reader.say(content('note', 'c:0-1', false, 'bytes'))
   world.peer('writer', server, OWN).say(content('note', 'a:0-2', false, 'bytes'))
   await settled()
-  const told = reader.heard.slice(heard).flatMap((message) => (message.action === 'known' ? [message] : []))
+  const told = since().flatMap((message) => (message.action === 'known' ? [message] : []))
   expect(told.some(({ known, digests }) => known.sessions.get('a') === 2 && digests?.has('a'))).toBe(true)
 })
 
 test('where too few layers have it, and no digest is told, a claim is not confirmed', async () => {
-  const world = createWorld()
-  const server = await world.node('server', { holds: [append('note', 'b:0-1', true, 'bytes')] })
-  const reader = world.peer('reader', server, OWN)
-  reader.load('note', state('a:2 b:1'))
-  await settled()
-  const heard = reader.heard.length
+  const { world, server, since } = await claiming()
   const enough = (result: AppendResult): AppendResult =>
     'failed' in result || result.state === undefined
       ? result
@@ -91,7 +92,7 @@ test('where too few layers have it, and no digest is told, a claim is not confir
   server.spy.replace = { append: async (batch) => (await server.spy.real.append(batch)).map(enough) }
   world.peer('writer', server, OWN).say(content('note', 'a:0-2 c:0-1', false, 'bytes'))
   await settled()
-  expect(reader.heard.slice(heard).filter(({ action }) => action === 'known')).toEqual([])
+  expect(since().filter(({ action }) => action === 'known')).toEqual([])
 })
 
 test('a session that a peer forked is not named when others go on with it, and who is in step is told nothing twice', async () => {

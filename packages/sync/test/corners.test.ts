@@ -292,7 +292,7 @@ test('L10: documents that are kept because they were written to lately count wit
     await settled()
   }
   const { idle, recentBytes } = server.runner.sizes()
-  expect([idle, recentBytes > 1_500_000]).toEqual([8, true])
+  expect([idle, recentBytes > 1_500_000]).toEqual([7, true])
 })
 
 test('a tombstone erases its document also when the outcome of its append was unknown', async () => {

@@ -13,18 +13,13 @@ import {
   held,
   manualClock,
   of,
+  outcome,
   over,
   passing,
   type Store,
   settled,
   store,
 } from './world.ts'
-
-const outcome = (work: Promise<unknown>) =>
-  work.then(
-    () => 'done',
-    () => 'failed',
-  )
 
 const owed = (all: {
   marks(options: { prefix: string; limit: number }): PromiseLike<readonly (readonly [string, Uint8Array])[]>

@@ -5,15 +5,22 @@ import { EMPTY } from '@tidemark/known-state'
 import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { type LayersEvent, layers } from '../../src/layers.ts'
-import { content, counts, type Disk, disk, held, manualClock, of, over, passing, settled, store } from './world.ts'
+import {
+  content,
+  counts,
+  type Disk,
+  disk,
+  held,
+  manualClock,
+  of,
+  outcome,
+  over,
+  passing,
+  settled,
+  store,
+} from './world.ts'
 
 const flags = (on: Disk) => on.data.marks({ prefix: '\u{10ffff}tidemark layers dirty', limit: 9 }).length
-const outcome = (work: Promise<unknown>) =>
-  work.then(
-    () => 'done',
-    () => 'failed',
-  )
-
 test('a flag stays while its layer is silent: the write that it missed is not acknowledged, and arrives after a restart', async () => {
   const clock = manualClock()
   const disks = [disk(), disk()] as const

@@ -3,8 +3,8 @@
  */
 import { expect, test } from 'vitest'
 import { layers } from '../../src/layers.ts'
-import { failsTo, marks, outcome, over, owed, owedBy } from './owing.ts'
-import { type Disk, disk, type ManualClock, manualClock, type Store, settled, store } from './world.ts'
+import { failsTo, marks, over, owed, owedBy } from './owing.ts'
+import { type Disk, disk, type ManualClock, manualClock, outcome, type Store, settled, store } from './world.ts'
 
 const HOUR_MS = 3_600_000
 const policy = 'any-durable'

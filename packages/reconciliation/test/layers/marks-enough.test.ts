@@ -5,8 +5,8 @@ import { expect, test } from 'vitest'
 import { watchBrought } from '../../src/brought.ts'
 import { layers } from '../../src/layers.ts'
 import { loadOutbox } from '../../src/outbox.ts'
-import { failsTo, marks, outcome, over, owed, owedBy } from './owing.ts'
-import { content, type Disk, disk, held, manualClock, passing, type Store, settled, store } from './world.ts'
+import { failsTo, marks, over, owed, owedBy } from './owing.ts'
+import { content, type Disk, disk, held, manualClock, outcome, passing, type Store, settled, store } from './world.ts'
 
 const HOUR_MS = 3_600_000
 

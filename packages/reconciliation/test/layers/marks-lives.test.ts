@@ -6,8 +6,8 @@
  */
 import { expect, test } from 'vitest'
 import type { WritePolicy } from '../../src/layers.ts'
-import { marks, outcome, over, owed, owedBy } from './owing.ts'
-import { chance, type Disk, disk, type ManualClock, manualClock, type Store, settled } from './world.ts'
+import { marks, over, owed, owedBy } from './owing.ts'
+import { chance, type Disk, disk, type ManualClock, manualClock, outcome, type Store, settled } from './world.ts'
 
 declare const process: { readonly env: Readonly<Record<string, string | undefined>> }
 

@@ -8,8 +8,8 @@ import { sqliteStorage } from '@tidemark/storage-sqlite'
 import { expect, test } from 'vitest'
 import { type Layers, layers, type WritePolicy } from '../../src/layers.ts'
 import { folder } from './disks.ts'
-import { failsTo, marks, outcome, over, owed, owedBy } from './owing.ts'
-import { content, disk, type ManualClock, manualClock, passing, type Store, settled, store } from './world.ts'
+import { failsTo, marks, over, owed, owedBy } from './owing.ts'
+import { content, disk, type ManualClock, manualClock, outcome, passing, type Store, settled, store } from './world.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS

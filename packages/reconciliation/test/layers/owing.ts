@@ -27,12 +27,6 @@ export async function over(disks: readonly Disk[], { hasSpare = false, before, .
   return { all, a, b, c }
 }
 
-export const outcome = (work: Promise<unknown>) =>
-  work.then(
-    () => 'done',
-    () => 'failed',
-  )
-
 export const owed = async (all: Layers) => {
   const found = await all.marks({ prefix: 'outbox', limit: 99 })
   return found.map(([key, [value]]) => `${key.slice(7)} ${value}`)

@@ -12,6 +12,7 @@ import {
   type ManualClock,
   manualClock,
   of,
+  outcome,
   over,
   passing,
   type Store,
@@ -19,12 +20,6 @@ import {
   store,
   writes,
 } from './world.ts'
-
-const outcome = (work: PromiseLike<unknown> | unknown) =>
-  Promise.resolve(work).then(
-    () => 'done',
-    () => 'failed',
-  )
 
 const first = () => content('note', 'a:0-1')
 const second = () => content('note', 'a:1-2', { header: false })

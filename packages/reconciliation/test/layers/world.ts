@@ -266,3 +266,10 @@ export function writes(storage: FaultyStorage): { entries: number } {
   }
   return counted
 }
+
+/** Whether something was done, or failed. */
+export const outcome = (work: PromiseLike<unknown> | unknown): Promise<'done' | 'failed'> =>
+  Promise.resolve(work).then(
+    () => 'done',
+    () => 'failed',
+  )

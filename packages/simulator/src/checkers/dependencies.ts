@@ -1,8 +1,7 @@
 /**
  * Dependencies: who is sent a document has, or was sent before it, what it depends on and its sender holds (L9).
  *
- * Of what servers send: a server stores what a client sends in any order, and asks for what is missing. Not where either disk failed with the dependency:
- * what cannot be read does not hold up the rest, and who was asked for it and cannot say what they hold is not sent it.
+ * Of what servers send: a server stores what a client sends in any order, and asks for what is missing. Not where the sender's disk failed with the dependency: what cannot be read does not hold up the rest.
  */
 import { Violation } from '../violation.ts'
 import type { MakeChecker } from './checker.ts'
@@ -19,8 +18,6 @@ export const dependencies: MakeChecker = (world) => {
   /** Node → document → when it came onto the disk. */
   const came = new Map<string, Map<string, number>>()
   const failed = new Map<string, Set<string>>()
-  /** Connection → documents that its server asked for, and that its client has not answered for. */
-  const asked = new Map<number, Set<string>>()
   /** Connection → document → when its peer ended its subscription: what depends on it may be under way. */
   const ended = new Map<number, Map<string, number>>()
 
@@ -32,8 +29,6 @@ export const dependencies: MakeChecker = (world) => {
   function cameTo(node: string): Map<string, number> {
     return kept(came, node, () => new Map<string, number>())
   }
-
-  const isServer = (node: string) => world.servers.some(({ name }) => name === node)
 
   return {
     happened(happening) {
@@ -51,13 +46,8 @@ export const dependencies: MakeChecker = (world) => {
         const { connection, from, message } = happening
         const claims = (message.action === 'load' || message.action === 'known') && message.known.header
         if (claims || message.action === 'content') hasOf(connection, from).add(message.id)
-        const answers = message.action === 'load' || message.action === 'known' || message.action === 'content'
-        if (answers && !isServer(from)) asked.get(connection)?.delete(message.id)
         if (message.action === 'done')
           kept(ended, connection, () => new Map<string, number>()).set(message.id, world.now)
-      } else if (happening.type === 'said' && happening.message.action === 'load') {
-        const { connection, from, message } = happening
-        if (isServer(from)) kept(asked, connection, () => new Set<string>()).add(message.id)
       } else if (happening.type === 'said' && happening.message.action === 'content') {
         const { connection, from, to, message } = happening
         const server = world.servers.find(({ name }) => name === from)
@@ -66,7 +56,6 @@ export const dependencies: MakeChecker = (world) => {
         for (const id of server.needs(message.header)) {
           if (there.has(id) || !mayRead(server, to, id)) continue
           if (world.now - (ended.get(connection)?.get(id) ?? -UNDER_WAY_MS) < UNDER_WAY_MS) continue
-          if (asked.get(connection)?.has(id) && failed.get(to)?.has(id)) continue
           if (failed.get(from)?.has(id) || diskOf(world, from)?.told(id)?.header !== true) continue
           // What was not there when its dependent was read is not waited for.
           if (world.now - (cameTo(from).get(id) ?? 0) < UNDER_WAY_MS) continue
