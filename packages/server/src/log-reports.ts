@@ -40,6 +40,8 @@ function lineOf(report: Report): Line | undefined {
     }
     case 'check':
       return ['error', 'a hook failed', { question: report.question, cause: report.cause }]
+    case 'unsendable':
+      return ['error', 'a message could not be encoded, and its connection is closed', { cause: report.cause }]
     case 'fork':
       return [
         'warn',

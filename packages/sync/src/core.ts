@@ -64,12 +64,19 @@ export interface Holding {
   readonly lanes: Map<Connection, Lane>
   /** Senders that need it. */
   pins: number
-  /** The last page appended and what was held before it, so that a live push need not read it back. */
-  recent: { readonly before: KnownState; readonly message: ContentMessage; readonly bytes: number } | undefined
+  /** The last page appended, so that a live push need not read it back. */
+  recent: Recent | undefined
   /** Dependencies that its forwarding waits for. */
   awaits: Set<string> | undefined
   /** Its storage said that it changed: what was held before, until it was looked up again. */
   changedFrom: KnownState | undefined
+}
+
+/** A page that is kept: what it weighs on the wire, and the bytes that it takes in memory. */
+export interface Recent {
+  readonly message: ContentMessage
+  readonly weight: number
+  readonly bytes: number
 }
 
 /** Requests of one connection for one document, the first of which waits for something. See `lanes.ts`. */

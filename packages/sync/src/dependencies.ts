@@ -110,6 +110,17 @@ export function onPush(core: Core, request: Request): void {
   else markReady(core, connection, holding, view)
 }
 
+/** Lets a peer leave a document. If nothing of it was sent, what waits for it still comes after it (L9). */
+export function pushedAgain(core: Core, connection: Connection, id: string, leave: () => void): void {
+  const belief = connection.views.get(id)
+  const dependents = connection.held.get(id)
+  if (dependents === undefined || belief === IN_STEP || belief?.assumed?.header === true) return leave()
+  connection.held.delete(id)
+  leave()
+  connection.held.set(id, dependents)
+  for (const dependent of dependents) enter(core, connection, id, { action: 'push', dependent })
+}
+
 /** A dependency was sent, or will not be: what waited for it goes on. */
 export function dependencyDone(core: Core, connection: Connection, id: string): void {
   const dependents = connection.held.get(id)

@@ -181,6 +181,8 @@ export type Report =
       readonly cause: unknown
     }
   | { readonly kind: 'check'; readonly question: Check['question']; readonly cause: unknown }
+  /** A message could not be encoded, which is a bug: its connection is closed with 1011. */
+  | { readonly kind: 'unsendable'; readonly connection: ConnectionId; readonly cause: unknown }
   /** The peer said that something failed. */
   | {
       readonly kind: 'error'

@@ -29,7 +29,7 @@ export function forward(
   for (const upstream of core.upstreams)
     if (brought.some((pending) => pending.request.connection !== upstream))
       offerUpstream(core, upstream, holding, before === undefined)
-  const grown = grownBy(holding, before, brought)
+  const grown = grownSince(holding, before)
   for (const connection of subscribersOf(core, holding.id)) {
     outdate(connection, holding.id)
     const view = viewOf(connection, holding.id, durable(holding))
@@ -41,15 +41,11 @@ export function forward(
   replay(core, holding, 'upstream')
 }
 
-/** Sessions of which more is durable than before, because of what was brought. */
-function grownBy(holding: Holding, before: StoredState | undefined, brought: readonly Pending[]): Map<string, number> {
-  const { sessions } = durable(holding)
+/** Sessions of which more is durable than before. */
+function grownSince(holding: Holding, before: StoredState | undefined): Map<string, number> {
   const grown = new Map<string, number>()
-  for (const { content } of brought)
-    for (const { session } of content.runs) {
-      const count = sessions.get(session) ?? 0
-      if (count !== (before?.known.sessions.get(session) ?? 0)) grown.set(session, count)
-    }
+  for (const [session, count] of durable(holding).sessions)
+    if (count !== before?.known.sessions.get(session)) grown.set(session, count)
   return grown
 }
 
@@ -65,14 +61,19 @@ function compareClaim(
   grown: ReadonlyMap<string, number>,
   brought: readonly Pending[],
 ): void {
+  const { confirmed, frozen, rival } = view
   if (connection.traits.local || !tellsDigests(connection, holding)) return
-  const isItsOwn = (session: string) =>
-    [...brought, ...holding.pendings].some(
-      ({ request, ends }) => request.connection === connection && ends.sessions.has(session),
-    )
-  const claimed = [...grown].filter(([session, count]) => count === view.confirmed.sessions.get(session))
-  const sessions = new Map(claimed.filter(([session]) => !view.frozen?.has(session) && !isItsOwn(session)))
+  // Who has another document behind the same name would take it for a confirmation of that.
+  if (rival || !confirmed.header) return
+  const isClaimed = ([session, count]: readonly [string, number]) =>
+    count === confirmed.sessions.get(session) && !frozen?.has(session)
+  const claimed = [...grown].filter(isClaimed)
+  if (claimed.length === 0) return
+  const itsOwn = new Set<string>()
+  for (const { request, ends } of [...brought, ...holding.pendings])
+    if (request.connection === connection) for (const session of ends.sessions.keys()) itsOwn.add(session)
   const { header } = durable(holding)
+  const sessions = new Map(claimed.filter(([session]) => !itsOwn.has(session)))
   if (sessions.size > 0) sendKnown(core, connection, holding, tellable(connection, holding, { header, sessions }))
 }
 
@@ -117,7 +118,8 @@ export function rememberPage(
   )
   const header = contents.find((content) => content.header !== undefined)?.header
   const { id, stored } = holding
-  if (runs === undefined || stored === undefined) return forget(core, holding)
+  // Of what kind the document is, its storage may not know.
+  if (runs === undefined || stored === undefined || stored.guessed) return forget(core, holding)
   const { kind, priority } = stored
   const carriesHeader = !known.header && header !== undefined
   const message: ContentMessage = {
@@ -130,13 +132,14 @@ export function rememberPage(
   }
   // It has to be all that was added, or it would not be what comes after `before`.
   const count = runs.reduce((sum, { transactions }) => sum + transactions.length, 0)
+  const weight = contentWeight(message)
   if (
-    contentWeight(message) > core.limits.pageBytes ||
+    weight > core.limits.pageBytes ||
     count > RUN_TRANSACTIONS_MAX ||
     !equals(union(known, endOf(message)), stored.known)
   )
     return forget(core, holding)
-  remember(core, holding, known, message, keptBytes(message, stored.known))
+  remember(core, holding, { message, weight, bytes: keptBytes(message, stored.known) })
 }
 
 /** Every run carries the digest that it continues, whatever its writer sent. */

@@ -7,8 +7,7 @@
  * Not here: what peers hold (`views.ts`), how content gets into a holding (`appends.ts`).
  */
 import { EMPTY, type KnownState } from '@tidemark/known-state'
-import type { ContentMessage } from '@tidemark/protocol'
-import { type Core, emit, type Holding, type Request, ticket } from './core.ts'
+import { type Core, emit, type Holding, type Recent, type Request, ticket } from './core.ts'
 import { park } from './lanes.ts'
 import { refuseFailed } from './refusals.ts'
 
@@ -86,18 +85,13 @@ export function isAbsent(holding: Holding): boolean {
 }
 
 /** Keeps the page that was just appended for those who are about to be sent it. */
-export function remember(
-  core: Core,
-  holding: Holding,
-  before: KnownState,
-  message: ContentMessage,
-  bytes: number,
-): void {
+export function remember(core: Core, holding: Holding, recent: Recent): void {
+  const { bytes } = recent
   forget(core, holding)
   // Pages of holdings that slow readers need count too: what does not fit is read back by whoever is sent it.
   if (core.recentBytes + bytes > core.limits.recentBytesMax) evict(core, bytes)
   if (core.recentBytes + bytes > core.limits.recentBytesMax) return
-  holding.recent = { before, message, bytes }
+  holding.recent = recent
   core.recentBytes += bytes
 }
 

@@ -4,6 +4,7 @@
  */
 import { reportConfirmed } from './confirmations.ts'
 import { type Connection, type Core, IN_STEP, type Request, send } from './core.ts'
+import { pushedAgain } from './dependencies.ts'
 import { endReading, stopSender } from './senders.ts'
 import { isWanted, unsubscribe } from './views.ts'
 import { freed, isStillWanted } from './window.ts'
@@ -14,7 +15,7 @@ export function onDone(core: Core, request: Request): void {
   const belief = connection.views.get(id)
   // L13: what it forked stays frozen for as long as its connection lives, so its view stays; it is sent nothing.
   if (typeof belief === 'object' && belief.frozen !== undefined) endReading(core, connection, id)
-  else endSubscription(core, connection, id)
+  else pushedAgain(core, connection, id, () => endSubscription(core, connection, id))
 }
 
 export function endSubscription(core: Core, connection: Connection, id: string): void {

@@ -276,7 +276,12 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     const sent = outboxes.get(connection)
     outboxes.delete(connection)
     if (sent === undefined || port === undefined) return
-    port.send(sent)
+    try {
+      port.send(sent)
+    } catch (cause) {
+      if (port.traits.local) throw cause
+      return unsendable(connection, port, cause)
+    }
     const inflow = inflows.get(connection)
     for (const { message } of sent) inflow?.sent(weightOf(message))
     // Unread answers are requests that are not answered: only `room` makes the channel say when they have left.
@@ -286,6 +291,13 @@ function createRunner(options: RunOptions, opened: Opened): Runner {
     }
     // One page, or large state, is handed over at a time: the next when there is room for it, and when it is its turn.
     else if (sent.some(({ message }) => takesRoom(message)) && port.room()) inflow?.drained()
+  }
+
+  /** L14: what a dialect has no words for costs this connection, and no other. */
+  function unsendable(connection: ConnectionId, port: Port, cause: unknown): void {
+    perform({ type: 'report', report: { kind: 'unsendable', connection, cause } })
+    inflows.get(connection)?.drop()
+    port.close(1011, 'an answer could not be put into words')
   }
 
   function notifyFlushed(): void {

@@ -31,7 +31,7 @@ import { durable, guard, relax } from './holdings.ts'
 import { enter, tellsItself } from './lanes.ts'
 import { endIfUnwanted } from './on-done.ts'
 import { probeClaim } from './probes.ts'
-import { enterLater, refuseLoad } from './refusals.ts'
+import { enterLater, otherKind, refuseLoad } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
 import { awaitsHello, fits, fitting, pageBytesFor } from './too-large.ts'
 import { markExact, settleView, viewOf } from './views.ts'
@@ -86,7 +86,7 @@ function step(core: Core, connection: Connection, holding: Holding, view: View):
   }
   const { recent } = holding
   const bytesMax = pageBytesFor(core, connection)
-  if (recent !== undefined && recent.bytes <= bytesMax && !passesOver(view) && continues(recent.message, cursor)) {
+  if (recent !== undefined && recent.weight <= bytesMax && !passesOver(view) && continues(recent.message, cursor)) {
     deliver(core, connection, holding, view, recent.message)
     return
   }
@@ -131,6 +131,11 @@ function deliverFitting(
   isPart: boolean,
 ): void {
   const { id } = holding
+  // What a storage only guessed of the document, its page says.
+  if (!connection.traits.kinds.includes(page.kind)) {
+    endReading(core, connection, id)
+    return refuseLoad(core, connection, id, otherKind(page.kind))
+  }
   const headerBytes = page.header?.length ?? 0
   if (!fits(connection, headerBytes)) {
     if (awaitsHello(connection, view)) return putOffHeader(core, connection, id, view)

@@ -25,7 +25,7 @@ import { endIfUnwanted } from './on-done.ts'
 import { discharge } from './pools.ts'
 import { OTHER_HEADER, refuseContent } from './refusals.ts'
 import { codeOf } from './storage-codes.ts'
-import { confirm, markExact, subscribersOf, takeBack, viewOf } from './views.ts'
+import { confirm, forgetUnstorable, markExact, subscribersOf, takeBack, viewOf } from './views.ts'
 
 type Taken = Exclude<AppendResult, { failed: unknown }>
 
@@ -275,12 +275,12 @@ function tooLarge(core: Core, { holding, request }: Pending, view: View | undefi
   })
 }
 
-/** What was too large fits in smaller pieces. */
-function noteStorable({ holding, request, content }: Pending, { refused }: Taken): void {
+/** What was too large fits in smaller pieces, or with another header. */
+function noteStorable({ holding, request, content }: Pending, { refused, headerRefused }: Taken): void {
   const view = request.connection.views.get(holding.id)
-  if (typeof view !== 'object' || view.unstorable === undefined) return
-  for (const { session } of content.runs) if (!refused.has(session)) view.unstorable.delete(session)
-  if (view.unstorable.size === 0) view.unstorable = undefined
+  if (typeof view !== 'object' || headerRefused !== undefined) return
+  const stored = content.runs.map(({ session }) => session).filter((session) => !refused.has(session))
+  forgetUnstorable(view, content.header === undefined ? stored : [HEADER, ...stored])
 }
 
 /** The storage could not take this content, and nothing of it is stored: its sender still has it. */

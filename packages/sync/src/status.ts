@@ -70,8 +70,8 @@ function standingOf(core: Core, upstream: Connection, id: string): 'unknown' | '
   const belief = upstream.views.get(id)
   if (belief === IN_STEP) return 'in step'
   if (belief?.assumed === undefined) return 'unknown'
-  // L13: counts say nothing of a session that has another history there.
-  if (belief.frozen !== undefined) return 'behind'
+  // L13: counts say nothing of a session that has another history there, or of another document.
+  if (belief.frozen !== undefined || belief.rival) return 'behind'
   // What is assumed is then exactly what is stored.
   if (belief.exact) return covers(belief.confirmed, belief.assumed) ? 'in step' : 'behind'
   const holding = core.holdings.get(id)

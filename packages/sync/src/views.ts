@@ -9,6 +9,7 @@
 import { covers, EMPTY, equals, type KnownState, union } from '@tidemark/known-state'
 import type { Content } from '@tidemark/protocol'
 import { type Belief, type Connection, type Core, type Holding, IN_STEP, type View } from './core.ts'
+import { HEADER } from './corrections.ts'
 import { durable } from './holdings.ts'
 
 /** The peer's view, made explicit if it was a marker; `undefined` if the peer is not subscribed. */
@@ -172,6 +173,8 @@ export function replaceBelief(
     // Who lacks the document may lack by now what it names, or what it names may have come since (L9).
     dependencies: claim.header || isWaiting(old) ? old.dependencies : undefined,
   })
+  // Nor has it any more what was too large to be stored.
+  if (!claim.header) forgetUnstorable(old, [HEADER])
   return old
 }
 
@@ -184,6 +187,13 @@ export function confirm(view: View, known: KnownState): void {
   view.assumed = assumed === undefined ? view.confirmed : union(assumed, known)
   // What it holds beyond what was sent may be more than what is stored.
   if (view.assumed !== assumed) view.exact = false
+}
+
+/** What was too large for the storage is so no longer. */
+export function forgetUnstorable(view: View, names: readonly string[]): void {
+  if (view.unstorable === undefined) return
+  for (const name of names) view.unstorable.delete(name)
+  if (view.unstorable.size === 0) view.unstorable = undefined
 }
 
 /** Believes no longer that a peer holds what it sent. */

@@ -4,7 +4,7 @@
 import type { KnownState } from '@tidemark/known-state'
 import { memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
-import { append, bytes, content, createWorld, settled, spied, state } from './world.ts'
+import { append, bytes, content, createWorld, gate, nextTurn, settled, spied, state } from './world.ts'
 
 /** A server whose storage says `changed` when told to; appends, and look-ups and pages of the note, wait until they are let go. */
 async function node() {
@@ -192,6 +192,39 @@ test('who was asked for what a document names, and cannot say what it holds, is 
     'server > silent  KNOWN list header b:1',
     'server > silent  CONTENT note header a:0-2',
     'server > silent  CONTENT list header b:0-1',
+  ])
+})
+
+test('who leaves what a document names before anything of it was sent is sent it first all the same (disks, seed 38015270)', async () => {
+  const world = createWorld()
+  const server = await world.node('server', {
+    holds: [append('note', 'a:0-2'), append('list', 'b:0-1')],
+    hooks: {
+      dependenciesOf: (header) => (new TextDecoder().decode(header).includes('list') ? ['note'] : []),
+      authorize: () =>
+        nextTurn()
+          .then(nextTurn)
+          .then(() => true),
+    },
+  })
+  const { opened, open } = gate()
+  const { real } = server.spy
+  server.spy.replace = {
+    knownStates: async (ids, options) => {
+      if (ids.includes('note')) await opened
+      return real.knownStates(ids, options)
+    },
+  }
+  const reader = world.peer('reader', server)
+  reader.load('note')
+  reader.say({ action: 'done', id: 'note' })
+  reader.load('list')
+  await settled()
+  open()
+  await settled()
+  expect(world.trace.filter((line) => line.startsWith('server'))).toEqual([
+    'server > reader  CONTENT note header a:0-2',
+    'server > reader  CONTENT list header b:0-1',
   ])
 })
 

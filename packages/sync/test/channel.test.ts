@@ -3,11 +3,11 @@
  */
 import { EMPTY } from '@tidemark/known-state'
 import { type Dialect, dialects, jazz, type Message, tidemarkBinary } from '@tidemark/protocol'
-import { type Append, memoryStorage, type Storage } from '@tidemark/storage'
+import { type Append, memoryStorage, type Storage, type StoredState } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import type { Effect, Event, Report } from '../src/index.ts'
 import { attach, type Channel, createPipe, type Receiver, type RunOptions, run } from '../src/run.ts'
-import { append, settled, state } from './world.ts'
+import { append, settled, spied, state } from './world.ts'
 
 for (const dialect of dialects)
   test(`${dialect.name}: what one runner stores the other receives through a pipe`, async () => {
@@ -193,3 +193,68 @@ for (const dialect of own)
     expect(stores[0].knownStates(['note'])[0]?.known).toEqual(state('a:1'))
     await Promise.all([server.close(), client.close()])
   })
+
+test('what a dialect has no words for costs its connection, and no other', async () => {
+  const storage = memoryStorage()
+  const runner = await run({ storage, peer: 'server' })
+  await storage.append([append('note', 'a:0-1')])
+  const reports: Report[] = []
+  runner.listen((report) => reports.push(report))
+  const speechless: Dialect = {
+    ...jazz,
+    createCodec: (limits) => ({
+      ...jazz.createCodec(limits),
+      encode() {
+        throw new TypeError('no words')
+      },
+    }),
+  }
+  const ends = [speechless, jazz].map((dialect) => {
+    const [near, far] = createPipe(dialect)
+    const heard: string[] = []
+    let code: number | undefined
+    near.open({
+      frame: (frame) => heard.push(`${frame}`),
+      drained() {},
+      closed(with_) {
+        code = with_
+      },
+    })
+    attach(runner, far)
+    for (const frame of jazz.createCodec().encode([{ action: 'load', id: 'note', known: EMPTY }], mebibyte))
+      near.send(frame)
+    return { heard, code: () => code, near }
+  })
+  await settled()
+  expect(ends.map(({ heard, code }) => [heard.length > 0, code()])).toEqual([
+    [false, 1011],
+    [true, undefined],
+  ])
+  expect(reports).toContainEqual(expect.objectContaining({ kind: 'unsendable' }))
+  ends[1]?.near.close(1000, 'done')
+  await settled()
+  expect(runner.sizes()).toMatchObject({ connections: 0, documents: 0 })
+  await runner.close()
+})
+
+test('a peer that cannot carry a document is told so, also where its storage had only guessed of what kind it is', async () => {
+  const spy = spied()
+  const guess = (stored: StoredState | undefined): StoredState | undefined =>
+    stored && { ...stored, kind: 'json', guessed: true, digests: new Map() }
+  spy.replace = { knownStates: async (ids) => (await spy.real.knownStates(ids)).map(guess) }
+  const runner = await run({ storage: spy.storage, peer: 'server' })
+  await spy.real.append([append('note', 'a:0-3', true, 'bytes')])
+  const [near, far] = createPipe(jazz)
+  const heard: string[] = []
+  near.open({ frame: (frame) => heard.push(`${frame}`), drained() {}, closed() {} })
+  attach(runner, far)
+  for (const frame of jazz.createCodec().encode([{ action: 'load', id: 'note', known: EMPTY }], mebibyte))
+    near.send(frame)
+  await settled()
+  expect(heard.map((frame) => JSON.parse(frame))).toEqual([
+    { action: 'known', id: 'note', header: false, sessions: {} },
+  ])
+  near.close(1000, 'done')
+  await settled()
+  await runner.close()
+})

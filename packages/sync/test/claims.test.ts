@@ -2,7 +2,8 @@
  * What peers said to hold, or have on its way, before somebody else brought as much of it (L13): a digest may show that it is not the same, and
  * nothing that is said of it reads as a confirmation.
  */
-import type { AppendResult } from '@tidemark/storage'
+import type { KnownState } from '@tidemark/known-state'
+import { type AppendResult, memoryStorage } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { append, bytes, content, createWorld, gate, OWN, settled, state } from './world.ts'
 
@@ -80,6 +81,48 @@ test('who said to hold what somebody else brings is told the digest, also where 
   world.peer('writer', server, OWN).say(content('note', 'a:0-2', false, 'bytes'))
   await settled()
   const told = since().flatMap((message) => (message.action === 'known' ? [message] : []))
+  expect(told.some(({ known, digests }) => known.sessions.get('a') === 2 && digests?.has('a'))).toBe(true)
+})
+
+test('who brings as much of it itself meanwhile is told nothing of it before that was compared', async () => {
+  const { world, server, reader, since } = await claiming()
+  const gates = [gate(), gate()]
+  let appends = 0
+  server.spy.replace = {
+    append: async (batch) => {
+      await gates[appends++]?.opened
+      return server.spy.real.append(batch)
+    },
+  }
+  world.peer('writer', server, OWN).say(content('note', 'a:0-2', false, 'bytes'))
+  await settled()
+  reader.say({ action: 'content', ...other('bytes', 'a:0-2', false) })
+  await settled()
+  gates[0]?.open()
+  await settled()
+  expect(since()).toEqual([])
+  gates[1]?.open()
+  await settled()
+  expect(since()).toContainEqual(expect.objectContaining({ action: 'error', code: 'fork' }))
+})
+
+test('who said to hold what another process brings is told the digest as well', async () => {
+  let changed = (_before?: KnownState) => {}
+  const watch = (listener: (change: { id: string; before: KnownState | undefined }) => void) => {
+    changed = (before) => listener({ id: 'note', before })
+    return () => {}
+  }
+  const storage = Object.assign(memoryStorage(), { watch })
+  const world = createWorld()
+  const server = await world.node('server', { storage, holds: [append('note', 'b:0-1', true, 'bytes')] })
+  const reader = world.peer('reader', server, OWN)
+  reader.load('note', state('a:2 b:1'))
+  await settled()
+  const { length } = reader.heard
+  await storage.append([append('note', 'a:0-2', false, 'bytes')])
+  changed(state('b:1'))
+  await settled()
+  const told = reader.heard.slice(length).flatMap((message) => (message.action === 'known' ? [message] : []))
   expect(told.some(({ known, digests }) => known.sessions.get('a') === 2 && digests?.has('a'))).toBe(true)
 })
 

@@ -374,6 +374,24 @@ test('32: who may not read or write is refused, goes on, and nothing is stored',
   expect(writer.heard.map(({ action }) => action)).toEqual(['known'])
 })
 
+test.each([1, 1_000])('a live push to a document of %s sessions is not read back', async (sessions) => {
+  const world = createWorld()
+  const names = Array.from({ length: sessions }, (_, at) => `s${at}:0-1`).join(' ')
+  const server = await world.node('server', { holds: [append('note', names, true, 'bytes')] })
+  const [writer, ...readers] = ['writer', 'one', 'two', 'three'].map((name) => world.peer(name, server)) as [
+    Peer,
+    ...Peer[],
+  ]
+  for (const peer of [writer, ...readers]) peer.load('note', state(names.replaceAll('0-', '')))
+  await settled()
+  for (let at = 1; at <= 10; at++) {
+    writer.say(content('note', `s0:${at}-${at + 1}`, false, 'bytes'))
+    await settled()
+  }
+  for (const { heard } of readers) expect(heard.filter(({ action }) => action === 'content').length).toBe(10)
+  expect(server.spy.calls.read).toBe(0)
+})
+
 test('34: content whose dependency is missing is stored at once; the dependency is asked for, and it is forwarded after it', async () => {
   const world = createWorld()
   const dependenciesOf = (header: Uint8Array | undefined) =>

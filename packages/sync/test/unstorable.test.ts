@@ -80,3 +80,75 @@ test('a session that was too large, and came in smaller pieces, is corrected lik
   await settled()
   expect(peer.heard.at(-1)).toMatchObject({ action: 'known', known: state('a:2 b:1'), correction: true })
 })
+
+test('whose header was too large is answered again once it sends one that fits', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { storage: memoryStorage({ runBytesMax: 100_000 }) })
+  const peer = world.peer('peer', server, OWN)
+  peer.say({ action: 'content', ...note(200_000, [10]) })
+  await settled()
+  peer.say({ action: 'content', ...note(10, [10]) })
+  await settled()
+  peer.say(content('note', 'b:0-1', false, 'bytes'))
+  await settled()
+  expect(world.trace.filter((line) => line.startsWith('server'))).toEqual([
+    'server > peer  ERROR note tooLarge',
+    'server > peer  KNOWN note header a:1',
+    'server > peer  KNOWN note header b:1',
+  ])
+})
+
+test('whose header was too large, and who holds nothing any more, is acknowledged what it writes to the document that others created', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { storage: memoryStorage({ runBytesMax: 100_000 }) })
+  const peer = world.peer('peer', server, OWN)
+  peer.say({ action: 'content', ...note(200_000, [10]) })
+  await settled()
+  world.peer('writer', server, OWN).say({ action: 'content', ...note(10, [10]) })
+  await settled()
+  peer.load('note')
+  await settled()
+  peer.say(content('note', 'b:0-1', false, 'bytes'))
+  await settled()
+  expect(world.trace.at(-2)).toBe('server > peer  KNOWN note header b:1')
+})
+
+test('of another document with an equal session nothing is said to be uploaded', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { storage: memoryStorage({ runBytesMax: 100_000 }) })
+  const held = { ...append('note', 'a:0-2', true, 'bytes'), header: new Uint8Array(200_000) }
+  const client = await world.node('client', { holds: [held], upstreamExpected: true })
+  world.connect(client, server).client.ask(['note'], 'outbox')
+  await settled()
+  const rival = world.peer('rival', server, OWN)
+  world.peer('writer', server, OWN).say(content('note', 'b:0-1', true, 'bytes'))
+  await settled()
+  rival.say({ ...content('note', 'a:0-2', true, 'bytes'), header: new Uint8Array(9) })
+  await settled()
+  world.peer('writer', server, OWN).say(content('note', 'a:0-2', false, 'bytes'))
+  await settled()
+  expect(world.trace.filter((line) => /^server > (client|rival) {2}KNOWN note header/.test(line))).toEqual([])
+  expect(client.reports.filter((report) => report.kind === 'confirmed' && report.uploaded)).toEqual([])
+  expect(client.runner.status('note')).toMatchObject({ uploaded: false, inStep: false })
+})
+
+test('who was refused a session for its size is refused what continues it, also where it holds all that is stored', async () => {
+  const world = createWorld()
+  const storage = memoryStorage({ runBytesMax: 100_000 })
+  const server = await world.node('server', { storage, holds: [append('note', 'b:0-1', true, 'bytes')] })
+  const peer = world.peer('peer', server, OWN)
+  peer.load('note', state('b:1'))
+  await settled()
+  const say = (after: number, size: number) => {
+    const runs = [{ session: 'a', after, transactions: [new Uint8Array(size)], seal: new Uint8Array(1) }]
+    peer.say({ ...content('note', '', false, 'bytes'), runs })
+  }
+  say(0, 200_000)
+  await settled()
+  peer.say({ action: 'known', id: 'note', known: state('b:1'), correction: true })
+  await settled()
+  say(1, 10)
+  await settled()
+  expect(world.trace.filter((line) => line.includes('KNOWN!') && line.startsWith('server'))).toEqual([])
+  expect(world.trace.at(-1)).toBe('server > peer  ERROR note tooLarge')
+})
