@@ -8,10 +8,10 @@
 import type { KnownState } from '@tidemark/known-state'
 import { EMPTY_DIGEST, extendDigest, type Page } from '@tidemark/storage'
 import { samePayload } from '@tidemark/storage/adapter'
-import { type Core, readers } from './core.ts'
+import type { Core } from './core.ts'
 import { passing } from './join.ts'
 import type { Layer } from './layer.ts'
-import { uncompared } from './overlaps.ts'
+import { joinedLayers, uncompared } from './overlaps.ts'
 import { stateOf } from './race.ts'
 
 export interface Handed {
@@ -67,10 +67,11 @@ export function* passedOver(handed: Handed, layer: Layer): Iterable<string> {
   for (const session of forks === 'document' ? sources.keys() : (forks ?? [])) if (isOther(session)) yield session
   const joined = stateOf(core, id)
   if (joined?.kind !== 'json') return
-  // Another layer was read for them, which is gone, or could not be compared.
+  // Another layer was read for them, which is gone, or could not be compared, or of which something else is erased.
   const apart = uncompared(core, id, joined)
+  const layers = joinedLayers(core, id, joined)
   const isKnown = (source: Layer, session: string) => {
-    const holds = readers(core).includes(source) && core.seen.of(id)?.states.get(source)?.known.sessions.has(session)
+    const holds = layers.includes(source) && core.seen.of(id)?.states.get(source)?.known.sessions.has(session)
     return holds && !apart.get(source)?.has(session)
   }
   for (const [session, source] of sources) if (source !== layer && !isKnown(source, session)) yield session

@@ -64,7 +64,7 @@ function unionOf(a: KnownState, b: KnownState, frozen: ReadonlySet<string> | und
 }
 
 /** An erasure keeps what was there of some sessions: two layers may have kept different counts of one. */
-function isErasedAs(state: StoredState, latest: StoredState): boolean {
+export function isErasedAs(state: StoredState, latest: StoredState): boolean {
   const [one, other] = [state.erased, latest.erased]
   return one !== undefined && other !== undefined && compareVersions(one, other) === 0
 }

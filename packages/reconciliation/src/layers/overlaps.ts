@@ -2,12 +2,13 @@
  * Sessions of `json` documents carry no digest: before parts of one that come from two layers are put together, what both hold is compared.
  *
  * L13: a session is continued from another layer only where the last run that both have is the same there, all of it; otherwise it is a
- * fork, told and frozen. A layer that could not be compared with the one that holds most is passed over for that session. Not here: forks that digests tell (`join.ts`).
+ * fork, told and frozen. A layer that could not be compared with the one that holds most is passed over for that session. So it is with what an
+ * erasure kept, where layers kept different counts. Not here: forks that digests tell (`join.ts`).
  */
 import type { StoredState } from '@tidemark/storage'
 import { samePayload } from '@tidemark/storage/adapter'
 import { type Core, readers } from './core.ts'
-import { passing } from './join.ts'
+import { isErasedAs, passing } from './join.ts'
 import type { Layer } from './layer.ts'
 
 /** Compares what is held in different lengths, where that was not done before; `joined` is the join of what was seen. */
@@ -16,18 +17,28 @@ export async function compareOverlaps(core: Core, id: string, joined: StoredStat
     for (const session of sessions) await compareSession(core, id, session, layer, joined)
 }
 
+/** Layers that answer and whose part is in the join: where it is erased, those that are erased likewise. */
+export function joinedLayers(core: Core, id: string, joined: StoredState): readonly Layer[] {
+  const states = core.seen.of(id)?.states
+  return readers(core).filter((layer) => {
+    const state = states?.get(layer)
+    return state !== undefined && (joined.erased === undefined || isErasedAs(state, joined))
+  })
+}
+
 /** Sessions of which a layer holds less than another and which were not compared with that one: they are not read there. */
 export function uncompared(core: Core, id: string, joined: StoredState): ReadonlyMap<Layer, ReadonlySet<string>> {
   const found = new Map<Layer, Set<string>>()
   const sight = core.seen.of(id)
   const frozen = core.forks.of(id)
-  if (joined.kind !== 'json' || joined.erased !== undefined || frozen === 'document') return found
-  for (const layer of readers(core)) {
+  if (joined.kind !== 'json' || frozen === 'document') return found
+  const layers = joinedLayers(core, id, joined)
+  for (const layer of layers) {
     const compared = sight?.compared.get(layer)
     for (const [session, count] of sight?.states.get(layer)?.known.sessions ?? []) {
       if (count >= (joined.known.sessions.get(session) ?? 0) || frozen?.has(session)) continue
-      const longest = longestOf(core, id, session, joined)
-      if (longest !== undefined && compared?.get(longest)?.get(session) === count) continue
+      const longest = longestOf(core, id, session, layers)
+      if (longest === layer || (longest && compared?.get(longest)?.get(session) === count)) continue
       const sessions = found.get(layer) ?? new Set()
       found.set(layer, sessions.add(session))
     }
@@ -35,17 +46,17 @@ export function uncompared(core: Core, id: string, joined: StoredState): Readonl
   return found
 }
 
-/** Who holds most of a session; of several the first, which is read. */
-function longestOf(core: Core, id: string, session: string, joined: StoredState): Layer | undefined {
+/** Who of them holds most of a session; of several the first, which is read. A silent layer may have kept more of what is erased. */
+function longestOf(core: Core, id: string, session: string, layers: readonly Layer[]): Layer | undefined {
   const states = core.seen.of(id)?.states
-  const most = joined.known.sessions.get(session)
-  return readers(core).find((layer) => states?.get(layer)?.known.sessions.get(session) === most)
+  const counts = layers.map((layer) => states?.get(layer)?.known.sessions.get(session) ?? 0)
+  return layers[counts.indexOf(Math.max(...counts))]
 }
 
 async function compareSession(core: Core, id: string, session: string, layer: Layer, joined: StoredState) {
   const sight = core.seen.of(id)
   const state = sight?.states.get(layer)
-  const longest = longestOf(core, id, session, joined)
+  const longest = longestOf(core, id, session, joinedLayers(core, id, joined))
   const count = state?.known.sessions.get(session)
   if (sight === undefined || state === undefined || longest === undefined || count === undefined) return
   const after = state.lastRuns.get(session) ?? count - 1

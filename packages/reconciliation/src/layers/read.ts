@@ -13,7 +13,7 @@ import { endOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
 import { passing } from './join.ts'
 import { codeOf, type Layer } from './layer.ts'
-import { compareOverlaps, uncompared } from './overlaps.ts'
+import { compareOverlaps, joinedLayers, uncompared } from './overlaps.ts'
 import { ask, sightOf, silentLayers, stateOf, tellCorrupt, unknown } from './race.ts'
 
 /** Of whoever reads on and knows where from. */
@@ -104,13 +104,15 @@ function lacks(after: KnownState, state: KnownState): boolean {
   return header || sessions.size > 0
 }
 
-/** Frozen sessions are read from the first layer that has them, and passed over in the others, as are those that could not be compared. */
+/** Frozen sessions are read from the first layer that has them in the join, and passed over in the others, as are those that could not be compared. */
 function cursorFor(core: Core, id: string, after: KnownState, layer: Layer, passed: ReadonlySet<string>): KnownState {
   const forks = core.forks.of(id)
   const frozen = forks === undefined || forks === 'document' ? new Set<string>() : forks
   if (frozen.size + passed.size === 0) return after
   const sight = core.seen.of(id)
-  const owner = (session: string) => readers(core).find((one) => sight?.states.get(one)?.known.sessions.has(session))
+  const joined = stateOf(core, id)
+  const layers = joined === undefined ? [] : joinedLayers(core, id, joined)
+  const owner = (session: string) => layers.find((one) => sight?.states.get(one)?.known.sessions.has(session))
   const others = new Set([...passed, ...[...frozen].filter((session) => owner(session) !== layer)])
   return passing(after, others, sight?.states.get(layer)?.known ?? after)
 }
