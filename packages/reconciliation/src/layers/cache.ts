@@ -3,20 +3,23 @@
  *
  * A cache is in no join, is never repaired, never counts for a write, and is filled with what the durable layers stored and with what was
  * read from them. L13: all that it has of a document is from one of them, and it is read in place of that one alone, where both hold the
- * same: so it is never a history of its own. What it does with what it is given is its own affair.
+ * same: so it is never a history of its own. Where that one is not known, or was taken out, it may be another that was seen to hold exactly the same, by
+ * its header and its digests. What it does with what it is given is its own affair.
  */
 import { equals } from '@tidemark/known-state'
 import {
   type Append,
   type AppendResult,
+  type Awaitable,
   memoryStorage,
   type Storage,
   type StoredState,
   type SynchronousStorage,
   settle,
 } from '@tidemark/storage'
+import { bytesEqual } from '@tidemark/storage/adapter'
 import { sizeOf } from './contents.ts'
-import type { Core } from './core.ts'
+import { type Core, readers } from './core.ts'
 import type { Layer } from './layer.ts'
 
 /** The cache that holds of a document what this layer does, and has it from there. */
@@ -29,23 +32,45 @@ function isFrom(cache: Layer, id: string, layer: Layer): boolean {
   return cache.origins.get(id)?.deref() === layer
 }
 
+/** From where it has it is not known any more, or not read any more. */
+function isOrphan(core: Core, cache: Layer, id: string): boolean {
+  const origin = cache.origins.get(id)?.deref()
+  return origin === undefined || !readers(core).includes(origin)
+}
+
+/** Whether what a cache has is known to be what this layer has, of which `content` is the beginning. */
+function isAlike(core: Core, cache: Layer, layer: Layer, { id, kind, header }: Append): boolean {
+  const state = core.seen.of(id)?.states.get(layer)
+  const held = heldIn(cache, id)
+  if (kind !== 'bytes' || held?.kind !== kind || header === undefined || state === undefined) return false
+  // A session without a digest says nothing about what is in it.
+  const isDigested = [...held.known.sessions.keys()].every((session) => held.digests.has(session))
+  if (!isDigested || !holdsSame(cache, id, state)) return false
+  const [mine] = now(() => cache.storage.headers([id])) ?? []
+  return mine !== undefined && bytesEqual(mine, header)
+}
+
 function holdsSame(cache: Layer, id: string, other: StoredState): boolean {
   const state = heldIn(cache, id)
   if (state === undefined || state.erased !== other.erased) return false
   return equals(state.known, other.known) && sameDigests(state, other)
 }
 
-/** Only a cache that says so in the same tick holds anything. */
 function heldIn(cache: Layer, id: string): StoredState | undefined {
-  let held: StoredState | undefined
+  return now(() => cache.storage.knownStates([id]))?.[0]
+}
+
+/** Only a cache that says so in the same tick holds anything. */
+function now<T>(ask: () => Awaitable<T>): T | undefined {
+  let said: T | undefined
   settle(
-    () => cache.storage.knownStates([id]),
-    ([state]) => {
-      held = state
+    ask,
+    (answer) => {
+      said = answer
     },
     () => {},
   )
-  return held
+  return said
 }
 
 function sameDigests(a: StoredState, b: StoredState): boolean {
@@ -58,7 +83,9 @@ export function fillCaches(core: Core, content: Append, from: readonly Layer[]):
   if (first === undefined) return
   for (const cache of core.layers) {
     if (!cache.isCache) continue
-    if (heldIn(cache, content.id) === undefined) cache.origins.set(content.id, new WeakRef(first))
+    const isNew = heldIn(cache, content.id) === undefined
+    if (isNew || (isOrphan(core, cache, content.id) && isAlike(core, cache, first, content)))
+      cache.origins.set(content.id, new WeakRef(first))
     if (!from.some((layer) => isFrom(cache, content.id, layer))) continue
     settle<readonly AppendResult[]>(
       () => cache.storage.append([content]),

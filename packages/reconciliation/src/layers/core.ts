@@ -2,7 +2,7 @@
  * What the parts of one composite share. Not here: behaviour; each file of this folder keeps one concern.
  */
 import type { KnownState } from '@tidemark/known-state'
-import type { Changed, Clock, StoredState } from '@tidemark/storage'
+import type { Changed, Clock, MapEntry, StoredState } from '@tidemark/storage'
 import type { Remembered } from '@tidemark/storage/adapter'
 import type { Background } from './background.ts'
 import type { Dirty } from './dirty.ts'
@@ -30,6 +30,8 @@ export interface Core {
   readonly dirtyMaps: Dirty
   /** Small maps whose names are noted. */
   readonly mapNames: Remembered<string, true>
+  /** Of small maps with entries in layers alone of which no earlier answer was made: by key, the versions that were answered or told. */
+  readonly mapNews: Remembered<string, ReadonlyMap<string, Pick<MapEntry, 'version'>>>
   readonly background: Background
   readonly closing: AbortController
   /** Writes of one document take turns, as do those of marks, and those of one small map. */

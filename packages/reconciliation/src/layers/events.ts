@@ -53,7 +53,7 @@ export type LayersEvent =
   | { readonly kind: 'regressed'; readonly id: string; readonly layer: string }
   /** Two layers hold different values of one version. */
   | { readonly kind: 'conflict'; readonly map: string; readonly key: string }
-  /** A layer brought entries of a small map after it was read: reading it again gives more. */
+  /** A layer brought entries of a small map of which no earlier reader was told, or another one took them: reading it again may give more. */
   | { readonly kind: 'map'; readonly map: string }
   /** A sweep ended early; the next one begins when its time comes. */
   | { readonly kind: 'unswept'; readonly code?: StorageErrorCode | undefined }

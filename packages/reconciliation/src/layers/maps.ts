@@ -14,6 +14,7 @@ import type { Layer } from './layer.ts'
 import { noteName } from './map-names.ts'
 
 type Entries = ReadonlyMap<string, MapEntry>
+type Versioned = Pick<MapEntry, 'version'>
 
 /** What a layer holds, as far as it said so or stored it. */
 interface Copy {
@@ -35,9 +36,10 @@ interface Asking {
 export async function readMap(core: Core, name: string): Promise<Entries> {
   const asking = ask(core, name)
   const copies = copiesAmong(await arrived(core, asking, (some) => some.some(({ entries }) => entries.size > 0)))
+  const answered = join(copies)
   // Not waited for: whoever asked has the answer. Others asked before.
-  void bringTogether(core, name, asking, join(told(asking, copies))).catch(() => {})
-  return join(copies)
+  void bringTogether(core, name, asking, join(told(asking, copies)), answered).catch(() => {})
+  return answered
 }
 
 export async function mergeMap(core: Core, name: string, entries: Entries): Promise<MergeResult> {
@@ -54,6 +56,8 @@ export async function mergeMap(core: Core, name: string, entries: Entries): Prom
   const copies = copiesAmong(await arrived(core, asking, (answered) => among(answered) >= needed))
   const merged = join(copies)
   const result = merge(merged, entries)
+  const before = join(told(asking, copies))
+  merge(before, entries)
   const stored: Copy[] = []
   let cause: unknown
   const writing = copies.map(async (copy) => {
@@ -64,7 +68,7 @@ export async function mergeMap(core: Core, name: string, entries: Entries): Prom
   await until(writing, () => among(stored) >= needed)
   // What a layer missed is flagged when all have answered: a crash before that leaves it to the daily sweep.
   void Promise.all(writing)
-    .then(() => bringTogether(core, name, asking, merged))
+    .then(() => bringTogether(core, name, asking, before, merged))
     .catch(() => {})
   if (among(stored) >= needed) return result
   const code = cause instanceof StorageError ? cause.code : 'IO'
@@ -131,21 +135,46 @@ function told({ untold }: Asking, copies: readonly Copy[]): readonly Copy[] {
   return copies.filter(({ layer }) => !untold.has(layer))
 }
 
-/** When all have answered: each gets what it lacks, and what that is more than was `known`, which is what was answered or written, is told. */
-async function bringTogether(core: Core, name: string, asking: Asking, known?: Entries): Promise<void> {
+/** When all have answered: each gets what it lacks. `known` may have been answered before, `answered` is what was answered or written now. */
+async function bringTogether(
+  core: Core,
+  name: string,
+  asking: Asking,
+  known?: Entries,
+  answered?: Entries,
+): Promise<void> {
   const answers = await Promise.all(asking.answers)
   const copies = answers.filter((answer) => 'entries' in answer)
   const joined = join(copies, (key, version) => core.forks.conflict(name, key, version))
   const before = known ?? join(told(asking, copies))
-  if (merge(new Map(before), joined).merged.length > 0) core.events.emit({ kind: 'map', map: name })
+  const news = new Map(beyond(before, joined))
   merge(joined, before)
+  const isNew = noteNews(core, name, news, joined)
+  if (isNew) core.events.emit({ kind: 'map', map: name })
+  let isTaken = false
   const bringing = answers.map(async (answer) => {
     const { layer } = answer
+    const held = 'cause' in answer ? undefined : answer.entries
     const failed = 'cause' in answer || (await write(core, name, answer, joined)) !== undefined
+    if (!failed && answer.entries !== held) isTaken = true
     if (failed && layer.write !== 'none') await setDirty(core, layer, [name], core.dirtyMaps)
     else await clearDirty(core, layer, name, core.dirtyMaps, asking.asOf)
   })
   await Promise.all(bringing)
+  // Whoever was told before and read without it reads more now.
+  const isMissed = beyond(answered ?? new Map(), news).length > 0
+  if (isTaken && isMissed && !isNew) core.events.emit({ kind: 'map', map: name })
+}
+
+/**
+ * What is more than earlier answers had is told once, not with every read: it may stay in the layer that brought it alone, where no other takes it.
+ * Answers whether some of it was not told yet. What is gone meanwhile is news again.
+ */
+function noteNews(core: Core, name: string, news: Entries, joined: Entries): boolean {
+  const noted = core.mapNews.get(name) ?? new Map<string, Versioned>()
+  if (news.size === 0) core.mapNews.delete(name)
+  else core.mapNews.set(name, new Map([...joined].map(([key, { version }]) => [key, { version }])))
+  return beyond(noted, news).length > 0
 }
 
 function join(copies: readonly Copy[], conflicted: (key: string, version: Version) => void = () => {}) {
@@ -169,6 +198,14 @@ function merge(into: Map<string, MapEntry>, entries: Entries): MergeResult {
   return { merged, conflicts }
 }
 
+/** Entries that are not held, or only in an earlier version. */
+function beyond(held: ReadonlyMap<string, Versioned>, entries: Entries): readonly [string, MapEntry][] {
+  return [...entries].filter(([key, { version }]) => {
+    const one = held.get(key)
+    return one === undefined || compareVersions(version, one.version) > 0
+  })
+}
+
 function sameValue(a: MapEntry | undefined, b: MapEntry): boolean {
   if (a?.bytes === undefined || b.bytes === undefined) return a?.bytes === b.bytes
   return bytesEqual(a.bytes, b.bytes)
@@ -177,10 +214,7 @@ function sameValue(a: MapEntry | undefined, b: MapEntry): boolean {
 /** Writes what a layer lacks; answers why it could not. */
 async function write(core: Core, name: string, copy: Copy, joined: Entries): Promise<unknown> {
   const { layer, entries } = copy
-  const behind = [...joined].filter(([key, { version }]) => {
-    const held = entries.get(key)
-    return held === undefined || compareVersions(version, held.version) > 0
-  })
+  const behind = beyond(entries, joined)
   if (behind.length === 0 || core.closing.signal.aborted) return undefined
   if (layer.write === 'none') return new StorageError('READ_ONLY', `layer ${layer.name}: it may not be written`)
   try {

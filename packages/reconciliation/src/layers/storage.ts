@@ -117,6 +117,7 @@ class LayeredStorage implements Layers {
       maps: createTurns(),
       dirtyMaps: createDirty('map'),
       mapNames: new Remembered(limits.rememberedMax),
+      mapNews: new Remembered(limits.rememberedMax),
       background,
       seen: createSeen(events, limits.rememberedMax, (id, state) => eraseInCaches(this.#core, id, state)),
       forks: createForks(events, limits.rememberedMax),

@@ -2,7 +2,7 @@
  * Taking care: what was missed is flagged, found again and repaired, a few at a time, and failing layers are left alone. In manual time.
  */
 import { EMPTY } from '@tidemark/known-state'
-import { memoryStorage } from '@tidemark/storage'
+import { type Append, memoryStorage } from '@tidemark/storage'
 import { faults } from '@tidemark/storage/conformance'
 import { expect, test } from 'vitest'
 import { cacheStorage, layers } from '../../src/layers.ts'
@@ -292,6 +292,48 @@ test('memory in front of a disk is a cache: it is read where it has everything, 
   expect(counts((await all.knownStates(['note']))[0]?.known)).toBe('a:3')
   expect(all.health().map(({ role }) => role)).toEqual(['cache', 'required'])
 })
+
+/** A cache that holds a note from A, which is taken out; `other` is what B holds. Answers what is read then, and how often where. */
+async function withoutOrigin(note: Append, other: Append, isFilled = true) {
+  const clock = manualClock()
+  const [a, b] = [disk(), disk()]
+  a.data.append([note])
+  b.data.append([other])
+  const memory = faults(memoryStorage())
+  const stores = [store(a), store(b)] as const
+  const all = layers([memory, ...stores], { clock, limits: { repairsMax: 0 } })
+  await all.open()
+  const read = () => passing(clock, Promise.resolve(all.read('note', EMPTY, { bytesMax: 1_000 })))
+  if (isFilled) await read()
+  else memory.append([note])
+  all.detach('layer 2')
+  const before = memory.calls.read
+  const pages = []
+  for (let reads = 0; reads < 5; reads++) pages.push(await read())
+  const transactions = pages.map((page) => page?.runs.flatMap((run) => run.transactions))
+  return { transactions, inCache: memory.calls.read - before, inDisk: stores[1].calls.read }
+}
+
+for (const isFilled of [true, false])
+  test(`what a cache has ${isFilled ? 'from a layer that was taken out' : 'from nobody knows where'} is read there again when another layer was seen to hold the same`, async () => {
+    const note = content('note', 'a:0-3 b:0-1')
+    const { transactions, inCache, inDisk } = await withoutOrigin(note, note, isFilled)
+    expect(transactions).toEqual(transactions.map(() => note.runs.flatMap((run) => run.transactions)))
+    expect([inCache, inDisk]).toEqual([4, 1])
+  })
+
+for (const [which, other] of [
+  ['other transactions', content('note', 'a:0-3', { salt: ' other' })],
+  ['another header', { ...content('note', 'a:0-3'), header: new Uint8Array([7]) }],
+  ['another count', content('note', 'a:0-4')],
+  ['json, of which no digest tells', content('note', 'a:0-3', { kind: 'json' })],
+] as const)
+  test(`what a cache has from a layer that was taken out is not read in place of one that holds something else (${which})`, async () => {
+    const note = content('note', 'a:0-3', { kind: other.kind })
+    const { transactions, inCache, inDisk } = await withoutOrigin(note, other)
+    expect(transactions).toEqual(transactions.map(() => other.runs.flatMap((run) => run.transactions)))
+    expect([inCache, inDisk]).toEqual([0, 5])
+  })
 
 test('a cache of so many bytes drops what was used long ago, and serves what it has', () => {
   const cache = cacheStorage({ bytesMax: 10_000 })
