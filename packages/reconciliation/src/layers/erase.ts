@@ -5,7 +5,7 @@
  */
 import { StorageError, type StoredState, type Version } from '@tidemark/storage'
 import { type Core, voters, votesNeeded, writers } from './core.ts'
-import { answerOf, isInStep, silentLayers, stateOf, unknown } from './race.ts'
+import { answerOf, isInStep, sightOf, silentLayers, stateOf, unknown } from './race.ts'
 import { miss, noteMissed, unfulfilled } from './votes.ts'
 import { lift, look } from './writes.ts'
 
@@ -22,14 +22,15 @@ export async function erase(
     return undefined
   }
   await lift(core, [id])
+  const isUnsure = sightOf(core, id) === undefined
   const outcomes = await Promise.all(
     writers(core).map(async (layer) => {
       // It keeps what it has: nobody can take it away there.
       if (layer.opened?.capabilities.erase === false)
         return { layer, unable: true, cause: new StorageError('IO', `layer ${layer.name}: it cannot erase`) }
       try {
-        // What a layer lacks of the tombstones it could not be given afterwards. What it missed a silent one may have.
-        if (!layer.available || !isInStep(core, id, layer) || core.dirty.has(layer, id))
+        // What a layer lacks of the tombstones it could not be given afterwards. What it missed a silent one may have, and nobody else.
+        if (!layer.available || !isInStep(core, id, layer) || (isUnsure && core.dirty.has(layer, id)))
           throw new StorageError('IO', `layer ${layer.name}: it is not there`)
         const asked = core.seen.tick()
         const state = await layer.call('append', (storage) => storage.erase(id, version, { keep }))

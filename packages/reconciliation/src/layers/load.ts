@@ -11,6 +11,7 @@ import { abortable } from './abortable.ts'
 import { endOf, sizeOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
 import { createHanded, follows, goingOn, type Handed, note, passedOver } from './handed.ts'
+import { isErasedAs } from './join.ts'
 import type { Layer } from './layer.ts'
 import { answerOf, askLayer, completed, isTimeout, silentLayers, stateOf, tellGrowth } from './race.ts'
 import { type Reader, readPage } from './read.ts'
@@ -145,10 +146,11 @@ async function take(loading: Loading, layer: Layer, have?: readonly (KnownState 
   )
 }
 
-/** Whether a document is erased in a silent layer alone: what the others have is not what there is. */
+/** Whether a document was erased last in a silent layer alone: what the others have is not what there is. */
 function isErasedElsewhere(core: Core, id: string): boolean {
-  const states = core.seen.of(id)?.states
-  return stateOf(core, id)?.erased !== undefined && readers(core).every((layer) => !states?.get(layer)?.erased)
+  const joined = stateOf(core, id)
+  const states = readers(core).flatMap((layer) => core.seen.of(id)?.states.get(layer) ?? [])
+  return joined?.erased !== undefined && !states.some((state) => isErasedAs(state, joined))
 }
 
 /** What was handed over stands, also if some layer could not be read, or not be gone on with: it failed. */

@@ -170,9 +170,8 @@ function durableOf(core: Core, id: string, state: StoredState): KnownState | und
   const noted = vouching(core).reduce((known, layer) => union(known, said(layer) ?? EMPTY), EMPTY)
   const counting = (layer: Layer) => {
     const known = said(layer)
-    // What an erasure did not keep in a layer that one can not be given any more. The others get it before they are erased.
-    if (state.erased !== undefined) return heldIn(layer)?.erased === undefined ? state.known : known
-    if (!excused(layer)) return known
+    // What an erasure did not keep in a layer that one can not be given any more. One that is not erased is given it before it is.
+    if (heldIn(layer)?.erased !== undefined || !excused(layer)) return known
     return layer.refilling ? union(known ?? EMPTY, noted) : (known ?? noted)
   }
   const durable = heldBy(voting.map(counting), votesNeeded(core, voting.length), state.known)

@@ -11,7 +11,7 @@ import { seenPart } from './agreement.ts'
 import { cacheOf, fillCaches } from './cache.ts'
 import { endOf } from './contents.ts'
 import { type Core, readers } from './core.ts'
-import { passing } from './join.ts'
+import { isErasedAs, passing } from './join.ts'
 import { codeOf, type Layer } from './layer.ts'
 import { compareOverlaps, joinedLayers, uncompared } from './overlaps.ts'
 import { ask, sightOf, silentLayers, stateOf, tellCorrupt, unknown } from './race.ts'
@@ -94,7 +94,7 @@ function sourceOf(
     const state = core.seen.of(id)?.states.get(layer)
     if (state === undefined || failed.has(layer)) return false
     if (state.kind !== joined.kind && !state.guessed && !joined.guessed) return false
-    if (joined.erased !== undefined && state.erased === undefined) return false
+    if (joined.erased !== undefined && !isErasedAs(state, joined)) return false
     return lacks(cursorFor(core, id, after, layer, passed(layer)), state.known)
   })
 }

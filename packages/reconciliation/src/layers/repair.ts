@@ -18,10 +18,11 @@ import {
   type StoredState,
 } from '@tidemark/storage'
 import { type Agreement, agree, agreementWith, overlapping, seenPart } from './agreement.ts'
+import { endOf } from './contents.ts'
 import type { Core } from './core.ts'
 import { readers, vouching, writers } from './core.ts'
 import { clearDirty } from './flags.ts'
-import { type Frozen, inStep, passing, without } from './join.ts'
+import { type Frozen, inStep, isErasedAs, passing, without } from './join.ts'
 import { codeOf, isFull, type Layer } from './layer.ts'
 import { storeMarks } from './mark-copies.ts'
 import { noteStuck } from './needed.ts'
@@ -192,9 +193,8 @@ async function copySome(run: Run): Promise<boolean> {
   const frozen = core.forks.of(id)
   const joined = stateOf(core, id) as StoredState
   const held = stateIn(run, target)
-  // Of another document nothing is copied, nor what the erasure kept.
-  const isKept = (held !== undefined && frozen === 'document') || covers(held?.known ?? NOTHING, joined.known)
-  if (joined.erased !== undefined && (held?.erased !== undefined || isKept)) return eraseIn(run, joined)
+  if (joined.erased !== undefined && (held?.erased !== undefined || hasKept(held, joined, frozen)))
+    return eraseIn(run, joined)
   const source = sourceFor(run, joined, held, frozen)
   if (source === undefined) {
     const [cause] = run.excluded.values()
@@ -208,6 +208,14 @@ async function copySome(run: Run): Promise<boolean> {
   return store(run, agreed, page, held)
 }
 
+/** Whether it has all that an erasure kept and that can be copied: of another document that is nothing, nor of a fork of which it has its own part. */
+function hasKept(held: StoredState | undefined, joined: StoredState, frozen: Frozen | undefined): boolean {
+  if (held === undefined) return covers(NOTHING, joined.known)
+  if (frozen === 'document') return true
+  const own = new Set([...(frozen ?? [])].filter((session) => held.known.sessions.has(session)))
+  return covers(held.known, without(joined.known, own))
+}
+
 /** The first layer that has something the target lacks; near ones before remote ones. */
 function sourceFor(
   run: Run,
@@ -219,7 +227,7 @@ function sourceFor(
   const lacking = (layer: Layer) => {
     const state = stateIn(run, layer)
     if (state === undefined || layer === target || run.excluded.has(layer)) return false
-    if (joined.erased !== undefined && state.erased === undefined) return false
+    if (joined.erased !== undefined && !isErasedAs(state, joined)) return false
     const { header, sessions } = missing(held?.known ?? NOTHING, without(state.known, frozen))
     return header || sessions.size > 0
   }
@@ -266,7 +274,7 @@ async function store(run: Run, agreed: Agreement, page: Page, held: StoredState 
   await source.throttle(bytes)
   await target.throttle(bytes)
   const asked = core.seen.tick()
-  const result = await appendTo(run, content, unnoted(run, source))
+  const result = await appendTo(run, content, unnoted(run, source, page))
   core.seen.heard(id, target, result.state, asked)
   if (result.headerRefused === 'fork') core.forks.freeze(id, undefined, [source.name, target.name])
   let refused = result.headerRefused !== undefined
@@ -283,11 +291,17 @@ async function store(run: Run, agreed: Agreement, page: Page, held: StoredState 
   return grew || isCompared || (!refused && run.gaps < GAPS_MAX)
 }
 
-/** L3: what was not written here is noted, as a write is, for whoever lacks it: its silence is no vote for it. */
-function unnoted({ core, id, target }: Run, source: Layer): ReadonlyMap<Layer, Marks> {
+/**
+ * L3: what was not written here is noted, as a write is, for whoever lacks it: its silence is no vote for it. A page may hold more than was seen, and what
+ * everybody has that was seen is not all of it then.
+ */
+function unnoted(run: Run, source: Layer, page: Page): ReadonlyMap<Layer, Marks> {
+  const { core, id, target } = run
   const near = vouching(core)
   if (!near.includes(target) || near.includes(source)) return new Map()
-  const lacking = writers(core).filter((layer) => layer !== target && layer !== source && !isInStep(core, id, layer))
+  const end = without(endOf(page), core.forks.of(id))
+  const hasAll = (layer: Layer) => isInStep(core, id, layer) && covers(stateIn(run, layer)?.known ?? NOTHING, end)
+  const lacking = writers(core).filter((layer) => layer !== target && layer !== source && !hasAll(layer))
   return new Map(lacking.map((layer) => [layer, core.dirty.add(layer, [id])]))
 }
 

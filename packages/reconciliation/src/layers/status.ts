@@ -6,7 +6,7 @@ import type { Opened, StoredState } from '@tidemark/storage'
 import { type Core, readers } from './core.ts'
 import { MARKS } from './dirty.ts'
 import type { LayerCondition } from './events.ts'
-import { without } from './join.ts'
+import { inStep, without } from './join.ts'
 import type { Layer } from './layer.ts'
 import { markKeepers, wholeKeepers } from './marks.ts'
 import { answerOf, ask, isSafe, sightOf, silentLayers } from './race.ts'
@@ -53,7 +53,7 @@ function behindBy(core: Core, id: string, layer: Layer, joined: StoredState | un
   const wanted = without(joined.known, core.forks.of(id))
   const lacks = missing(held?.known ?? { header: false, sessions: new Map() }, wanted)
   const sessions = new Map([...lacks.sessions].map(([session, { after, until }]) => [session, until - after]))
-  const isOne = lacks.header || (joined.erased !== undefined && held?.erased === undefined)
+  const isOne = lacks.header || (joined.erased !== undefined && !inStep(held, joined))
   return Math.max(count({ header: false, sessions }), isOne ? 1 : 0)
 }
 

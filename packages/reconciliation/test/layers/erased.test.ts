@@ -2,10 +2,23 @@
  * Erased documents: while the layer that they were erased in does not answer, where layers hold two under one id, in caches.
  */
 import { EMPTY } from '@tidemark/known-state'
-import { memoryStorage } from '@tidemark/storage'
+import { EMPTY_DIGEST, extendDigest, memoryStorage, type Page } from '@tidemark/storage'
 import { expect, test } from 'vitest'
 import { layers } from '../../src/layers.ts'
-import { content, counts, disk, held, manualClock, of, over, passing, type Store, store } from './world.ts'
+import {
+  content,
+  counts,
+  disk,
+  held,
+  manualClock,
+  of,
+  outcome,
+  over,
+  passing,
+  type Store,
+  settled,
+  store,
+} from './world.ts'
 
 const cannotErase = (one: Store) => {
   one.plan = ({ method }) => (method === 'erase' ? { fails: 'IO' } : undefined)
@@ -120,4 +133,104 @@ test('what a layer says is erased does not stay in a cache', async () => {
   b.data.erase('note', [1, 'me'], { keep: ['tomb'] })
   await passing(clock, all.load('note'))
   expect(counts(memory.knownStates(['note'])[0]?.known)).toBe('tomb:1')
+})
+
+test('a layer is erased later also where it has less of a fork than the erasure kept', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  disks[0].data.append([content('note', 's:0-2 tomb:0-2')])
+  disks[1].data.append([content('note', 's:0-2 tomb:0-1', { salt: ' other' })])
+  const { all, b, events } = await over(disks, { clock, policy: 'any-durable' })
+  await passing(clock, all.load('note', { until: 'settled' }))
+  expect(of(events, 'fork').map(({ session }) => session)).toEqual(['s', 'tomb'])
+  cannotErase(b)
+  await all.erase('note', [1, 'me'], { keep: ['tomb'] })
+  expect(disks.map((on) => held({ disk: on }))).toEqual(['tomb:2', 's:2 tomb:1'])
+  b.plan = undefined
+  await clock.advance(600_000)
+  expect(disks.map((on) => held({ disk: on }))).toEqual(['tomb:2', 'tomb:1'])
+})
+
+test('what an erasure keeps is acknowledged where enough have it, erased or not', async () => {
+  const clock = manualClock()
+  const { all, a, b } = await over([disk(), disk()], { clock, limits: { repairsMax: 0 } })
+  await all.append([content('note', 's:0-1')])
+  b.plan = ({ method, args }) => {
+    const isOfContent = method === 'append' && (args[0] as readonly unknown[]).length > 0
+    return isOfContent || method === 'erase' ? { fails: 'QUOTA' } : undefined
+  }
+  const tomb = content('note', 'tomb:0-1', { header: false })
+  expect(await passing(clock, outcome(all.append([tomb])))).toBe('failed')
+  const erasing = () => passing(clock, outcome(all.erase('note', [1, 'me'], { keep: ['tomb'] })))
+  expect(await erasing()).toBe('failed')
+  const told = async () => {
+    const [state] = await passing(clock, Promise.resolve(all.knownStates(['note'])))
+    return [counts(state?.known), counts(state?.durable ?? state?.known)]
+  }
+  expect([held(a), held(b), ...(await told())]).toEqual(['tomb:1', 's:1', 'tomb:1', ''])
+  b.plan = undefined
+  expect(await erasing()).toBe('done')
+  expect([held(a), held(b), ...(await told())]).toEqual(['tomb:1', 'tomb:1', 'tomb:1', 'tomb:1'])
+})
+
+const texts = ({ runs }: Pick<Page, 'runs'>) =>
+  runs.flatMap(({ transactions }) => transactions.map((one) => new TextDecoder().decode(one)))
+
+/** What version 1 kept of a note, and version 2 removed, is still in the first layer. */
+async function erasedTwice() {
+  const clock = manualClock()
+  const disks = [disk(), disk(), disk()] as const
+  const { all, a, b } = await over(disks.slice(0, 2), { clock, policy: 'any-durable' })
+  await all.append([content('note', 'x:0-3 tomb:0-1')])
+  await settled()
+  await all.erase('note', [1, 'me'], { keep: ['x', 'tomb'] })
+  cannotErase(a)
+  await all.erase('note', [2, 'me'], { keep: ['tomb'] })
+  expect([held(a), held(b)]).toEqual(['tomb:1 x:3', 'tomb:1'])
+  return { clock, all, a, b, disks }
+}
+
+test('what a newer erasure removed is neither read nor copied from a layer that has an older one', async () => {
+  const { clock, all, a, disks } = await erasedTwice()
+  const read = await all.read('note', EMPTY, { bytesMax: 1_000 })
+  const loaded: string[] = []
+  await passing(clock, all.load('note', { onPage: (page) => loaded.push(...texts(page)) }))
+  expect([texts(read ?? { runs: [] }), loaded]).toEqual([['"tomb 0"'], ['"tomb 0"']])
+  expect(await all.status('note')).toMatchObject({ word: 'here', layers: [{ behind: 1 }, { behind: 0 }] })
+  const third = store(disks[2])
+  const given: string[] = []
+  const { append } = third
+  third.append = (batch, options) => {
+    given.push(...batch.flatMap(texts))
+    return append(batch, options)
+  }
+  await all.attach({ storage: third, name: 'C' })
+  await clock.advance(600_000)
+  expect([given, held({ disk: disks[2] })]).toEqual([['"tomb 0"'], 'tomb:1'])
+  a.plan = undefined
+  await passing(clock, all.sweep())
+  await clock.advance(600_000)
+  expect([held(a), (await all.status('note')).word]).toEqual(['tomb:1', 'everywhere'])
+})
+
+test('a load hands over nothing of an older erasure while the layer with the newer one is silent, and says which failed', async () => {
+  const { clock, all, b } = await erasedTwice()
+  saysNothing(b)
+  const loaded: string[] = []
+  const loading = all.load('note', { onPage: (page) => loaded.push(...texts(page)) })
+  const { found, state, answered, failed } = await passing(clock, loading)
+  expect([found, state?.erased, answered, failed, loaded]).toEqual(['present', [2, 'me'], ['A'], ['B'], []])
+})
+
+test('a layer that has all there is is erased, whatever it was flagged for, where every layer says what it holds', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk()] as const
+  for (const { data } of disks) data.append([content('note', 's:0-1 tomb:0-1')])
+  const id = new TextEncoder().encode('note')
+  const key = `\u{10ffff}tidemark layers dirty 1 B${extendDigest(EMPTY_DIGEST, [id])}`
+  disks[0].data.append([], { marks: new Map([[key, id]]) })
+  const { all } = await over(disks, { clock, limits: { repairsMax: 0 } })
+  expect(all.health().map(({ dirty }) => dirty)).toEqual([0, 1])
+  await passing(clock, Promise.resolve(all.erase('note', [1, 'me'], { keep: ['tomb'] })))
+  expect(disks.map((on) => held({ disk: on }))).toEqual(['tomb:1', 'tomb:1'])
 })

@@ -296,6 +296,33 @@ test('what a repair brings from a remote layer to one near by is not acknowledge
   expect([held({ disk: disks[1] as Disk }), ...(await next.told())]).toEqual(['a:3', 'a:3', 'a:3'])
 })
 
+test('what a remote layer got while it was copied from is not acknowledged by the silence of one that had all there was before', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk(), disk()] as const
+  const { all, stores } = await withRemote(clock, disks, {})
+  const [a, b, far] = stores as [Store, Store, Store]
+  await all.append([first()])
+  await clock.advance(10_000)
+  storesNoContent(a)
+  expect(await passing(clock, outcome(all.append([second()])))).toBe('failed')
+  const { read } = far
+  far.read = (...args) => {
+    far.read = read
+    disks[2].data.append([content('note', 'a:2-4', { header: false })])
+    for (const one of [b, far]) silence(one)
+    return read(...args)
+  }
+  b.plan = ({ method }) => (method === 'read' ? { fails: 'IO' } : undefined)
+  a.plan = undefined
+  await clock.advance(30_000)
+  expect(disks.map((on) => held({ disk: on }))).toEqual(['a:4', 'a:2', 'a:4'])
+  expect(all.health().map(({ dirty }) => dirty)).toEqual([0, 1, 0])
+  for (const on of disks) on.kill()
+  const next = await withRemote(clock, disks, {})
+  for (const one of next.stores.slice(1)) silence(one)
+  expect(await next.told()).toEqual(['a:4', ''])
+})
+
 test('what was acknowledged stays so while a layer is silent, whoever else has it', async () => {
   const clock = manualClock()
   const disks = [disk(), disk(), disk()]
