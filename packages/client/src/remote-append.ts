@@ -31,6 +31,8 @@ interface Writing {
   readonly stopped: Map<string, RefusedWhy>
   /** Sessions that the server asked for before it took them. */
   readonly asked: Set<string>
+  /** Where this is said once more: how sessions of it were refused before, of which nothing may be said any more. */
+  readonly before?: ReadonlySet<ErrorCode>
 }
 
 /** What became of the contents: all that is not stopped is stored; or the server holds something else in place of the document, or erased it. */
@@ -42,9 +44,11 @@ interface Answer {
   /** It acknowledged this last. */
   acknowledged: KnownState
   /** What it is about: all but what was asked for. */
-  readonly taken: Content
+  taken: Content
   /** What is to be said once more. */
-  readonly asked: readonly Run[]
+  asked: readonly Run[]
+  /** Something was told that is an acknowledgement or the repetition of a LOAD: nobody can tell. */
+  isInDoubt: boolean
 }
 
 /** Writes a content, in as many messages as the server needs to take it, each of which it has answered before the next is said. */
@@ -148,36 +152,37 @@ async function write(writing: Writing, contents: readonly Content[]): Promise<Wr
 
 /**
  * Says a content. One KNOWN that acknowledges all of it is the whole answer; of any other it is not known how many messages it has.
- * A server that wants to compare what a session of JSON goes on from asks for that, once. It is not here: who says the same again is believed.
+ * A server that wants to compare what a session of JSON goes on from asks for that, once, by a LOAD and a KNOWN that says no more. It is not
+ * here: who says the same again is believed. A LOAD because another document names this one comes alone: the KNOWN behind it is an answer.
  */
 function say({ link, id, signal, asked }: Writing, content: Content): Promise<Answer> {
-  const answer: Answer = { errors: [], acknowledged: EMPTY, taken: content, asked: [] }
-  let isToldPlainly = false
+  const answer: Answer = { errors: [], acknowledged: EMPTY, taken: content, asked: [], isInDoubt: false }
+  let loaded: KnownState | undefined
   let isFenced = false
-  function ask(known: KnownState): void {
-    const isAsked = ({ session, after }: Run) => !asked.has(session) && (known.sessions.get(session) ?? 0) < after
-    const [again, runs] = [content.runs.filter(isAsked), content.runs.filter((run) => !isAsked(run))]
-    for (const { session } of again) asked.add(session)
-    Object.assign(answer, { asked: again, taken: { ...content, runs } })
+  /** Takes a KNOWN for what it is; answers whether something else is owed that may take its time. */
+  function take(known: KnownState): boolean {
+    const asking = loaded
+    loaded = undefined
+    if (asking === undefined || saysMore(known, asking, content)) {
+      answer.acknowledged = known
+      return false
+    }
+    const isAsked = ask(answer, asking, asked)
+    const rest = answer.taken
+    const isOwed = isAsked && !covers(known, endOf(rest))
+    if (!isOwed && (!isAsked || rest.header !== undefined || rest.runs.length > 0)) answer.isInDoubt = true
+    return isOwed
   }
   const hear = (message: Message): Answer | undefined => {
     if (message.action === 'reconcile-ack') return answer
-    if (message.action === 'load') {
-      ask(message.known)
-      // Behind a LOAD the same is told plainly, which acknowledges nothing.
-      isToldPlainly = true
-      return undefined
-    }
+    let isOwed = false
     if (message.action === 'error') answer.errors.push(message)
-    else if (message.action !== 'known') return undefined
-    else if (isToldPlainly) {
-      isToldPlainly = false
-      return answer.taken.header === undefined && answer.taken.runs.length === 0 ? answer : undefined
-    }
+    else if (message.action === 'load') loaded = message.known
     // Of a fork all that the server holds is said, and then what the content brought besides.
-    else if (!message.correction) answer.acknowledged = message.known
-    if (isFenced) return undefined
+    else if (message.action === 'known' && !message.correction) isOwed = take(message.known)
+    if (isFenced || (message.action !== 'error' && message.action !== 'known')) return undefined
     if (answer.errors.length === 0 && covers(answer.acknowledged, endOf(answer.taken))) return answer
+    if (isOwed) return undefined
     isFenced = true
     link.fence(id)
     return undefined
@@ -185,54 +190,118 @@ function say({ link, id, signal, asked }: Writing, content: Content): Promise<An
   return link.talk(id, [{ ...content, action: 'content' }], hear, signal)
 }
 
+/** L3: what says no more of a content than the LOAD before it did may repeat that, and is no acknowledgement. */
+function saysMore(known: KnownState, loaded: KnownState, { runs }: Content): boolean {
+  const count = ({ sessions }: KnownState, session: string) => sessions.get(session) ?? 0
+  return (known.header && !loaded.header) || runs.some(({ session }) => count(known, session) > count(loaded, session))
+}
+
+/** Puts aside what a LOAD asks for: what goes on from more than it says. Answers whether there is any. */
+function ask(answer: Answer, { sessions }: KnownState, asked: Set<string>): boolean {
+  const isAsked = ({ session, after }: Run) => !asked.has(session) && (sessions.get(session) ?? 0) < after
+  const { taken } = answer
+  const again = new Set(taken.runs.filter(isAsked))
+  answer.asked = [...answer.asked, ...again]
+  answer.taken = { ...taken, runs: taken.runs.filter((run) => !again.has(run)) }
+  for (const { session } of again) asked.add(session)
+  return again.size > 0
+}
+
 /** Finds out what was not stored of a content, and why. */
-async function judge(writing: Writing, { errors, acknowledged, taken: content }: Answer): Promise<Written> {
-  const { link, id, signal, stopped } = writing
-  const codes = new Set(errors.map(({ code }) => code))
+async function judge(writing: Writing, answer: Answer): Promise<Written> {
+  const { errors, acknowledged, taken: content } = answer
+  const { link, id, signal, stopped, before = [] } = writing
   // The server may have refused before it stored the rest, which it acknowledges then: the fence does not wait for that.
   if (errors.length > 0 || (content.header !== undefined && !acknowledged.header)) link.shun(id)
-  const failure = errors.find(({ code }) => !REFUSALS.has(code))
-  if (failure !== undefined) throw errorOf(failure)
+  failIfFailed(errors)
+  if (answer.isInDoubt || errors.some(isLimit)) return writeOnceMore(writing, answer)
+  const codes = new Set(errors.map(({ code }) => code))
   // Of what is said, a header is all that nothing is acknowledged for: the server's storage did not take it.
   if (codes.has('tooLarge') && !acknowledged.header) return 'tooLarge'
   // It holds a document of the other kind.
   if (codes.has('unsupported')) return 'other'
   if (codes.has('fork') && content.header !== undefined && (await isOther(writing, content))) return 'other'
-  const isMissing = (run: Run) => (acknowledged.sessions.get(run.session) ?? 0) < run.after + run.transactions.length
-  const missing = content.runs.filter(isMissing)
-  const limit = errors.find(({ code }) => code === 'limit')
-  if (missing.length === 0 && limit === undefined) return 'stored'
-  const state = await look(link, id, endOf(content), signal)
-  const isGap = ({ session, after }: Run) => state === undefined || after > (state.known.sessions.get(session) ?? 0)
-  for (const run of missing) if (isGap(run)) stopped.set(run.session, 'gap')
-  if (limit !== undefined) return writeUncrowded(writing, { ...content, runs: missing }, state, limit)
-  const refused = missing.filter((run) => !isGap(run))
+  const missing = missingOf(answer)
+  if (missing.length === 0) return 'stored'
+  const refused = withoutGaps(writing, missing, await look(link, id, endOf(content), signal))
   if (refused.length === 0) return 'stored'
-  const [why] = codes
-  if (codes.size === 1) for (const { session } of refused) stopped.set(session, why as RefusedWhy)
-  else if (codes.size > 1) for (const run of refused) stopped.set(run.session, await whyNot(writing, content, run))
-  else throw new StorageError('IO', 'the server does not say what became of what was written')
+  // A session that was found to be forked before is passed over in silence.
+  const whys = new Set([...before, ...codes])
+  const [why] = whys
+  if (whys.size === 1) for (const { session } of refused) stopped.set(session, why as RefusedWhy)
+  else if (whys.size > 1) for (const run of refused) stopped.set(run.session, await whyNot(writing, content, run))
+  else throw unsaid()
   return 'stored'
 }
 
-/** A document has room for so many sessions: those that it does not hold are refused, the others said once more. They may be stored by now. */
-async function writeUncrowded(
-  writing: Writing,
-  { header: _, ...missing }: Content,
-  state: StoredState | undefined,
-  limit: ErrorMessage,
-): Promise<Written> {
-  const { stopped } = writing
-  const isHeld = ({ session }: Run) => state?.known.sessions.has(session) ?? true
-  const runs = missing.runs.filter(isHeld)
-  // It was too many documents, or who knows what.
-  if (runs.length === missing.runs.length) throw errorOf(limit)
-  for (const run of missing.runs) if (!isHeld(run) && !stopped.has(run.session)) stopped.set(run.session, 'tooLarge')
-  return write(writing, [{ ...missing, runs }])
+function missingOf({ acknowledged, taken }: Answer): readonly Run[] {
+  const isMissing = (run: Run) => (acknowledged.sessions.get(run.session) ?? 0) < run.after + run.transactions.length
+  return taken.runs.filter(isMissing)
 }
+
+/** Stops what has a gap; answers the others. */
+function withoutGaps({ stopped }: Writing, runs: readonly Run[], state: StoredState | undefined): readonly Run[] {
+  const isGap = ({ session, after }: Run) => state === undefined || after > (state.known.sessions.get(session) ?? 0)
+  for (const run of runs) if (isGap(run)) stopped.set(run.session, 'gap')
+  return runs.filter((run) => !isGap(run))
+}
+
+/**
+ * Says once more what may be stored by now without a word of it that counts. A document has room for so many sessions: those that it does not
+ * hold are refused.
+ */
+async function writeOnceMore(writing: Writing, answer: Answer): Promise<Written> {
+  const { link, id, signal, stopped, before } = writing
+  const { errors, acknowledged, taken } = answer
+  await settle(writing, answer)
+  failIfFailed(errors)
+  const state = await look(link, id, EMPTY, signal)
+  const missing = missingOf(answer)
+  withoutGaps(writing, missing, state)
+  const limit = errors.find(isLimit)
+  const isHeld = ({ session }: Run) => limit === undefined || (state?.known.sessions.has(session) ?? true)
+  const runs = missing.filter(isHeld)
+  // It was too many documents, or who knows what.
+  if (limit !== undefined && runs.length === missing.length) throw errorOf(limit)
+  // A server that never says it otherwise is not asked for ever.
+  if (limit === undefined && before !== undefined) throw unsaid()
+  for (const run of missing) if (!isHeld(run) && !stopped.has(run.session)) stopped.set(run.session, 'tooLarge')
+  const codes = errors.filter((error) => !isLimit(error)).map(({ code }) => code)
+  const { header, ...left } = taken
+  const isNeeded = header !== undefined && !acknowledged.header
+  const again = { ...left, runs, ...(isNeeded && { header }) }
+  return write({ ...writing, before: new Set([...(before ?? []), ...codes]) }, [again])
+}
+
+/**
+ * Hears what else is refused of a content, when what is on its way to the server's disk is there. What is acknowledged meanwhile cannot be told
+ * from the answer to this.
+ */
+async function settle({ link, id, signal }: Writing, { errors, taken, asked }: Answer): Promise<void> {
+  // Nothing is waited for that is held already: what was asked for is not.
+  const known = endOf({ ...taken, runs: [...taken.runs, ...asked] })
+  let isFenced = false
+  const hear = (message: Message): true | undefined => {
+    if (message.action === 'reconcile-ack') return true
+    if (message.action === 'error') errors.push(message)
+    else if (message.action !== 'known' || message.correction) return undefined
+    if (!isFenced) link.fence(id)
+    isFenced = true
+    return undefined
+  }
+  await link.talk(id, [{ action: 'load', id, known, probe: true }], hear, signal)
+}
+
+const unsaid = () => new StorageError('IO', 'the server does not say what became of what was written')
 
 /** Of one content, sessions are refused or the header is. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['fork', 'tooLarge', 'unsupported', 'limit'])
+const isLimit = ({ code }: ErrorMessage): boolean => code === 'limit'
+
+function failIfFailed(errors: readonly ErrorMessage[]): void {
+  const failure = errors.find(({ code }) => !REFUSALS.has(code))
+  if (failure !== undefined) throw errorOf(failure)
+}
 
 /** Whether the server holds another header; if not, it was sessions that forked. */
 async function isOther(writing: Writing, content: Content): Promise<boolean> {

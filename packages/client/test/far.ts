@@ -1,10 +1,12 @@
 /**
  * A server behind a real socket, and a storage that asks it: what each said is written down.
  */
-import { type Dialect, type Message, ProtocolError } from '@tidemark/protocol'
+import type { KnownState } from '@tidemark/known-state'
+import { type Dialect, type Message, ProtocolError, tidemarkJson } from '@tidemark/protocol'
 import { createServer, type ServerOptions } from '@tidemark/server'
 import { listen } from '@tidemark/server/node'
 import { type Append, memoryStorage, type Storage } from '@tidemark/storage'
+import { createPipe } from '@tidemark/sync/run'
 import { webSocket } from '@tidemark/websocket'
 import { remoteStorage } from '../src/remote.ts'
 
@@ -69,6 +71,35 @@ export async function far(
       await server.close()
     },
   }
+}
+
+/** A storage that asks a server which holds `known` of `note`, and says the next of `answers` to each content. */
+export function scripted(known: KnownState, answers: readonly Message[][]) {
+  let contents = 0
+  const answersTo = (message: Message): readonly Message[] => {
+    if (message.action === 'content') return answers[contents++] ?? []
+    if (message.action === 'load') return [{ action: 'known', id: 'note', known, correction: false }]
+    return message.action === 'reconcile' ? [{ action: 'reconcile-ack', batch: message.batch }] : []
+  }
+  const remote = remoteStorage({
+    peer: 'near',
+    async connect() {
+      const [mine, theirs] = createPipe(tidemarkJson)
+      const [reads, writes] = [tidemarkJson.createCodec(), tidemarkJson.createCodec()]
+      const say = (messages: readonly Message[]) => {
+        for (const frame of writes.encode(messages, mebibyte)) theirs.send(frame)
+      }
+      const frame = (bytes: string | Uint8Array) => {
+        for (const one of reads.decode(bytes)) if (!(one instanceof ProtocolError)) say(answersTo(one.message))
+      }
+      theirs.open({ frame, drained() {}, closed() {} })
+      const limits = { messageBytesMax: mebibyte, frameBytesMax: mebibyte }
+      const generation = { id: 'g', sequence: 0 }
+      say([{ action: 'hello', version: 1, features: [], generation, level: 'durable', limits, peer: 'far' }])
+      return mine
+    },
+  })
+  return { remote, contents: () => contents }
 }
 
 function noting(dialect: Dialect, messages: Message[]): (frame: string | Uint8Array) => void {

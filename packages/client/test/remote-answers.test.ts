@@ -115,6 +115,37 @@ group.each([tidemarkBinary, tidemarkJson].map((dialect) => [dialect.name, dialec
       expect(await write(f, { ...note(10, ...few('a', 'b', 'c')), id: 'other' })).toEqual({ c: 'tooLarge 0' })
     })
 
+  for (const [title, more] of [
+    ['', undefined],
+    [', also where it is stored later', (data: Storage) => ({ storage: late(data) })],
+  ] as const) {
+    test(`what forked or is too large beside a session too many is refused as often as it is written, the others are stored${title}`, async () => {
+      const begun = note(10, run('fork', filled(3, 10)), run('large', filled(1, 10)))
+      const f = await holding(begun, { documentSessionsMax: 3 }, 100_000, more)
+      const forked = run('fork', filled(4, 10, 9))
+      const large = run('large', [new Uint8Array(200_000)], 1)
+      const runs = [forked, ...few('b', 'c')]
+      for (const header of [undefined, 10])
+        expect(await write(f, note(header, ...runs))).toEqual({ fork: 'fork 3', c: 'tooLarge 0' })
+      const all = { fork: 'fork 3', large: 'tooLarge 1', c: 'tooLarge 0' }
+      expect(await write(f, note(undefined, large, ...runs))).toEqual(all)
+      expect(await sessionsIn(f.data)).toEqual({ fork: 3, large: 1, b: 1 })
+    })
+
+    test(`a document that the server asks for, because another one names it, is written when it is stored${title}`, async () => {
+      const needs = (header?: Uint8Array) => (header?.length === 20 ? ['note'] : [])
+      const f = await holding(undefined, {}, undefined, (data) => ({
+        ...more?.(data),
+        hooks: { dependenciesOf: needs },
+      }))
+      const batch = [{ ...note(20, ...few('a')), id: 'other' }, note(10, ...few('a'))]
+      expect((await f.remote.append(batch)).map(refusals)).toEqual([{}, {}])
+      expect([count(f.heard, 'load'), count(f.said, 'content'), f.connections()]).toEqual([1, 2, 1])
+      expect(await write(f, note(undefined, run('a', filled(1, 10), 1)))).toEqual({})
+      expect(await sessionsIn(f.data)).toEqual({ a: 2 })
+    })
+  }
+
   test('a header that the server cannot store is too large, and no other document', async () => {
     const f = await holding(undefined, {}, 100_000)
     expect(await write(f, note(200_000, run('a', filled(1, 10))))).toBe('tooLarge')
