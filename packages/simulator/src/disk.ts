@@ -53,7 +53,7 @@ export interface Disk {
   /** What the present process was told of a document; all that was there when it started. */
   told(id: string): KnownState | undefined
   ids(): readonly string[]
-  /** Whether the present process handed over what does not stand here: a write under way, or the last one, which failed. */
+  /** Whether the present process handed over marks that do not stand here: their writes are under way, or failed and were not repeated. */
   lacks(): boolean
   /** The storage as it is, without faults, for looking into it. */
   readonly bare: Storage
@@ -86,8 +86,8 @@ export function createDisk(options: DiskOptions): Disk {
   let bare = make('')
   let states = new Map<string, StoredState>()
   let told = new Map<string, KnownState>()
-  let underWay = 0
-  let hasFailed = false
+  /** Keys of marks that the present process handed over and that do not stand here. */
+  let unwritten = new Set<string>()
 
   function note(id: string, state: StoredState | undefined): void {
     if (state === undefined) return
@@ -98,6 +98,7 @@ export function createDisk(options: DiskOptions): Disk {
   function write(batch: readonly Append[], marks: AppendOptions | undefined): Awaitable<readonly AppendResult[]> {
     return andThen(bare.append(batch, marks), (results) => {
       journal.push({ type: 'append', batch, options: marks })
+      for (const key of marks?.marks?.keys() ?? []) unwritten.delete(key)
       for (const [index, result] of results.entries())
         if (!('failed' in result)) note((batch[index] as Append).id, result.state)
       return results
@@ -140,7 +141,7 @@ export function createDisk(options: DiskOptions): Disk {
     told: (id) => told.get(id),
     state: (id) => states.get(id),
     ids: () => [...states.keys()],
-    lacks: () => underWay > 0 || hasFailed,
+    lacks: () => unwritten.size > 0,
     backUp() {
       backup = journal.length
     },
@@ -156,8 +157,7 @@ export function createDisk(options: DiskOptions): Disk {
     },
     mount(process) {
       told = new Map([...states].map(([id, { known }]) => [id, known]))
-      underWay = 0
-      hasFailed = false
+      unwritten = new Set()
       return mounted(process)
     },
   }
@@ -182,7 +182,6 @@ export function createDisk(options: DiskOptions): Disk {
       perform: () => Awaitable<T>,
     ): Awaitable<T> {
       const { fails, failsDone, delayMs, slow, slowMs } = faults()
-      if (isWrite) underWay += 1
       const failed = (how: string, code: StorageErrorCode = 'IO'): never => {
         observe({ type: 'disk failed', node, method, ids, how })
         throw new StorageError(code, `${method}: ${IO} (${how})`)
@@ -198,16 +197,10 @@ export function createDisk(options: DiskOptions): Disk {
         return answer
       }
       const work = (): Awaitable<T> => {
-        if (isWrite) underWay -= 1
-        if (isWrite) hasFailed = true
         if (disk.outage === 'fails') return failed('outage')
         if (disk.outage === 'full' && isWrite) return failed('full', 'QUOTA')
         if (chance.happens(fails)) return failed('nothing done')
-        return isWrite ? andThen(perform(), written) : perform()
-      }
-      const written = (value: T): T => {
-        hasFailed = Array.isArray(value) && value.some((result: AppendResult) => 'failed' in result)
-        return value
+        return perform()
       }
       const answer = (value: T): T => {
         if (isWrite && chance.happens(failsDone)) return failed('done')
@@ -258,8 +251,10 @@ export function createDisk(options: DiskOptions): Disk {
       knownStates: (ids, given) => call('knownStates', ids, false, () => bare.knownStates(ids, given)),
       headers: (ids, given) => call('headers', ids, false, () => bare.headers(ids, given)),
       read: (id, after, given) => call('read', [id], false, () => bare.read(id, after, given)),
-      append: (batch, given) =>
-        call('append', [...new Set(batch.map(({ id }) => id))], true, () => appendSome(batch, given)),
+      append(batch, given) {
+        for (const key of given?.marks?.keys() ?? []) unwritten.add(key)
+        return call('append', [...new Set(batch.map(({ id }) => id))], true, () => appendSome(batch, given))
+      },
       verifierStates: (id, sessions) => call('verifierStates', [id], false, () => bare.verifierStates(id, sessions)),
       marks: (given) => call('marks', [], false, () => bare.marks(given)),
       list: (given) => call('list', [], false, () => bare.list(given)),
