@@ -8,10 +8,12 @@
  * Not here: what the server takes at once (`remote-parts.ts`), one append of a document after the other (`remote.ts`).
  */
 import { covers, EMPTY, equals, type KnownState } from '@tidemark/known-state'
-import type { Content, ErrorCode, ErrorMessage, Message, Run } from '@tidemark/protocol'
+import type { Content, ErrorCode, ErrorMessage, KnownMessage, Message, Run } from '@tidemark/protocol'
 import {
   type Append,
   type AppendResult,
+  EMPTY_DIGEST,
+  extendDigest,
   type Refused,
   type RefusedWhy,
   StorageError,
@@ -35,6 +37,23 @@ interface Writing {
   readonly before?: ReadonlySet<ErrorCode>
 }
 
+/** Over this connection it cannot be told any more what became of a content. Over another one it can, if more is known than was when it was written here. */
+export class Unsettled extends StorageError {
+  /** There were too many sessions, or documents. */
+  readonly limit: ErrorMessage | undefined
+  /** What is not to be said again. */
+  readonly stopped: Writing['stopped']
+
+  constructor({ stopped }: Writing, limit?: ErrorMessage) {
+    super(
+      'IO',
+      limit === undefined ? 'the server does not say what became of what was written' : errorOf(limit).message,
+    )
+    this.limit = limit
+    this.stopped = stopped
+  }
+}
+
 /** What became of the contents: all that is not stopped is stored; or the server holds something else in place of the document, or erased it. */
 type Written = 'stored' | 'other' | 'tooLarge' | 'erased'
 
@@ -49,23 +68,33 @@ interface Answer {
   asked: readonly Run[]
   /** Something was told that is an acknowledgement or the repetition of a LOAD: nobody can tell. */
   isInDoubt: boolean
+  /** Sessions of which something else stands there, by their digests. */
+  readonly other: Set<string>
 }
 
-/** Writes a content, in as many messages as the server needs to take it, each of which it has answered before the next is said. */
+/**
+ * Writes a content, in as many messages as the server needs to take it, each of which it has answered before the next is said.
+ *
+ * @throws Unsettled if another connection would tell more; `earlier` is what one was left for.
+ */
 export async function append(
   link: RemoteLink,
   content: Append,
   held: KnownState | undefined,
   signal: AbortSignal | undefined,
+  earlier?: Unsettled,
 ): Promise<AppendResult> {
   const { id } = content
+  const crowded = earlier?.limit === undefined ? [] : await crowdedOut(link, content, earlier.limit, signal)
   // How much the server takes stands before its answers.
-  const known = held ?? (await look(link, id, EMPTY, signal))?.known ?? EMPTY
+  const known = (earlier === undefined ? held : undefined) ?? (await look(link, id, EMPTY, signal))?.known ?? EMPTY
   if (!link.isGreeted()) await look(link, id, EMPTY, signal)
   const parts = partsFor(content, link.messageBytesMax())
   if (parts === undefined)
     return { state: await look(link, id, known, signal), refused: new Map(), headerRefused: 'tooLarge' }
-  const stopped = new Map<string, RefusedWhy>([...parts.tooLarge].map((session) => [session, 'tooLarge']))
+  const tooLarge = [...parts.tooLarge].map((session) => [session, 'tooLarge'] as const)
+  const stopped = new Map<string, RefusedWhy>([...tooLarge, ...crowded, ...(earlier?.stopped ?? [])])
+  const { size } = stopped
   const writing: Writing = { link, id, signal, stopped, asked: new Set() }
   try {
     if (parts.contents.length > 0) await claim(writing, known)
@@ -77,10 +106,27 @@ export async function append(
   } catch (cause) {
     // What is answered to it may still come, and acknowledge something later.
     link.shun(id)
-    throw cause
+    if (!(cause instanceof Unsettled)) throw cause
+    // A server that never says it is not asked for ever.
+    const isNews = stopped.size > size || (cause.limit !== undefined && earlier?.limit === undefined)
+    throw isNews ? cause : new StorageError('IO', cause.message)
   } finally {
     void link.leave(id)
   }
+}
+
+/** A document has room for so many sessions: those that it does not hold when all that is on its way is there are refused. */
+async function crowdedOut(
+  link: RemoteLink,
+  content: Append,
+  limit: ErrorMessage,
+  signal: AbortSignal | undefined,
+): Promise<readonly (readonly [string, RefusedWhy])[]> {
+  const state = await look(link, content.id, endOf(content), signal)
+  const left = content.runs.filter(({ session }) => state?.known.sessions.has(session) === false)
+  // It was too many documents, or who knows what.
+  if (left.length === 0) throw errorOf(limit)
+  return left.map(({ session, after }) => [session, after === 0 ? 'tooLarge' : 'gap'] as const)
 }
 
 /** What a run that brings nothing asks, is found out here: it may not have been said. */
@@ -156,15 +202,23 @@ async function write(writing: Writing, contents: readonly Content[]): Promise<Wr
  * here: who says the same again is believed. A LOAD because another document names this one comes alone: the KNOWN behind it is an answer.
  */
 function say({ link, id, signal, asked }: Writing, content: Content): Promise<Answer> {
-  const answer: Answer = { errors: [], acknowledged: EMPTY, taken: content, asked: [], isInDoubt: false }
+  const answer: Answer = {
+    errors: [],
+    acknowledged: EMPTY,
+    taken: content,
+    asked: [],
+    isInDoubt: false,
+    other: new Set(),
+  }
   let loaded: KnownState | undefined
   let isFenced = false
   /** Takes a KNOWN for what it is; answers whether something else is owed that may take its time. */
-  function take(known: KnownState): boolean {
+  function take({ known, digests }: KnownMessage): boolean {
     const asking = loaded
     loaded = undefined
     if (asking === undefined || saysMore(known, asking, content)) {
-      answer.acknowledged = known
+      for (const session of others(content, known, digests)) answer.other.add(session)
+      answer.acknowledged = without(known, answer.other)
       return false
     }
     const isAsked = ask(answer, asking, asked)
@@ -179,7 +233,7 @@ function say({ link, id, signal, asked }: Writing, content: Content): Promise<An
     if (message.action === 'error') answer.errors.push(message)
     else if (message.action === 'load') loaded = message.known
     // Of a fork all that the server holds is said, and then what the content brought besides.
-    else if (message.action === 'known' && !message.correction) isOwed = take(message.known)
+    else if (message.action === 'known' && !message.correction) isOwed = take(message)
     if (isFenced || (message.action !== 'error' && message.action !== 'known')) return undefined
     if (answer.errors.length === 0 && covers(answer.acknowledged, endOf(answer.taken))) return answer
     if (isOwed) return undefined
@@ -188,6 +242,24 @@ function say({ link, id, signal, asked }: Writing, content: Content): Promise<An
     return undefined
   }
   return link.talk(id, [{ ...content, action: 'content' }], hear, signal)
+}
+
+/** L13: sessions of which as much stands there, and something else. Such a KNOWN answers something else, or comes before the error. */
+function others(
+  { kind, runs }: Content,
+  { sessions }: KnownState,
+  digests: KnownMessage['digests'],
+): readonly string[] {
+  if (kind !== 'bytes' || digests === undefined) return []
+  const isOther = ({ session, after, transactions, digest = after === 0 ? EMPTY_DIGEST : undefined }: Run) => {
+    const there = sessions.get(session) === after + transactions.length ? digests.get(session) : undefined
+    return there !== undefined && digest !== undefined && extendDigest(digest, transactions) !== there
+  }
+  return runs.filter(isOther).map(({ session }) => session)
+}
+
+function without({ header, sessions }: KnownState, left: ReadonlySet<string>): KnownState {
+  return { header, sessions: new Map([...sessions].filter(([session]) => !left.has(session))) }
 }
 
 /** L3: what says no more of a content than the LOAD before it did may repeat that, and is no acknowledgement. */
@@ -209,13 +281,15 @@ function ask(answer: Answer, { sessions }: KnownState, asked: Set<string>): bool
 
 /** Finds out what was not stored of a content, and why. */
 async function judge(writing: Writing, answer: Answer): Promise<Written> {
-  const { errors, acknowledged, taken: content } = answer
-  const { link, id, signal, stopped, before = [] } = writing
+  const { errors, acknowledged, taken: content, other } = answer
+  const { link, id, signal, stopped, before } = writing
   // The server may have refused before it stored the rest, which it acknowledges then: the fence does not wait for that.
-  if (errors.length > 0 || (content.header !== undefined && !acknowledged.header)) link.shun(id)
+  if (errors.length > 0 || other.size > 0 || (content.header !== undefined && !acknowledged.header)) link.shun(id)
   failIfFailed(errors)
-  if (answer.isInDoubt || errors.some(isLimit)) return writeOnceMore(writing, answer)
-  const codes = new Set(errors.map(({ code }) => code))
+  const limit = errors.find(({ code }) => code === 'limit')
+  if (limit !== undefined) throw new Unsettled(writing, limit)
+  const codes = new Set([...(before ?? []), ...errors.map(({ code }) => code)])
+  if (answer.isInDoubt) return writeOnceMore(writing, answer, codes)
   // Of what is said, a header is all that nothing is acknowledged for: the server's storage did not take it.
   if (codes.has('tooLarge') && !acknowledged.header) return 'tooLarge'
   // It holds a document of the other kind.
@@ -223,14 +297,17 @@ async function judge(writing: Writing, answer: Answer): Promise<Written> {
   if (codes.has('fork') && content.header !== undefined && (await isOther(writing, content))) return 'other'
   const missing = missingOf(answer)
   if (missing.length === 0) return 'stored'
-  const refused = withoutGaps(writing, missing, await look(link, id, endOf(content), signal))
+  for (const { session } of missing) if (other.has(session)) stopped.set(session, 'fork')
+  const left = missing.filter(({ session }) => !other.has(session))
+  const state = left.length === 0 ? undefined : await look(link, id, endOf(content), signal)
+  const isGap = ({ session, after }: Run) => state === undefined || after > (state.known.sessions.get(session) ?? 0)
+  for (const run of left) if (isGap(run)) stopped.set(run.session, 'gap')
+  const refused = left.filter((run) => !isGap(run))
   if (refused.length === 0) return 'stored'
-  // A session that was found to be forked before is passed over in silence.
-  const whys = new Set([...before, ...codes])
-  const [why] = whys
-  if (whys.size === 1) for (const { session } of refused) stopped.set(session, why as RefusedWhy)
-  else if (whys.size > 1) for (const run of refused) stopped.set(run.session, await whyNot(writing, content, run))
-  else throw unsaid()
+  const [why] = codes
+  if (codes.size === 1) for (const { session } of refused) stopped.set(session, why as RefusedWhy)
+  else if (codes.size > 1) for (const run of refused) stopped.set(run.session, await whyNot(writing, content, run))
+  else throw new Unsettled(writing)
   return 'stored'
 }
 
@@ -239,64 +316,16 @@ function missingOf({ acknowledged, taken }: Answer): readonly Run[] {
   return taken.runs.filter(isMissing)
 }
 
-/** Stops what has a gap; answers the others. */
-function withoutGaps({ stopped }: Writing, runs: readonly Run[], state: StoredState | undefined): readonly Run[] {
-  const isGap = ({ session, after }: Run) => state === undefined || after > (state.known.sessions.get(session) ?? 0)
-  for (const run of runs) if (isGap(run)) stopped.set(run.session, 'gap')
-  return runs.filter((run) => !isGap(run))
+/** Says once more what nobody can tell the answer to. What comes late of the answers to it before is true of it, too. */
+function writeOnceMore(writing: Writing, answer: Answer, before: ReadonlySet<ErrorCode>): Promise<Written> {
+  if (writing.before !== undefined) throw new Unsettled(writing)
+  const { header, ...left } = answer.taken
+  const isNeeded = header !== undefined && !answer.acknowledged.header
+  return write({ ...writing, before }, [{ ...left, runs: missingOf(answer), ...(isNeeded && { header }) }])
 }
-
-/**
- * Says once more what may be stored by now without a word of it that counts. A document has room for so many sessions: those that it does not
- * hold are refused.
- */
-async function writeOnceMore(writing: Writing, answer: Answer): Promise<Written> {
-  const { link, id, signal, stopped, before } = writing
-  const { errors, acknowledged, taken } = answer
-  await settle(writing, answer)
-  failIfFailed(errors)
-  const state = await look(link, id, EMPTY, signal)
-  const missing = missingOf(answer)
-  withoutGaps(writing, missing, state)
-  const limit = errors.find(isLimit)
-  const isHeld = ({ session }: Run) => limit === undefined || (state?.known.sessions.has(session) ?? true)
-  const runs = missing.filter(isHeld)
-  // It was too many documents, or who knows what.
-  if (limit !== undefined && runs.length === missing.length) throw errorOf(limit)
-  // A server that never says it otherwise is not asked for ever.
-  if (limit === undefined && before !== undefined) throw unsaid()
-  for (const run of missing) if (!isHeld(run) && !stopped.has(run.session)) stopped.set(run.session, 'tooLarge')
-  const codes = errors.filter((error) => !isLimit(error)).map(({ code }) => code)
-  const { header, ...left } = taken
-  const isNeeded = header !== undefined && !acknowledged.header
-  const again = { ...left, runs, ...(isNeeded && { header }) }
-  return write({ ...writing, before: new Set([...(before ?? []), ...codes]) }, [again])
-}
-
-/**
- * Hears what else is refused of a content, when what is on its way to the server's disk is there. What is acknowledged meanwhile cannot be told
- * from the answer to this.
- */
-async function settle({ link, id, signal }: Writing, { errors, taken, asked }: Answer): Promise<void> {
-  // Nothing is waited for that is held already: what was asked for is not.
-  const known = endOf({ ...taken, runs: [...taken.runs, ...asked] })
-  let isFenced = false
-  const hear = (message: Message): true | undefined => {
-    if (message.action === 'reconcile-ack') return true
-    if (message.action === 'error') errors.push(message)
-    else if (message.action !== 'known' || message.correction) return undefined
-    if (!isFenced) link.fence(id)
-    isFenced = true
-    return undefined
-  }
-  await link.talk(id, [{ action: 'load', id, known, probe: true }], hear, signal)
-}
-
-const unsaid = () => new StorageError('IO', 'the server does not say what became of what was written')
 
 /** Of one content, sessions are refused or the header is. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['fork', 'tooLarge', 'unsupported', 'limit'])
-const isLimit = ({ code }: ErrorMessage): boolean => code === 'limit'
 
 function failIfFailed(errors: readonly ErrorMessage[]): void {
   const failure = errors.find(({ code }) => !REFUSALS.has(code))

@@ -31,7 +31,7 @@ import {
   throwIfAborted,
 } from '@tidemark/storage/adapter'
 import type { Connect } from '@tidemark/sync/run'
-import { append } from './remote-append.ts'
+import { append, Unsettled } from './remote-append.ts'
 import { createRemoteLink, type RemoteLink, unasked } from './remote-link.ts'
 import { look } from './remote-look.ts'
 import { createStreams } from './remote-read.ts'
@@ -139,7 +139,7 @@ class RemoteStorage implements Storage {
     checkBatch(batch, undefined)
     if (batch.length === 0) return []
     const { signal } = options ?? {}
-    const write = (content: Append) => () => this.#over([content.id], (link) => this.#append(link, content, signal))
+    const write = (content: Append) => () => this.#write(content, signal)
     const writing = batch.map((content) => this.#turns.take(content.id, write(content), signal))
     const all = Promise.allSettled(writing)
     this.#appends.add(all)
@@ -147,10 +147,27 @@ class RemoteStorage implements Storage {
     return Promise.all(writing)
   }
 
-  async #append(link: RemoteLink, content: Append, signal: AbortSignal | undefined): Promise<AppendResult> {
+  /** What one connection does not tell is found out over another. */
+  async #write(content: Append, signal: AbortSignal | undefined): Promise<AppendResult> {
+    let earlier: Unsettled | undefined
+    for (;;)
+      try {
+        return await this.#over([content.id], (link) => this.#append(link, content, signal, earlier))
+      } catch (cause) {
+        if (!(cause instanceof Unsettled)) throw cause
+        earlier = cause
+      }
+  }
+
+  async #append(
+    link: RemoteLink,
+    content: Append,
+    signal: AbortSignal | undefined,
+    earlier: Unsettled | undefined,
+  ): Promise<AppendResult> {
     const { id } = content
     await this.#streams.end(id, signal)
-    const result = await append(link, content, this.#held.get(id), signal)
+    const result = await append(link, content, this.#held.get(id), signal, earlier)
     if ('state' in result) this.#hear(id, result.state)
     return result
   }

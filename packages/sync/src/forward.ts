@@ -4,7 +4,7 @@
  * L11: found by document. The page that was just stored is kept, so that a live push need not read it back.
  * Not here: sending (`senders.ts`).
  */
-import { covers, EMPTY, equals, union } from '@tidemark/known-state'
+import { covers, EMPTY, equals, type KnownState, union } from '@tidemark/known-state'
 import { type ContentMessage, contentWeight, type Run } from '@tidemark/protocol'
 import { EMPTY_DIGEST, RUN_TRANSACTIONS_MAX, type StoredState } from '@tidemark/storage'
 import { sendKnown, tellable, tellsDigests } from './claims.ts'
@@ -18,17 +18,12 @@ import { createView, markExact, settleView, subscribe, subscribersOf, viewOf } f
 import { keptBytes } from './weights.ts'
 import { askPeer, outdate } from './window.ts'
 
-/** Lets every subscriber's sender run, and tells upstreams that know nothing of the document yet. The holding must be pinned. */
-export function forward(
-  core: Core,
-  holding: Holding,
-  before: StoredState | undefined,
-  brought: readonly Pending[],
-): void {
+/** More is stored than `before`: lets every subscriber's sender run, and tells upstreams that know nothing of the document yet. The holding must be pinned. */
+export function forward(core: Core, holding: Holding, before: KnownState, brought: readonly Pending[]): void {
   report(core, { kind: 'grew', id: holding.id })
   for (const upstream of core.upstreams)
     if (brought.some((pending) => pending.request.connection !== upstream))
-      offerUpstream(core, upstream, holding, before === undefined)
+      offerUpstream(core, upstream, holding, !before.header)
   const grown = grownSince(holding, before)
   for (const connection of subscribersOf(core, holding.id)) {
     outdate(connection, holding.id)
@@ -42,10 +37,10 @@ export function forward(
 }
 
 /** Sessions of which more is durable than before. */
-function grownSince(holding: Holding, before: StoredState | undefined): Map<string, number> {
+function grownSince(holding: Holding, before: KnownState): Map<string, number> {
   const grown = new Map<string, number>()
   for (const [session, count] of durable(holding).sessions)
-    if (count !== before?.known.sessions.get(session)) grown.set(session, count)
+    if (count !== before.sessions.get(session)) grown.set(session, count)
   return grown
 }
 

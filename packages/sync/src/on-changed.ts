@@ -6,7 +6,6 @@
  * Not here: finding that out (the storage does).
  */
 import { covers, EMPTY, type KnownState } from '@tidemark/known-state'
-import type { StoredState } from '@tidemark/storage'
 import { sendKnown } from './claims.ts'
 import { reportConfirmed } from './confirmations.ts'
 import { type Core, type Holding, IN_STEP } from './core.ts'
@@ -44,7 +43,7 @@ function storedUntilNow(holding: Holding): KnownState {
 }
 
 /** It was looked up again: whoever lacks something of it is sent that. The holding must be pinned. */
-export function settleChanged(core: Core, holding: Holding, before: StoredState | undefined): void {
+export function settleChanged(core: Core, holding: Holding): void {
   const known = holding.changedFrom
   if (known === undefined) return
   dropChanged(holding)
@@ -55,7 +54,8 @@ export function settleChanged(core: Core, holding: Holding, before: StoredState 
     for (const connection of subscribersOf(core, holding.id)) sendRest(core, connection, holding)
   } else {
     forget(core, holding)
-    forward(core, holding, before, [])
+    // Where it is not known what was there before, it is not known what grew.
+    forward(core, holding, known.header ? known : durable(holding), [])
   }
   settleWhole(core, holding)
 }

@@ -31,7 +31,7 @@ export function onLooked(core: Core, id: string, number: number, outcome: Outcom
   recount(holding)
   keeping(core, holding, () => {
     settleUnknown(core, holding, before)
-    settleChanged(core, holding, before)
+    settleChanged(core, holding)
     // An append that settled while this was looked up replayed nothing.
     replay(core, holding, 'append')
     replay(core, holding, 'look')

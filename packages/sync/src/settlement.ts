@@ -127,7 +127,7 @@ function settled(
   if (grew && whole) rememberPage(core, holding, before, taken)
   else if (grew) forget(core, holding)
   return () => {
-    if (grew) forward(core, holding, before, taken)
+    if (grew) forward(core, holding, old, taken)
     // Also what was not stored said what its sender holds.
     for (const connection of new Set(pendings.map(({ request }) => request.connection))) {
       if (!grew) sendRest(core, connection, holding)

@@ -106,7 +106,7 @@ test('who brings as much of it itself meanwhile is told nothing of it before tha
   expect(since()).toContainEqual(expect.objectContaining({ action: 'error', code: 'fork' }))
 })
 
-test('who said to hold what another process brings is told the digest as well', async () => {
+test('who said to hold what another process brings is told the digest as well, and nobody anything of what did not grow', async () => {
   let changed = (_before?: KnownState) => {}
   const watch = (listener: (change: { id: string; before: KnownState | undefined }) => void) => {
     changed = (before) => listener({ id: 'note', before })
@@ -118,10 +118,14 @@ test('who said to hold what another process brings is told the digest as well', 
   const reader = world.peer('reader', server, OWN)
   reader.load('note', state('a:2 b:1'))
   await settled()
-  const { length } = reader.heard
+  const idle = world.peer('idle', server, OWN)
+  idle.say({ action: 'content', ...append('note', 'b:0-1', false, 'bytes') })
+  await settled()
+  const [{ length }, { length: before }] = [reader.heard, idle.heard]
   await storage.append([append('note', 'a:0-2', false, 'bytes')])
   changed(state('b:1'))
   await settled()
+  expect(idle.heard.slice(before).filter(({ action }) => action === 'known')).toEqual([])
   const told = reader.heard.slice(length).flatMap((message) => (message.action === 'known' ? [message] : []))
   expect(told.some(({ known, digests }) => known.sessions.get('a') === 2 && digests?.has('a'))).toBe(true)
 })

@@ -208,12 +208,10 @@ async function copySome(run: Run): Promise<boolean> {
   return store(run, agreed, page, held)
 }
 
-/** Whether it has all that an erasure kept and that can be copied: of another document that is nothing, nor of a fork of which it has its own part. */
+/** Whether it has all that an erasure kept and that can be copied: of another document that is nothing, nor of a fork. */
 function hasKept(held: StoredState | undefined, joined: StoredState, frozen: Frozen | undefined): boolean {
   if (held === undefined) return covers(NOTHING, joined.known)
-  if (frozen === 'document') return true
-  const own = new Set([...(frozen ?? [])].filter((session) => held.known.sessions.has(session)))
-  return covers(held.known, without(joined.known, own))
+  return frozen === 'document' || covers(held.known, without(joined.known, frozen))
 }
 
 /** The first layer that has something the target lacks; near ones before remote ones. */

@@ -151,6 +151,21 @@ test('a layer is erased later also where it has less of a fork than the erasure 
   expect(disks.map((on) => held({ disk: on }))).toEqual(['tomb:2', 'tomb:1'])
 })
 
+test('a layer that has nothing of a fork that the erasure kept is erased later, too', async () => {
+  const clock = manualClock()
+  const disks = [disk(), disk(), disk()] as const
+  disks[0].data.append([content('note', 's:0-2 tomb:0-2')])
+  disks[1].data.append([content('note', 's:0-2 tomb:0-2', { salt: ' other' })])
+  disks[2].data.append([content('note', 's:0-2')])
+  const { all, c } = await over(disks, { clock, policy: 'any-durable' })
+  await passing(clock, all.load('note', { until: 'settled' }))
+  cannotErase(c)
+  await all.erase('note', [1, 'me'], { keep: ['tomb'] })
+  c.plan = undefined
+  await clock.advance(600_000)
+  expect(disks.map((on) => held({ disk: on }).includes('s:'))).toEqual([false, false, false])
+})
+
 test('what an erasure keeps is acknowledged where enough have it, erased or not', async () => {
   const clock = manualClock()
   const { all, a, b } = await over([disk(), disk()], { clock, limits: { repairsMax: 0 } })
