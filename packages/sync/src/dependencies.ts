@@ -105,7 +105,8 @@ export function onPush(core: Core, request: Request): void {
   // It asks for it itself, behind this: what it holds is heard first.
   if (known === undefined && tellsItself(holding, connection)) return enter(core, connection, id, request.work)
   const view = known ?? (isAbsent(holding) ? undefined : subscribe(core, connection, id, createView(EMPTY, EMPTY)))
-  if (typeof view === 'object') view.assumed ??= EMPTY
+  // It was asked for it, and not whether it may read it, which is known now.
+  if (typeof view === 'object' && view.assumed === undefined) Object.assign(view, { assumed: EMPTY, readable: true })
   if (view === undefined || view === IN_STEP) dependencyDone(core, connection, id)
   else markReady(core, connection, holding, view)
 }

@@ -223,7 +223,8 @@ function finish(core: Core, connection: Connection, holding: Holding, view: View
   probeClaim(core, connection, holding, view)
   markExact(view, holding)
   settleView(connection, holding.id, view)
-  dependencyDone(core, connection, holding.id)
+  // Who was asked for it and has not answered was sent nothing: what depends on it waits for the push (`dependencies.ts`).
+  if (view.assumed !== undefined) dependencyDone(core, connection, holding.id)
   if (view.leaves) {
     view.leaves = false
     endIfUnwanted(core, connection, holding.id)

@@ -195,6 +195,29 @@ test('who was asked for what a document names, and cannot say what it holds, is 
   ])
 })
 
+test('so it is where both come at once, and it takes a while to find out who may read (storm, seed 42032981)', async () => {
+  const world = createWorld()
+  const names = (header: Uint8Array | undefined) => /list|other/.test(new TextDecoder().decode(header))
+  const server = await world.node('server', {
+    hooks: {
+      dependenciesOf: (header) => (names(header) ? ['note'] : []),
+      authorize: () => nextTurn().then(() => true),
+    },
+  })
+  const [silent, writer] = [world.peer('silent', server), world.peer('writer', server)]
+  silent.load('list')
+  silent.say(content('other', 'b:0-1'))
+  await settled()
+  writer.say(content('note', 'a:0-2'))
+  await settled()
+  writer.say(content('list', 'b:0-1'), content('note', 'a:2-3', false))
+  await settled()
+  expect(world.trace.filter((line) => line.startsWith('server > silent  CONTENT'))).toEqual([
+    'server > silent  CONTENT note header a:0-3',
+    'server > silent  CONTENT list header b:0-1',
+  ])
+})
+
 test('who leaves what a document names before anything of it was sent is sent it first all the same (disks, seed 38015270)', async () => {
   const world = createWorld()
   const server = await world.node('server', {
