@@ -63,13 +63,18 @@ for (const dialect of [tidemarkBinary, tidemarkJson])
       expect(await sessionsIn(f.data)).toEqual({ fork: 3, large: 1, b: 1 })
     })
 
-    test(`${dialect.name}, a disk of ${appendMs} ms: beside a fork of JSON what the server wants to compare is stored, however late that is said`, async () => {
+    test(`${dialect.name}, a disk of ${appendMs} ms: beside a fork of JSON nothing is acknowledged that is not stored, however late that is said`, async () => {
       const f = await slowServer(dialect, appendMs, { proveContinuity: true })
       const json = (...runs: Run[]): Append => ({ ...note(undefined, ...runs), kind: 'json' })
       await f.data.append([{ ...json(sealed('a', 3, 0), sealed('f', 3, 0)), header: utf8.encode('{}') }])
       const content = json(sealed('a', 2, 3), sealed('f', 3, 0, 'other'))
-      expect(refusals((await f.remote.append([content]))[0])).toEqual({ f: 'fork 3' })
-      expect(await sessionsIn(f.data)).toEqual({ a: 5, f: 3 })
+      // Refused, or a failure: whose answers come too late to be told apart, the outcome is unknown (L2).
+      const outcome = await Promise.resolve(f.remote.append([content])).then(
+        ([result]) => refusals(result),
+        ({ code }) => code,
+      )
+      const { a } = await sessionsIn(f.data)
+      expect([a === 5 && { f: 'fork 3' }, 'IO']).toContainEqual(outcome)
     })
   }
 
