@@ -164,7 +164,7 @@ async function peakMemory(): Promise<{ readonly growth: number; readonly ms: num
       })
       return { after: measured }
     }
-    const all = layers([sqliteStorage({ path: join(folder, 'a.db') }), target])
+    const all = layers([sqliteStorage({ path: join(folder, 'a.db') }), target], { clock: systemClock })
     await all.open()
     base = await held()
     const start = performance.now()

@@ -27,7 +27,7 @@ export interface LayersOptions {
   readonly policy?: WritePolicy
   /** Whether what a layer holds is worth being handed over by `load` before the others answered. Default: it has the header. */
   readonly usable?: (state: StoredState) => boolean
-  /** Default: that of the machine, by which no wait keeps a process alive. */
+  /** Default: `backgroundClock`, whose waits keep no process alive: a script that does nothing but wait for a `load` hands over `systemClock`. */
   readonly clock?: Clock
   readonly limits?: Partial<LayersLimits>
 }
