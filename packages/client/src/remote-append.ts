@@ -4,7 +4,8 @@
  * L3: stored is what the server's answers to these contents acknowledged, and nothing because as much of it stands there. L13: a session that
  * forked, or has a gap, stops, the others go on. L2: where the server does not say what became of a content, the outcome is unknown: a
  * failure. Answers of several messages are heard as far as they come at once (`fence`); where more may come, the document is
- * not talked about here any more (`shun`), so that none is taken for the answer to something later.
+ * not talked about here any more (`shun`), so that none is taken for the answer to something later. What cannot be told apart so is said again over
+ * another connection (`Unsettled`), with what was acknowledged before: the same twice does no harm.
  * Not here: what the server takes at once (`remote-parts.ts`), one append of a document after the other (`remote.ts`).
  */
 import { covers, EMPTY, equals, type KnownState } from '@tidemark/known-state'
