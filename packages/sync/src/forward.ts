@@ -24,7 +24,7 @@ export function forward(core: Core, holding: Holding, before: KnownState, brough
   for (const upstream of core.upstreams)
     if (brought.some((pending) => pending.request.connection !== upstream))
       offerUpstream(core, upstream, holding, !before.header)
-  const grown = grownSince(holding, before)
+  const grown = grownSince(holding, before, brought)
   for (const connection of subscribersOf(core, holding.id)) {
     outdate(connection, holding.id)
     const view = viewOf(connection, holding.id, durable(holding))
@@ -36,11 +36,15 @@ export function forward(core: Core, holding: Holding, before: KnownState, brough
   replay(core, holding, 'upstream')
 }
 
-/** Sessions of which more is durable than before. */
-function grownSince(holding: Holding, before: KnownState): Map<string, number> {
+/** Sessions of which more is durable than before: of those that were brought, or of all where it is not known what came. */
+function grownSince(holding: Holding, before: KnownState, brought: readonly Pending[]): Map<string, number> {
+  const { sessions } = durable(holding)
+  const came = brought.flatMap(({ content }) => content.runs.map(({ session }) => session))
   const grown = new Map<string, number>()
-  for (const [session, count] of durable(holding).sessions)
-    if (count !== before.sessions.get(session)) grown.set(session, count)
+  for (const session of brought.length > 0 ? came : sessions.keys()) {
+    const count = sessions.get(session)
+    if (count !== undefined && count !== before.sessions.get(session)) grown.set(session, count)
+  }
   return grown
 }
 
