@@ -5,13 +5,14 @@
  * commit; decisions/005). L4: one append in flight per document; what queued meanwhile goes as one next append.
  * Not here: what is accepted (`on-content.ts`), in which order (`arrivals.ts`), what became of a batch (`settlement.ts`).
  */
-import { union } from '@tidemark/known-state'
+import { type KnownState, union } from '@tidemark/known-state'
 import { place } from './arrivals.ts'
 import { type Core, emit, type Holding, type Pending } from './core.ts'
 import { durable } from './holdings.ts'
 import { REQUEST_BYTES } from './lanes.ts'
 import { charge } from './pools.ts'
 import { endOf } from './senders.ts'
+import { confirm, viewOf } from './views.ts'
 
 /** One append, bytes as received. What gathered beyond it goes with the next, so that a burst does not hold up everything else. */
 const BATCH_BYTES = 4 * 1024 * 1024
@@ -53,6 +54,27 @@ export function dropQueued(holding: Holding, refused: ReadonlySet<string>): read
     cut.push(pending)
   }
   return cut
+}
+
+/**
+ * What an application wrote where something was to stand that was refused is the first there: it has that, and is not given it. `before`: what
+ * peers in step hold.
+ */
+export function believeOwn(holding: Holding, refused: ReadonlySet<string>, before: KnownState): void {
+  const { sessions } = durable(holding)
+  const held = new Map([...refused].map((session) => [session, sessions.get(session) ?? 0]))
+  for (const { request, content, believed } of holding.pendings) {
+    const own = content.runs.filter(({ session, after, transactions }) => {
+      const have = held.get(session)
+      if (have === undefined) return false
+      held.set(session, Math.max(have, after + transactions.length))
+      return after >= have && request.connection.traits.local && !believed.has(session)
+    })
+    const view = own.length === 0 ? undefined : viewOf(request.connection, holding.id, before)
+    if (view === undefined) continue
+    for (const { session } of own) believed.add(session)
+    confirm(view, { header: false, sessions: endOf({ ...content, runs: own }).sessions })
+  }
 }
 
 function cutSessions(pending: Pending, sessions: ReadonlySet<string>): void {
@@ -116,7 +138,15 @@ function takeBatch(queue: Pending[]): Pending[] {
   let bytes = 0
   const end = queue.findIndex((pending, index) => {
     bytes += pending.request.bytes
-    return bytes > BATCH_BYTES || index >= BATCH_CONTENTS
+    return bytes > BATCH_BYTES || index >= BATCH_CONTENTS || repeats(pending)
   })
   return queue.splice(0, end === -1 ? queue.length : Math.max(end, 1))
+}
+
+/** What was taken for verified because the same is on its way waits until that is durable: were it not stored, this would be, unverified. */
+function repeats({ holding, content, basis }: Pending): boolean {
+  const { sessions } = durable(holding)
+  return content.runs.some(
+    ({ session, after }) => (basis.get(session) ?? 0) > Math.max(after, sessions.get(session) ?? 0),
+  )
 }

@@ -153,7 +153,7 @@ export interface Pending {
   /** Of each of its sessions the count that it relies on: where it begins, or how far it was taken for verified. */
   readonly basis: ReadonlyMap<string, number>
   /** Sessions of it that its sender is believed to hold because of it. */
-  readonly believed: ReadonlySet<string>
+  readonly believed: Set<string>
   /** Ticket of its acceptance. */
   readonly order: number
   /** Everything of its connection that came before it was handed on, and so was it. */

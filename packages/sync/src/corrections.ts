@@ -15,6 +15,7 @@ import { type Connection, type Core, type Holding, IN_STEP, type Request, report
 import { sendRest } from './forward.ts'
 import { durable, guard } from './holdings.ts'
 import { enter, waitsForAppends } from './lanes.ts'
+import { endIfUnwanted } from './on-done.ts'
 import { type Refusal, refuseContent } from './refusals.ts'
 import { endOf } from './senders.ts'
 import { createView, lower, roomFor, subscribe, subscribersOf, viewOf, weigh } from './views.ts'
@@ -236,8 +237,9 @@ export function onCorrect(core: Core, request: Request): void {
   const view = viewOf(connection, id, durable(holding))
   if (view === undefined) return
   sendCorrection(core, connection, holding, view)
-  // It may have been in step but for this.
+  // It may have been in step but for this, and nobody may want it any more.
   sendRest(core, connection, holding)
+  endIfUnwanted(core, connection, id)
 }
 
 /** 1 s × 2^n up to 5 minutes, half of it at random, so that many peers do not come back at once. */

@@ -8,7 +8,7 @@
 import { covers, EMPTY, type KnownState, union } from '@tidemark/known-state'
 import type { Content } from '@tidemark/protocol'
 import type { AppendResult, StorageErrorCode, StoredState } from '@tidemark/storage'
-import { dropQueued, enqueueWaiting, gather, recount } from './appends.ts'
+import { believeOwn, dropQueued, enqueueWaiting, gather, recount } from './appends.ts'
 import { settleItem } from './batches.ts'
 import { allowed } from './checks.ts'
 import { sendKnown, tellable, tellsDigests } from './claims.ts'
@@ -154,9 +154,13 @@ function dropRefused(
 ): void {
   for (const { request } of dropQueued(holding, refused)) {
     const view = viewOf(request.connection, holding.id, before?.known ?? EMPTY)
+    if (view === undefined) continue
     const gaps = [...refused].map((session) => [session, durable(holding).sessions.get(session) ?? 0] as const)
-    if (view !== undefined) correctGaps(core, request.connection, holding, view, new Map(gaps))
+    // What was accepted had closed the gaps that were corrected before: these are new ones.
+    for (const [session] of gaps) view.corrected?.delete(session)
+    correctGaps(core, request.connection, holding, view, new Map(gaps))
   }
+  believeOwn(holding, refused, before?.known ?? EMPTY)
   recount(holding)
 }
 
