@@ -7,7 +7,7 @@
  */
 import { type KnownState, union } from '@tidemark/known-state'
 import { place } from './arrivals.ts'
-import { type Core, emit, type Holding, type Pending } from './core.ts'
+import { type Connection, type Core, emit, type Holding, type Pending } from './core.ts'
 import { durable } from './holdings.ts'
 import { REQUEST_BYTES } from './lanes.ts'
 import { charge } from './pools.ts'
@@ -34,13 +34,18 @@ export function recount(holding: Holding): void {
   for (const { ends } of holding.pendings) holding.accepted = union(holding.accepted, ends)
 }
 
+export interface Cut {
+  readonly pending: Pending
+  readonly ends: KnownState
+}
+
 /**
  * Drops what is queued of sessions that were refused, where it relies on what is not there: it continues it, or was judged by it.
- * What continues what is durable stays, whoever else was refused. Answers whose contents were cut; their senders are to be corrected.
+ * What continues what is durable stays, whoever else was refused. Answers whose contents were cut, and where these ended; their senders are to be corrected.
  */
-export function dropQueued(holding: Holding, refused: ReadonlySet<string>): readonly Pending[] {
+export function dropQueued(holding: Holding, refused: ReadonlySet<string>): readonly Cut[] {
   const held = new Map([...refused].map((session) => [session, durable(holding).sessions.get(session) ?? 0]))
-  const cut: Pending[] = []
+  const cut: Cut[] = []
   for (const pending of holding.pendings) {
     const lost = new Set<string>()
     for (const { session, after, transactions } of pending.content.runs) {
@@ -50,8 +55,8 @@ export function dropQueued(holding: Holding, refused: ReadonlySet<string>): read
       else held.set(session, Math.max(have, after + transactions.length))
     }
     if (lost.size === 0) continue
+    cut.push({ pending, ends: pending.ends })
     cutSessions(pending, lost)
-    cut.push(pending)
   }
   return cut
 }
@@ -61,6 +66,7 @@ export function dropQueued(holding: Holding, refused: ReadonlySet<string>): read
  * peers in step hold.
  */
 export function believeOwn(holding: Holding, refused: ReadonlySet<string>, before: KnownState): void {
+  if (refused.size === 0) return
   const { sessions } = durable(holding)
   const held = new Map([...refused].map((session) => [session, sessions.get(session) ?? 0]))
   for (const { request, content, believed } of holding.pendings) {
@@ -120,12 +126,14 @@ export function onGathered(core: Core): void {
   const { appends } = core
   appends.gathering = false
   if (appends.inFlight !== undefined || appends.queue.length === 0) return
-  appends.inFlight = takeBatch(appends.queue)
-  const batch = appends.inFlight.map((pending) => pending.content)
-  const erasing = appends.inFlight.filter(({ tombstones }) => tombstones.length > 0)
+  const { batch: inFlight, left } = takeBatch(appends.queue)
+  appends.inFlight = inFlight
+  appends.queue = left
+  const batch = inFlight.map((pending) => pending.content)
+  const erasing = inFlight.filter(({ tombstones }) => tombstones.length > 0)
   const erases = erasing.map(({ holding, tombstones }) => ({ id: holding.id, keep: tombstones }))
   const isOwed = core.options.upstreamExpected === true
-  emit(core, { type: 'append', batch, owed: isOwed ? owed(appends.inFlight) : [], erases })
+  emit(core, { type: 'append', batch, owed: isOwed ? owed(inFlight) : [], erases })
 }
 
 /** What came from anybody but an upstream is still to be sent there: an outbox marks it in the commit that stores it. */
@@ -134,13 +142,25 @@ function owed(batch: readonly Pending[]): readonly string[] {
   return [...new Set(own.map(({ holding }) => holding.id))]
 }
 
-function takeBatch(queue: Pending[]): Pending[] {
+/** The next batch, and what is left: more than one append takes, what repeats content of it, and what came behind that. */
+function takeBatch(queue: readonly Pending[]): { batch: Pending[]; left: Pending[] } {
+  const batch: Pending[] = []
+  const left: Pending[] = []
+  const heldUp = new Set<Connection | Holding>()
   let bytes = 0
-  const end = queue.findIndex((pending, index) => {
-    bytes += pending.request.bytes
-    return bytes > BATCH_BYTES || index >= BATCH_CONTENTS || repeats(pending)
-  })
-  return queue.splice(0, end === -1 ? queue.length : Math.max(end, 1))
+  let index = 0
+  for (const pending of queue) {
+    const { holding, request } = pending
+    bytes += request.bytes
+    if (index > 0 && (bytes > BATCH_BYTES || index >= BATCH_CONTENTS)) break
+    const isBehind = heldUp.has(holding) || heldUp.has(request.connection)
+    if (index > 0 && (isBehind || repeats(pending))) {
+      heldUp.add(holding).add(request.connection)
+      left.push(pending)
+    } else batch.push(pending)
+    index += 1
+  }
+  return { batch, left: [...left, ...queue.slice(index)] }
 }
 
 /** What was taken for verified because the same is on its way waits until that is durable: were it not stored, this would be, unverified. */

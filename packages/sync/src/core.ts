@@ -272,8 +272,8 @@ export interface View {
   streaming: boolean
   /** It claims more than we accepted: to be asked for it after what it lacks was sent (L7). */
   claims: KnownState | undefined
-  /** The gaps that were corrected: session → what we held, and when (L5). */
-  corrected: Map<string, { readonly have: number; readonly at: number; repeats: boolean }> | undefined
+  /** The gaps that were corrected, by session (L5). */
+  corrected: Map<string, Corrected> | undefined
   /** A gap to correct when the appends in flight are settled. */
   gaps: Map<string, number> | undefined
   /** Refusals by the storage in a row, and whether a correction is scheduled. */
@@ -297,6 +297,14 @@ export interface View {
   proven: Set<string> | undefined
   /** Dependencies to be sent first; `undefined` when they were not asked for yet. */
   dependencies: Set<string> | undefined
+}
+
+/** A gap that was corrected: what we held, and when; whether it is looked at again, and is told of then in any case. */
+export interface Corrected {
+  readonly have: number
+  readonly at: number
+  repeats: boolean
+  owed: boolean
 }
 
 export function emit(core: Core, effect: Effect): void {

@@ -34,16 +34,43 @@ export function correctGaps(
   holding: Holding,
   view: View,
   gaps: ReadonlyMap<string, number>,
+  owed = false,
 ): void {
   if (view.refused) return
   const open = refuseUnstorable(core, connection, holding, view, gaps)
   const fresh = [...open].filter(([session, have]) => !isCorrected(core, view, session, have))
-  for (const [session] of open) repeatLater(core, connection, holding.id, view, session)
+  for (const [session] of open) repeatLater(core, connection, holding.id, view, session, owed)
   if (fresh.length === 0) return
   view.gaps ??= new Map()
   const most = gapsMax(core, connection, holding)
   for (const [session, have] of fresh) if (view.gaps.size < most) view.gaps.set(session, have)
   if (holding.pendings.size === 0) sendCorrection(core, connection, holding, view)
+}
+
+/**
+ * Content that left no gap was cut off, as the storage refused what it relied on: `ends` is where it ended. If its sender was corrected just
+ * before it is told later, also where others brought the same meanwhile.
+ */
+export function correctCut(
+  core: Core,
+  connection: Connection,
+  holding: Holding,
+  view: View,
+  ends: KnownState,
+  gaps: ReadonlyMap<string, number>,
+): void {
+  // The correction that is still to come says this, too.
+  if (view.refused) noteLost(core, connection, holding.id, view, ends)
+  else correctGaps(core, connection, holding, view, gaps, true)
+}
+
+/** Of what is acknowledged its sender is owed no correction. */
+export function settleCut({ corrected }: View, { sessions }: KnownState): void {
+  if (corrected === undefined) return
+  for (const session of sessions.keys()) {
+    const one = corrected.get(session)
+    if (one !== undefined) one.owed = false
+  }
 }
 
 /** What continues something too large for the storage leaves a gap that no correction closes: its sender would send the same again, for ever. */
@@ -113,15 +140,17 @@ export function noteCorrected(
   if (view.corrected === undefined || view.corrected.size >= most) view.corrected = new Map()
   for (const [session, have] of gaps) {
     if (view.corrected.size >= most) return
-    view.corrected.set(session, { have, at: core.now, repeats: false })
+    view.corrected.set(session, { have, at: core.now, repeats: false, owed: false })
   }
 }
 
 /** A gap that is open again before its correction may be repeated is looked at when it may. */
-function repeatLater(core: Core, connection: Connection, id: string, view: View, session: string): void {
+function repeatLater(core: Core, connection: Connection, id: string, view: View, session: string, owed: boolean): void {
   const corrected = view.corrected?.get(session)
   const at = (corrected?.at ?? 0) + core.limits.correctionRepeatMs
-  if (corrected === undefined || corrected.repeats || at <= core.now) return
+  if (corrected === undefined || at <= core.now) return
+  corrected.owed ||= owed
+  if (corrected.repeats) return
   corrected.repeats = true
   core.deadlines.add(at, () => {
     if (connection.views.get(id) === view && view.corrected?.get(session) === corrected)
@@ -134,8 +163,17 @@ export function onRepeat(core: Core, request: Request, session: string, have: nu
   const holding = guard(core, request)
   const view = connection.views.get(id)
   if (holding === undefined || view === undefined || view === IN_STEP) return
-  if ((durable(holding).sessions.get(session) ?? 0) === have)
-    correctGaps(core, connection, holding, view, new Map([[session, have]]))
+  const now = durable(holding).sessions.get(session) ?? 0
+  const gaps = new Map([[session, now]])
+  const corrected = view.corrected?.get(session)
+  if (corrected?.owed !== true) {
+    if (now === have) correctGaps(core, connection, holding, view, gaps)
+    return
+  }
+  corrected.owed = false
+  // How far it went is not remembered: at least one further.
+  correctCut(core, connection, holding, view, { header: false, sessions: new Map([[session, have + 1]]) }, gaps)
+  sendRest(core, connection, holding)
 }
 
 /** The storage did not take what a peer sent: says so where that can be said, and corrects after a back-off. */

@@ -56,7 +56,7 @@ export function onContent(core: Core, request: Request, message: ContentMessage)
   else if (refusal !== undefined) refuseContent(core, connection, id, refusal)
   if (crowded) refuseContent(core, connection, id, tooManySessions(core))
   if (content.kind === 'json') noteProven(core, view, content.runs)
-  const taken = take(core, request, holding, view, content, facts, basisOf(core, counts, content))
+  const taken = take(core, request, holding, view, content, facts, basisOf(core, connection, counts, content))
   if (!taken && (refusal === REFUSED || crowded)) {
     // Who sent what was refused is subscribed all the same, and may lack the rest. Its header is compared by sending ours.
     confirm(view, { header: message.header === undefined, sessions: EMPTY.sessions })
@@ -212,8 +212,8 @@ function certain(holding: Holding, { traits }: Connection, content: ContentMessa
 }
 
 /** Verified content relies on everything that it was judged to repeat, other content on what it continues. */
-function basisOf(core: Core, counts: Counts, content: ContentMessage): Counts {
-  const verifies = core.options.asks?.verify === true
+function basisOf(core: Core, connection: Connection, counts: Counts, content: ContentMessage): Counts {
+  const verifies = isVerified(core, connection)
   return new Map(content.runs.map(({ session, after }) => [session, verifies ? (counts.get(session) ?? 0) : after]))
 }
 

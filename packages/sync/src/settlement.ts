@@ -14,7 +14,15 @@ import { allowed } from './checks.ts'
 import { sendKnown, tellable, tellsDigests } from './claims.ts'
 import { reportConfirmed } from './confirmations.ts'
 import { type Connection, type Core, type Holding, IN_STEP, type Pending, report, type View } from './core.ts'
-import { clearRefusal, correctGaps, HEADER, refusedByStorage, settleGaps } from './corrections.ts'
+import {
+  clearRefusal,
+  correctCut,
+  correctGaps,
+  HEADER,
+  refusedByStorage,
+  settleCut,
+  settleGaps,
+} from './corrections.ts'
 import { erase } from './erasures.ts'
 import type { Outcome } from './events.ts'
 import { freeze } from './forks.ts'
@@ -152,13 +160,11 @@ function dropRefused(
   before: StoredState | undefined,
   refused: ReadonlySet<string>,
 ): void {
-  for (const { request } of dropQueued(holding, refused)) {
-    const view = viewOf(request.connection, holding.id, before?.known ?? EMPTY)
-    if (view === undefined) continue
+  for (const { pending, ends } of dropQueued(holding, refused)) {
+    const { connection } = pending.request
+    const view = viewOf(connection, holding.id, before?.known ?? EMPTY)
     const gaps = [...refused].map((session) => [session, durable(holding).sessions.get(session) ?? 0] as const)
-    // What was accepted had closed the gaps that were corrected before: these are new ones.
-    for (const [session] of gaps) view.corrected?.delete(session)
-    correctGaps(core, request.connection, holding, view, new Map(gaps))
+    if (view !== undefined) correctCut(core, connection, holding, view, ends, new Map(gaps))
   }
   believeOwn(holding, refused, before?.known ?? EMPTY)
   recount(holding)
@@ -177,6 +183,7 @@ function acknowledge(core: Core, holding: Holding, taken: readonly Pending[]): v
   const acknowledged = new Map<Connection, KnownState>()
   for (const pending of taken) {
     const { connection } = pending.request
+    if (isCutOff(pending)) continue
     acknowledged.set(connection, union(acknowledged.get(connection) ?? EMPTY, held(holding, pending)))
   }
   for (const [connection, known] of acknowledged) {
@@ -184,9 +191,13 @@ function acknowledge(core: Core, holding: Holding, taken: readonly Pending[]): v
     const view = connection.views.get(holding.id)
     const refused = view === undefined || view === IN_STEP ? EMPTY : clearRefusal(view, acknowledgeable(holding))
     const frozen = typeof view === 'object' ? view.frozen : undefined
+    if (typeof view === 'object') settleCut(view, known)
     if (known.header) sendKnown(core, connection, holding, union(known, without(refused, frozen)))
   }
 }
+
+/** Nothing is left of it: its sender is corrected. */
+const isCutOff = ({ content }: Pending): boolean => content.header === undefined && content.runs.length === 0
 
 function without({ header, sessions }: KnownState, left: ReadonlySet<string> = new Set()): KnownState {
   return { header, sessions: new Map([...sessions].filter(([session]) => !left.has(session))) }

@@ -208,6 +208,13 @@ export function takeBack(view: View, content: Content): void {
   if (view.assumed !== undefined) view.assumed = back(view.assumed)
 }
 
+/** It is to be told what became of what it sent. */
+function isOwed({ corrected }: View): boolean {
+  if (corrected === undefined) return false
+  for (const { owed } of corrected.values()) if (owed) return true
+  return false
+}
+
 /** Turns a view that says nothing beyond what is stored into the marker. */
 export function settleView(connection: Connection, id: string, view: View): void {
   if (!view.exact || view.sending || view.assumed === undefined || !covers(view.confirmed, view.assumed)) return
@@ -225,7 +232,8 @@ export function settleView(connection: Connection, id: string, view: View): void
     view.proven !== undefined ||
     view.refused ||
     view.withheld ||
-    view.gaps !== undefined
+    view.gaps !== undefined ||
+    isOwed(view)
   )
     return
   if (connection.views.get(id) !== view) return

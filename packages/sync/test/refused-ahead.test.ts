@@ -12,10 +12,18 @@ import {
   gate,
   isGenuine,
   type Node,
+  nextTurn,
   settled,
   state,
   verifyGenuine,
 } from './world.ts'
+
+const verifyAll = ({ runs }: Parameters<typeof verifyGenuine>[0]): Verified => ({
+  accepted: new Map(runs.map((run) => [run.session, run.transactions.length])),
+  states: new Map(),
+})
+
+const FULL: AppendResult = { failed: 'QUOTA', cause: new Error('the disk is full') }
 
 /** The disk has no room for the first append, whose answer comes when it is let go. */
 function fullOnce({ spy }: Node): { letGo(): void; readonly batches: number[] } {
@@ -26,8 +34,7 @@ function fullOnce({ spy }: Node): { letGo(): void; readonly batches: number[] } 
       batches.push(batch.length)
       if (batches.length > 1) return spy.real.append(batch)
       await first.opened
-      const full: AppendResult = { failed: 'QUOTA', cause: new Error('the disk is full') }
-      return [full, ...(await spy.real.append(batch.slice(1)))]
+      return [FULL, ...(await spy.real.append(batch.slice(1)))]
     },
   }
   return { letGo: first.open, batches }
@@ -77,9 +84,9 @@ test('nor is it stored without what its verifier left behind: its writer is corr
   expect(world.trace.at(-1)).toBe('server > writer  KNOWN note header a:2')
 })
 
-test('whoever sent it is corrected at once, also if that gap was corrected just before (storm, seed 44027365)', async () => {
+test('whoever sent it is corrected, also if that gap was corrected just before and others brought the same since (storm, seed 44027365)', async () => {
   const world = createWorld()
-  const server = await world.node('server', { hooks: { verify: (all) => ({ ...verifyAll(all), states: new Map() }) } })
+  const server = await world.node('server', { hooks: { verify: verifyAll } })
   const disk = fullOnce(server)
   const [other, writer] = [world.peer('other', server), world.peer('writer', server)]
   writer.say(content('note', 'a:2-3', false))
@@ -90,17 +97,113 @@ test('whoever sent it is corrected at once, also if that gap was corrected just 
   await settled()
   disk.letGo()
   await settled()
-  expect(disk.batches).toEqual([1, 1])
+  other.say(content('note', 'a:0-2', false))
+  await settled()
+  await world.clock.advance(600_000)
+  expect(disk.batches).toEqual([1, 1, 1])
   expect(world.trace.filter((line) => line.startsWith('server > writer'))).toEqual([
     'server > writer  KNOWN! note ∅',
     'server > writer  KNOWN note header c:1',
-    'server > writer  KNOWN! note header c:1',
+    'server > writer  KNOWN! note header c:1 a:2',
   ])
 })
 
-const verifyAll = ({ runs }: Parameters<typeof verifyGenuine>[0]): Verified => ({
-  accepted: new Map(runs.map((run) => [run.session, run.transactions.length])),
-  states: new Map(),
+test('who was refused itself is corrected for both at once, also if what was refused of it is brought by others', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { hooks: { verify: verifyAll }, holds: [append('note', 'b:0-1')] })
+  const { spy } = server
+  const second = gate()
+  let appends = 0
+  spy.replace = {
+    append: async (batch) => {
+      appends += 1
+      if (appends === 2) await second.opened
+      return appends < 3 ? batch.map(() => FULL) : spy.real.append(batch)
+    },
+  }
+  const [writer, ...others] = ['writer', 'other', 'third'].map((name) => world.peer(name, server))
+  for (const peer of [writer, ...others]) peer?.load('note', state('b:1'))
+  await settled()
+  writer?.say(content('note', 'c:0-1', false))
+  await settled()
+  others[0]?.say(content('note', 'a:0-1', false))
+  await settled()
+  others[1]?.say(content('note', 'c:0-1', false))
+  writer?.say(content('note', 'a:0-1', false))
+  await settled()
+  second.open()
+  await settled()
+  await world.clock.advance(600_000)
+  expect(world.trace.filter((line) => line.startsWith('server > writer')).slice(1)).toEqual([
+    'server > writer  ERROR note quota',
+    'server > writer  KNOWN! note header b:1 c:1',
+  ])
+})
+
+test('peers that repeat each other on a full disk are corrected once, and then after their back-off', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { hooks: { verify: verifyAll }, holds: [append('note', 'b:0-1')] })
+  const { spy } = server
+  spy.replace = {
+    append: async (batch) => {
+      await nextTurn()
+      const isFull = batch.some(({ runs }) => runs.length > 0)
+      return isFull ? batch.map(() => FULL) : spy.real.append(batch)
+    },
+  }
+  const peers = Array.from({ length: 10 }, (_, index) => world.peer(`peer ${index}`, server))
+  for (const peer of peers) peer.load('note', state('b:1'))
+  for (const peer of peers) peer.say(content('note', 'a:0-1', false))
+  for (let rounds = 0; rounds < 20; rounds++) {
+    const before = peers.map(({ heard }) => heard.length)
+    await settled()
+    for (const [index, peer] of peers.entries()) {
+      const isCorrected = peer.heard.slice(before[index]).some((said) => said.action === 'known' && said.correction)
+      if (isCorrected) peer.say(content('note', 'a:0-1', false))
+    }
+  }
+  const corrections = world.trace.filter((line) => line.includes('KNOWN!'))
+  expect(corrections).toHaveLength(9)
+})
+
+test('what many send at once is stored by two appends, the second for all that was repeated', async () => {
+  const world = createWorld()
+  const server = await world.node('server', { hooks: { verify: verifyAll } })
+  const { spy } = server
+  const batches: number[] = []
+  const first = gate()
+  spy.replace = {
+    append: async (batch) => {
+      batches.push(batch.length)
+      if (batches.length === 1) await first.opened
+      return spy.real.append(batch)
+    },
+  }
+  const [one, other] = [world.peer('one', server), world.peer('other', server)]
+  one.say(content('warm', 'a:0-1'))
+  await settled()
+  for (let index = 0; index < 100; index++) for (const peer of [one, other]) peer.say(content(`note ${index}`, 'a:0-1'))
+  await settled()
+  first.open()
+  await settled()
+  await settled()
+  expect(batches).toEqual([1, 100, 100])
+})
+
+test('what an application writes is not verified, and stored whatever became of the same from a peer', async () => {
+  const world = createWorld()
+  const node = await world.node('node', { hooks: { verify: verifyAll } })
+  const disk = fullOnce(node)
+  const [application, peer] = [world.peer('application', node, { local: true }), world.peer('peer', node)]
+  peer.say(content('note', 'a:0-1'))
+  await settled()
+  application.say(content('note', 'a:0-1'))
+  await settled()
+  disk.letGo()
+  await settled()
+  expect(world.trace.filter((line) => line.startsWith('node > application'))).toEqual([
+    'node > application  KNOWN note header a:1',
+  ])
 })
 
 test('an application is not given what it wrote in the place of something refused (storm, seed 44039347)', async () => {
@@ -156,7 +259,7 @@ test('an upstream that was refused is left once it was corrected, if nobody want
   application.say(content('note', 'a:0-1'))
   await settled()
   spy.replace = {
-    append: () => Promise.resolve([{ failed: 'QUOTA', cause: new Error('the disk is full') } satisfies AppendResult]),
+    append: () => Promise.resolve([FULL]),
   }
   upstream.say(content('note', 'b:0-2', false))
   await settled()
