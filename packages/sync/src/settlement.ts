@@ -96,7 +96,7 @@ function settleDocument(
       for (const { session } of pending.content.runs) refused.add(session)
       continue
     }
-    if (result.state !== undefined) holding.stored = result.state
+    if (result.state !== undefined && !isOutdated(holding, result.state)) holding.stored = result.state
     for (const session of result.refused.keys()) refused.add(session)
     if (result.refused.size > 0 || result.headerRefused !== undefined) {
       whole = false
@@ -110,6 +110,10 @@ function settleDocument(
   if (!holding.looked) lookAgain(core, holding)
   return settled(core, holding, before, { pendings, taken, whole })
 }
+
+/** An erasure that was answered before the append came after it on the disk: nothing undoes an erasure. */
+const isOutdated = ({ stored }: Holding, state: StoredState): boolean =>
+  stored?.erased !== undefined && state.erased === undefined
 
 interface Settled {
   readonly pendings: readonly Pending[]
